@@ -1,0 +1,15 @@
+// Package seal keeps key material closed, and opens it.
+//
+// The chain, from the outside in: a host's Root (a private key in a 0600 file of the confdir) opens a Wrap; the Wrap holds
+// a key-encryption key (KEK); the KEK, through a key of its own for each version, opens what a Store keeps. The same KEK is
+// wrapped to every host's root and to the recovery root, whose private half lies on no host.
+//
+//	root.go      Root and Public: root keys, and their file
+//	recovery.go  the recovery root key, whose private half a person keeps
+//	wrap.go      Wrap: a KEK closed to one root, bound to its cluster, signed by the host that made it
+//	confdir.go   Create, Load, WriteWraps: what lies where in the confdir
+//	keyring.go   Keyring: the KEKs that this host has opened, and opens anew when asked for proof
+//	version.go   Seal and Open: the material of key versions (kms.Sealer)
+//	prove.go     what shows the other host that this one can open what it holds
+//	box.go       secrets that are no key material: the authority's key, the cookie secret
+package seal
