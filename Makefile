@@ -1,0 +1,32 @@
+# Keytrustee. Everything here needs Go and make; what else it needs it installs, or says how (tools/need).
+.PHONY: build test interop demo lint clean
+
+export CGO_ENABLED := 0
+
+build:
+	go build -o bin/ ./cmd/...
+
+# One package at a time: several start PostgreSQL servers, and some measure seconds.
+test:
+	@tools/need postgresql java maven ip rsync
+	go build ./...
+	go test -p 1 -timeout 20m ./...
+
+# Stock Hadoop clients against a real pair.
+interop:
+	@tools/need postgresql java maven
+	go test -count=1 -v ./interop/...
+
+# The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
+demo: build
+	@tools/need postgresql java maven
+	@demo/run
+
+lint:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	go vet ./...
+	go tool -modfile=tools/staticcheck.mod staticcheck ./...
+	@dead=$$(go tool -modfile=tools/deadcode.mod deadcode -test ./...) && [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+
+clean:
+	rm -rf bin interop/target
