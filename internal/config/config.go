@@ -1,0 +1,143 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
+)
+
+// DefaultConfdir is where the confdir lies unless told otherwise.
+const DefaultConfdir = "/var/lib/keytrustee/.keytrustee"
+
+// Config is the configuration of one host.
+type Config struct {
+	Confdir string // given, not read: everything else is found from it
+
+	ClusterID string // empty before init
+
+	Name            string // the node's name, unique in the cluster: certificates, the standby's name, status
+	ExternalAddress string // DNS name or IP address by which clients and the peer reach this host
+	ListenAddress   string // what every listener binds to; empty: all addresses
+	Port            int    // clients
+	ClusterPort     int    // the peer's daemon
+	DBPort          int    // PostgreSQL
+	PGRootDir       string // PostgreSQL's data directory
+	SocketDir       string // PostgreSQL's socket and the daemon's admin socket
+	LogDir          string // audit logs
+	User            string // the system user that everything runs as
+	Peer            Peer
+
+	shared map[string]any // what keytrustee.yaml holds
+}
+
+// Peer is what this host is told of the other one. All of it may be empty: a join fills in what is missing.
+type Peer struct {
+	Name    string
+	Address string // as ExternalAddress, the peer's
+	Source  string // the address its connections come from, if that is not what Address resolves to
+}
+
+// Home is the parent of the confdir.
+func (c *Config) Home() string { return filepath.Dir(c.Confdir) }
+
+// NodeDir holds what is this host's own and must never be copied to the other.
+func (c *Config) NodeDir() string { return filepath.Join(c.Home(), "node") }
+
+// SharedFile is keytrustee.yaml.
+func (c *Config) SharedFile() string { return filepath.Join(c.Confdir, "keytrustee.yaml") }
+
+// NodeFile is node.yaml.
+func (c *Config) NodeFile() string { return filepath.Join(c.NodeDir(), "node.yaml") }
+
+// AdminSocket is the daemon's socket for ktadmin.
+func (c *Config) AdminSocket() string { return filepath.Join(c.SocketDir, "admin.sock") }
+
+// ErrNotInitialized is returned by Load for a confdir without configuration.
+var ErrNotInitialized = errors.New("this host is not initialized")
+
+// Load reads the configuration of an initialized host and validates it. It fails with ErrNotInitialized if confdir or the
+// node directory holds none, and with an *InvalidError that lists every fault.
+func Load(confdir string) (*Config, error) {
+	c, err := Read(confdir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range []string{c.SharedFile(), c.NodeFile()} {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: there is no %s", ErrNotInitialized, path)
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return c, c.Validate()
+}
+
+// Read is Load for a host that need not be initialized yet: absent files leave the defaults, and only the form of what is
+// there is checked.
+func Read(confdir string) (*Config, error) {
+	confdir, err := filepath.Abs(confdir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{Confdir: confdir}
+	v := viper.New()
+	v.SetConfigType("yaml")
+	v.SetEnvPrefix("KEYTRUSTEE")
+	v.SetEnvKeyReplacer(strings.NewReplacer(".", "_"))
+	v.AutomaticEnv()
+	var faults []Fault
+	for _, path := range []string{c.SharedFile(), c.NodeFile()} {
+		held, err := parse(path)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("%w; run ktadmin as root or as the service's user", err)
+		} else if err == nil {
+			err = v.MergeConfigMap(held)
+		}
+		if err != nil {
+			faults = append(faults, Fault{Field: path, Problem: err.Error(), Remedy: "correct the file"})
+		}
+		if path == c.SharedFile() {
+			c.shared = held
+		}
+	}
+	known := map[string]bool{}
+	for _, s := range settings {
+		known[s.key] = true
+		text := s.preset(c)
+		if v.IsSet(s.key) {
+			text = fmt.Sprint(v.Get(s.key))
+		}
+		if err := s.set(c, text); err != nil {
+			faults = append(faults, Fault{s.key, err.Error(), s.remedy})
+		}
+	}
+	for _, key := range v.AllKeys() {
+		if !known[key] {
+			faults = append(faults, Fault{key, "is no key of this configuration", "remove it, or correct its spelling"})
+		}
+	}
+	if len(faults) > 0 {
+		return nil, &InvalidError{faults}
+	}
+	return c, nil
+}
+
+// parse returns the file's keys; none if the file does not exist.
+func parse(path string) (map[string]any, error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var held map[string]any
+	err = yaml.Unmarshal(data, &held)
+	return held, err
+}

@@ -1,0 +1,159 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// home makes a host's directories and returns its confdir.
+func home(t *testing.T, shared, node string) string {
+	t.Helper()
+	confdir := filepath.Join(t.TempDir(), ".keytrustee")
+	for path, text := range map[string]string{
+		filepath.Join(confdir, "keytrustee.yaml"):         shared,
+		filepath.Join(confdir, "..", "node", "node.yaml"): node,
+	} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return confdir
+}
+
+func TestLoadSavesAndLoads(t *testing.T) {
+	confdir := home(t, "", "")
+	if _, err := Load(confdir); !errors.Is(err, ErrNotInitialized) {
+		t.Fatalf("a host without files: %v", err)
+	}
+	c, err := Read(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		Confdir: confdir, Port: 11371, ClusterPort: 11372, DBPort: 11381, SocketDir: "/run/keytrustee", User: "keytrustee",
+		PGRootDir: filepath.Join(filepath.Dir(confdir), "db"), LogDir: filepath.Join(filepath.Dir(confdir), "log"),
+	}
+	same := cmpopts.IgnoreUnexported(Config{})
+	if diff := cmp.Diff(want, c, same); diff != "" {
+		t.Fatalf("presets (-want +got):\n%s", diff)
+	}
+	c.ClusterID, c.Name, c.ExternalAddress, c.ListenAddress, c.Port = "c1", "kt01", "kt01.example.com", "::1", 443
+	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
+	if err := c.SaveShared(); err != nil {
+		t.Fatal(err)
+	}
+	c.DBPort = 5555 // this host's own
+	if err := c.SaveNode(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := Load(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, got, same); diff != "" {
+		t.Errorf("saved and loaded (-want +got):\n%s", diff)
+	}
+	text, err := os.ReadFile(c.NodeFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(text); !strings.Contains(s, "db_port: 5555") || strings.Contains(s, "cluster_port") || strings.Contains(s, "\nport") {
+		t.Errorf("node.yaml holds what keytrustee.yaml says too:\n%s", s)
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	confdir := home(t, "cluster_id: c1\nport: 1\ndb_port: 2\ncluster_port: 3\n",
+		"name: kt01\nexternal_address: kt01\nport: 11\ndb_port: 12\npeer:\n  name: kt02\n")
+	t.Setenv("KEYTRUSTEE_DB_PORT", "22")
+	t.Setenv("KEYTRUSTEE_PEER_ADDRESS", "kt02.example.com")
+	c, err := Load(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Port != 11 || c.DBPort != 22 || c.ClusterPort != 3 || c.Peer.Name != "kt02" || c.Peer.Address != "kt02.example.com" {
+		t.Errorf("read %+v", c)
+	}
+}
+
+func TestReadFindsEveryFaultOfForm(t *testing.T) {
+	confdir := home(t, "port: many\nprot: 1\n", "db_port: [1]\npeer: {nmae: kt02}\n")
+	_, err := Read(confdir)
+	var invalid *InvalidError
+	if !errors.As(err, &invalid) {
+		t.Fatalf("error %v", err)
+	}
+	for _, field := range []string{"port", "db_port", "prot", "peer.nmae"} {
+		if !names(invalid, field) {
+			t.Errorf("no fault for %s in:\n%v", field, err)
+		}
+	}
+	if _, err := Read(home(t, "a: [", "")); err == nil || !strings.Contains(err.Error(), "keytrustee.yaml") {
+		t.Errorf("a broken file: %v", err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		faults string
+	}{
+		{"valid", func(*Config) {}, ""},
+		{"addresses", func(c *Config) { c.ExternalAddress, c.Peer.Address = "127.0.0.1", "fd00::2" }, ""},
+		{"a URL for a name", func(c *Config) { c.ExternalAddress = "https://kt01:11371" }, "external_address"},
+		{"not quite an address", func(c *Config) { c.ExternalAddress = "10.0.0" }, "external_address"},
+		{"a name with a dot", func(c *Config) { c.Name = "kt01.example" }, "name"},
+		{"the peer is oneself", func(c *Config) { c.Peer.Name = c.Name }, "peer.name"},
+		{"one port twice", func(c *Config) { c.DBPort = c.Port }, "db_port"},
+		{"no port", func(c *Config) { c.ClusterPort = 0 }, "cluster_port"},
+		{"relative", func(c *Config) { c.PGRootDir = "db" }, "pg_rootdir"},
+		{"data in the confdir", func(c *Config) { c.PGRootDir = c.Confdir + "/db" }, "pg_rootdir"},
+		{"a long socket directory", func(c *Config) { c.SocketDir = "/" + strings.Repeat("a", 90) }, "socket_dir"},
+		{"all at once", func(c *Config) { *c = Config{Confdir: c.Confdir, ListenAddress: "here", Peer: Peer{Source: "x"}} },
+			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir user peer.source"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Read(home(t, "cluster_id: c1", "name: kt01\nexternal_address: kt01.example.com"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.change(c)
+			var got []string
+			var invalid *InvalidError
+			if errors.As(c.Validate(), &invalid) {
+				for _, f := range invalid.Faults {
+					got = append(got, f.Field)
+					if f.Problem == "" || f.Remedy == "" {
+						t.Errorf("%s has no problem or no remedy", f.Field)
+					}
+				}
+			}
+			if s := strings.Join(got, " "); s != tt.faults {
+				t.Errorf("faults %q, want %q", s, tt.faults)
+			}
+		})
+	}
+}
+
+func names(e *InvalidError, field string) bool {
+	for _, f := range e.Faults {
+		if f.Field == field {
+			return true
+		}
+	}
+	return false
+}

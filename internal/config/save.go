@@ -1,0 +1,75 @@
+package config
+
+import (
+	"bytes"
+
+	"go.yaml.in/yaml/v3"
+
+	"keytrustee/internal/durable"
+)
+
+const sharedHead = `# The configuration of this cluster. Both hosts may have the same file; what differs lies in node/node.yaml, which may
+# also hold any of these keys and wins. Every key can also be given as KEYTRUSTEE_<KEY> in the environment.
+`
+
+const nodeHead = `# The configuration of this host alone. Never copy it to the other one.
+`
+
+// SaveShared replaces keytrustee.yaml, durably. Its directory must exist.
+func (c *Config) SaveShared() error {
+	text := document(sharedHead, struct {
+		ClusterID   string `yaml:"cluster_id"`
+		Port        int    `yaml:"port"`
+		ClusterPort int    `yaml:"cluster_port"`
+		DBPort      int    `yaml:"db_port"`
+	}{c.ClusterID, c.Port, c.ClusterPort, c.DBPort})
+	if err := durable.WriteFile(c.SharedFile(), text, 0o644); err != nil {
+		return err
+	}
+	return yaml.Unmarshal(text, &c.shared)
+}
+
+// SaveNode replaces node.yaml, durably. Its directory must exist. A port stands in it where keytrustee.yaml has another.
+func (c *Config) SaveNode() error {
+	type peer struct {
+		Name    string `yaml:"name,omitempty"`
+		Address string `yaml:"address,omitempty"`
+		Source  string `yaml:"source,omitempty"`
+	}
+	text := document(nodeHead, struct {
+		Name            string `yaml:"name"`
+		ExternalAddress string `yaml:"external_address"`
+		ListenAddress   string `yaml:"listen_address,omitempty"`
+		Port            int    `yaml:"port,omitempty"`
+		ClusterPort     int    `yaml:"cluster_port,omitempty"`
+		DBPort          int    `yaml:"db_port,omitempty"`
+		PGRootDir       string `yaml:"pg_rootdir"`
+		SocketDir       string `yaml:"socket_dir"`
+		LogDir          string `yaml:"log_dir"`
+		User            string `yaml:"user"`
+		Peer            peer   `yaml:"peer,omitempty"`
+	}{
+		c.Name, c.ExternalAddress, c.ListenAddress,
+		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
+		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
+	})
+	return durable.WriteFile(c.NodeFile(), text, 0o600)
+}
+
+// own returns the port if this host's differs from the cluster's, otherwise 0, which node.yaml leaves out.
+func (c *Config) own(key string, port int) int {
+	if shared, ok := c.shared[key].(int); ok && shared == port {
+		return 0
+	}
+	return port
+}
+
+func document(head string, v any) []byte {
+	b := bytes.NewBufferString(head)
+	e := yaml.NewEncoder(b)
+	e.SetIndent(2)
+	if err := e.Encode(v); err != nil {
+		panic(err) // strings and numbers always encode
+	}
+	return b.Bytes()
+}

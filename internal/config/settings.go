@@ -1,0 +1,64 @@
+package config
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+)
+
+// setting is one key of the configuration.
+type setting struct {
+	key    string
+	preset func(*Config) string
+	set    func(*Config, string) error
+	remedy string // how to put a malformed value right
+}
+
+// settings are all keys, in the order in which they are read: a preset may use what stands above it.
+var settings = []setting{
+	text("cluster_id", func(c *Config) *string { return &c.ClusterID }, ""),
+	text("name", func(c *Config) *string { return &c.Name }, ""),
+	text("external_address", func(c *Config) *string { return &c.ExternalAddress }, ""),
+	text("listen_address", func(c *Config) *string { return &c.ListenAddress }, ""),
+	number("port", func(c *Config) *int { return &c.Port }, 11371),
+	number("cluster_port", func(c *Config) *int { return &c.ClusterPort }, 11372),
+	number("db_port", func(c *Config) *int { return &c.DBPort }, 11381),
+	directory("pg_rootdir", func(c *Config) *string { return &c.PGRootDir }, "db"),
+	text("socket_dir", func(c *Config) *string { return &c.SocketDir }, "/run/keytrustee"),
+	directory("log_dir", func(c *Config) *string { return &c.LogDir }, "log"),
+	text("user", func(c *Config) *string { return &c.User }, "keytrustee"),
+	text("peer.name", func(c *Config) *string { return &c.Peer.Name }, ""),
+	text("peer.address", func(c *Config) *string { return &c.Peer.Address }, ""),
+	text("peer.source", func(c *Config) *string { return &c.Peer.Source }, ""),
+}
+
+func text(key string, field func(*Config) *string, preset string) setting {
+	return setting{
+		key:    key,
+		preset: func(*Config) string { return preset },
+		set:    func(c *Config, s string) error { *field(c) = s; return nil },
+	}
+}
+
+// directory is a path whose preset lies in the host's home.
+func directory(key string, field func(*Config) *string, name string) setting {
+	s := text(key, field, "")
+	s.preset = func(c *Config) string { return filepath.Join(c.Home(), name) }
+	return s
+}
+
+func number(key string, field func(*Config) *int, preset int) setting {
+	return setting{
+		key:    key,
+		preset: func(*Config) string { return strconv.Itoa(preset) },
+		set: func(c *Config, s string) error {
+			n, err := strconv.Atoi(s)
+			if err != nil {
+				return errors.New(strconv.Quote(s) + " is not a number")
+			}
+			*field(c) = n
+			return nil
+		},
+		remedy: "give a port number, such as " + strconv.Itoa(preset),
+	}
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// InvalidError lists everything that is wrong with a configuration.
+type InvalidError struct{ Faults []Fault }
+
+// Fault is one thing that is wrong.
+type Fault struct {
+	Field   string // the key, or the file
+	Problem string // continues the sentence that begins with the field
+	Remedy  string
+}
+
+func (e *InvalidError) Error() string {
+	var lines []string
+	for _, f := range e.Faults {
+		line := f.Field + ": " + f.Problem
+		if f.Remedy != "" {
+			line += "; " + f.Remedy
+		}
+		lines = append(lines, line)
+	}
+	return "the configuration is wrong: " + strings.Join(lines, "\n  ")
+}
+
+// A name becomes part of the standby's name, which PostgreSQL cuts at 63 bytes, and of file names.
+var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+
+var dnsName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?$`)
+
+// Validate checks everything and returns an *InvalidError with all faults, or nil. It touches nothing.
+func (c *Config) Validate() error {
+	var v validation
+	if c.ClusterID == "" {
+		v.fault("cluster_id", "is empty", "run ktadmin init, or copy keytrustee.yaml from the other host")
+	}
+	if !nodeName.MatchString(c.Name) {
+		v.fault("name", quoted(c.Name)+" is no node name", "use 1 to 32 lower-case letters, digits and dashes, such as kt01")
+	}
+	if !isHost(c.ExternalAddress) {
+		v.fault("external_address", quoted(c.ExternalAddress)+" is neither a DNS name nor an IP address",
+			"give the name by which clients reach this host, without port")
+	}
+	if c.ListenAddress != "" && net.ParseIP(c.ListenAddress) == nil {
+		v.fault("listen_address", quoted(c.ListenAddress)+" is not an IP address", "give an address of this host, or nothing for all")
+	}
+	v.ports(c)
+	v.absolute("pg_rootdir", c.PGRootDir)
+	v.absolute("socket_dir", c.SocketDir)
+	v.absolute("log_dir", c.LogDir)
+	const socketName, socketMax = "/.s.PGSQL.65535.lock", 107
+	if most := socketMax - len(socketName); len(c.SocketDir) > most {
+		v.fault("socket_dir", fmt.Sprintf("has %d bytes and the path of a socket in it would be too long", len(c.SocketDir)),
+			fmt.Sprintf("choose a directory of at most %d bytes", most))
+	}
+	if within(c.Confdir, c.PGRootDir) {
+		v.fault("pg_rootdir", c.PGRootDir+" lies in the confdir, which may be copied to the other host", "choose a directory outside of "+c.Confdir)
+	}
+	if c.User == "" || strings.ContainsAny(c.User, ":/ \t\n") {
+		v.fault("user", quoted(c.User)+" is no name of a system user", "give the user that the services run as, such as keytrustee")
+	}
+	if c.Peer.Name != "" && (!nodeName.MatchString(c.Peer.Name) || c.Peer.Name == c.Name) {
+		v.fault("peer.name", quoted(c.Peer.Name)+" is not the name of another node", "give the name that the other host has in its node.yaml")
+	}
+	if c.Peer.Address != "" && !isHost(c.Peer.Address) {
+		v.fault("peer.address", quoted(c.Peer.Address)+" is neither a DNS name nor an IP address", "give the other host's external_address")
+	}
+	if c.Peer.Source != "" && net.ParseIP(c.Peer.Source) == nil {
+		v.fault("peer.source", quoted(c.Peer.Source)+" is not an IP address", "give the address that the other host's connections come from")
+	}
+	return v.err()
+}
+
+// validation collects faults.
+type validation struct{ faults []Fault }
+
+func (v *validation) fault(field, problem, remedy string) {
+	v.faults = append(v.faults, Fault{field, problem, remedy})
+}
+
+func (v *validation) err() error {
+	if len(v.faults) == 0 {
+		return nil
+	}
+	return &InvalidError{v.faults}
+}
+
+func (v *validation) absolute(field, path string) {
+	if !filepath.IsAbs(path) {
+		v.fault(field, quoted(path)+" is not an absolute path", "begin it with /")
+	}
+}
+
+func (v *validation) ports(c *Config) {
+	taken := map[int]string{}
+	for _, p := range []struct {
+		field string
+		port  int
+	}{{"port", c.Port}, {"cluster_port", c.ClusterPort}, {"db_port", c.DBPort}} {
+		if p.port < 1 || p.port > 65535 {
+			v.fault(p.field, fmt.Sprintf("%d is not a port", p.port), "choose one from 1 to 65535")
+		} else if other, ok := taken[p.port]; ok {
+			v.fault(p.field, fmt.Sprintf("%d is already %s", p.port, other), "give each listener a port of its own")
+		}
+		taken[p.port] = p.field
+	}
+}
+
+func quoted(s string) string { return fmt.Sprintf("%q", s) }
+
+// isHost reports whether s is a DNS name or an IP address.
+func isHost(s string) bool {
+	return net.ParseIP(s) != nil || len(s) <= 253 && dnsName.MatchString(s) && strings.Trim(s, "0123456789.") != ""
+}
+
+// within reports whether path is dir or lies in it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
