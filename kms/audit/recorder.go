@@ -1,0 +1,227 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"keytrustee/kms"
+)
+
+// Config is what a Recorder needs. Path is required.
+type Config struct {
+	Path   string
+	Window time.Duration    // how long reads are counted together; 0: 10 s, as Hadoop
+	Buffer int              // how many lines of reads wait for the disk at most; 0: 8192
+	Now    func() time.Time // nil: time.Now
+}
+
+// maxGroups bounds the reads that are counted together; one more is written alone.
+const maxGroups = 8192
+
+// pace is how often reads are written and windows closed.
+const pace = 100 * time.Millisecond
+
+// Recorder is kms.Recorder on a file.
+type Recorder struct {
+	window time.Duration
+	buffer int
+	now    func() time.Time
+
+	mu     sync.Mutex // guards what follows, never during I/O
+	next   *batch     // lines that nobody writes yet
+	groups map[group]*count
+	lost   uint64
+
+	writing sync.Mutex // held during I/O, and guards file and a batch's outcome; taken before mu
+	file    file
+}
+
+// batch is what one write, and one sync, takes to the disk.
+type batch struct {
+	lines   []byte
+	reads   int  // lines of reads among them
+	durable bool // the event of a Record is among them
+	written bool
+	err     error
+}
+
+// group is reads that are counted together.
+type group struct {
+	user string
+	key  kms.KeyName
+	op   kms.AuditOp
+}
+
+type count struct {
+	first    kms.Event
+	accesses int
+}
+
+// New returns a Recorder. It opens the file, so that a log that can not be written is known at once.
+func New(c Config) (*Recorder, error) {
+	r := &Recorder{window: c.Window, buffer: c.Buffer, now: c.Now, next: &batch{}, groups: make(map[group]*count),
+		file: file{path: c.Path, sync: (*os.File).Sync}}
+	if r.window == 0 {
+		r.window = 10 * time.Second
+	}
+	if r.buffer == 0 {
+		r.buffer = 8192
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if err := r.file.open(); err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	return r, nil
+}
+
+// Record writes the event and returns when it is on the disk. Whoever calls while another call syncs shares the next sync.
+// A refusal closes the group of reads that it belongs to, so that the reads before it stand before it.
+func (r *Recorder) Record(e kms.Event) error {
+	r.mu.Lock()
+	if e.Result == kms.AuditUnauthorized {
+		r.endGroup(group{e.Principal.Full, e.Key, e.Op}, e.At)
+	}
+	mine := r.next
+	mine.lines = append(mine.lines, line(e)...)
+	mine.durable = true
+	r.mu.Unlock()
+
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if !mine.written {
+		r.writeLocked(false)
+	}
+	return mine.err
+}
+
+// Access notes a read. The first of a user, key and operation is written soon, and again with the number of all when its
+// window ends. It never waits for the disk; what does not fit the buffer is lost and counted.
+func (r *Recorder) Access(e kms.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := group{e.Principal.Full, e.Key, e.Op}
+	if e.Result != kms.AuditOK || !aggregated[e.Op] {
+		r.note(line(e))
+		return
+	}
+	if c := r.groups[g]; c != nil {
+		if e.At.Sub(c.first.At) < r.window {
+			c.accesses++
+			return
+		}
+		r.endGroup(g, e.At)
+	}
+	c := &count{first: e, accesses: 1}
+	if len(r.groups) < maxGroups {
+		r.groups[g] = c
+	}
+	r.note(c.line(e.At))
+}
+
+// aggregated are the operations that Hadoop counts together.
+var aggregated = map[kms.AuditOp]bool{
+	kms.AuditGetKeyVersion: true, kms.AuditGetCurrentKey: true, kms.AuditGenerateEEK: true, kms.AuditDecryptEEK: true,
+	kms.AuditReencryptEEK: true,
+}
+
+func (c *count) line(at time.Time) string {
+	e := c.first
+	e.At = at
+	return lineWith(e, fmt.Sprintf(", accessCount=%d, interval=%dms", c.accesses, at.Sub(c.first.At).Milliseconds()))
+}
+
+// endGroup writes how many reads a group came to. mu is held.
+func (r *Recorder) endGroup(g group, at time.Time) {
+	if c := r.groups[g]; c != nil {
+		delete(r.groups, g)
+		r.note(c.line(at))
+	}
+}
+
+// note puts the line of a read into the next batch, if there is room. mu is held.
+func (r *Recorder) note(line string) {
+	if r.next.reads >= r.buffer {
+		r.lost++
+		return
+	}
+	r.next.reads++
+	r.next.lines = append(r.next.lines, line...)
+}
+
+// Lost is the number of lines of reads that never reached the file.
+func (r *Recorder) Lost() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+// Run writes the reads until ctx ends. It returns nil then, with everything noted so far on the disk; or the error of that
+// last write.
+func (r *Recorder) Run(ctx context.Context) error {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return r.flush(0, true)
+		case <-tick.C:
+			r.flush(r.window, false) // an error is counted as a loss; Record reports it to whom it hinders
+		}
+	}
+}
+
+// Close writes what is noted and closes the file.
+func (r *Recorder) Close() error {
+	err := r.flush(0, true)
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if cerr := r.file.close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// flush ends the groups that are older than age and writes the next batch.
+func (r *Recorder) flush(age time.Duration, always bool) error {
+	now := r.now()
+	r.mu.Lock()
+	var ended []group
+	for g, c := range r.groups {
+		if now.Sub(c.first.At) >= age {
+			ended = append(ended, g)
+		}
+	}
+	slices.SortFunc(ended, func(a, b group) int { return r.groups[a].first.At.Compare(r.groups[b].first.At) })
+	for _, g := range ended {
+		r.endGroup(g, now)
+	}
+	r.mu.Unlock()
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	return r.writeLocked(always)
+}
+
+// writeLocked takes the next batch to the file, and syncs it if a Record waits for it or always is set. writing is held.
+func (r *Recorder) writeLocked(always bool) error {
+	r.mu.Lock()
+	b := r.next
+	r.next = &batch{}
+	r.mu.Unlock()
+	b.written = true
+	if len(b.lines) == 0 {
+		return nil
+	}
+	b.err = r.file.append(b.lines, always || b.durable)
+	if b.err != nil {
+		r.mu.Lock()
+		r.lost += uint64(b.reads)
+		r.mu.Unlock()
+	}
+	return b.err
+}
