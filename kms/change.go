@@ -23,7 +23,7 @@ type Change struct {
 	Kind      ChangeKind
 	Version   ID // the version that Created or Rolled made; zero otherwise
 	At        time.Time
-	By        string // full name of the principal
+	By        string // who made it, as Principal.By says
 	From      string // the client's address
 	RequestID string // X-Keytrustee-Request-Id, or empty
 }

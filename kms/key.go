@@ -60,7 +60,7 @@ type Metadata struct {
 type Key struct {
 	ID ID
 	Metadata
-	CreatedBy string // full name of the principal that created it
+	CreatedBy string // who created it, as Principal.By says
 	Last      Change // its newest change
 }
 

@@ -27,3 +27,11 @@ func (p Principal) Identity() string {
 	}
 	return s
 }
+
+// By is the principal as changes are signed with it: its full name, and who acted for it.
+func (p Principal) By() string {
+	if p.Real == nil {
+		return p.Full
+	}
+	return p.Full + " via " + p.Real.By()
+}

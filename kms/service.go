@@ -72,7 +72,8 @@ func New(c Config) (*Service, error) {
 
 // Invalidate drops what the Service remembers of names: which key has one, whether it is deleted, which version is
 // current. When it returns, no answer of an earlier reading of the Store will be remembered. The passive calls it before
-// it lets a position of the active pass as confirmed; the Service itself after each write of its own.
+// it lets a position of the active pass as confirmed. After a write of its own the Service drops what it changed by
+// itself, also when the outcome comes late.
 func (s *Service) Invalidate() { s.cache.invalidate() }
 
 // Wait returns when every attempt that was begun has its outcome. Close the Store first, or an attempt may wait for ever.
