@@ -13,7 +13,7 @@ type Store interface {
 	//
 	// ctx bounds only what comes before the point of no return; from there on Apply returns when the outcome is known:
 	// nil when the change is durable and proven on both hosts and visible to every read after it; ErrConflict if another
-	// change of the key came first; an *ExistsError (Key set) if the name is taken; *ReadOnlyError with ReasonBusy if it
+	// change of the key came first or c.RequestID was used before; an *ExistsError (Key set) if the name is taken; *ReadOnlyError with ReasonBusy if it
 	// is taken by a change that is not confirmed yet. After those three, and after any error but ErrOutcomeUnknown,
 	// nothing was changed. ErrOutcomeUnknown comes only when the Store is closed or its pair changed its epoch.
 	Apply(ctx context.Context, c Change, key *Key, version *SealedVersion) error
@@ -25,12 +25,12 @@ type Store interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// Version returns the version of that name, with its key, also a deleted one. ErrVersionNotFound as Key.
 	Version(ctx context.Context, name VersionName) (SealedVersion, Key, error)
-	// Versions returns all versions of the key, oldest first.
+	// Versions returns all versions of the key, oldest first; ErrKeyNotFound if it was purged.
 	Versions(ctx context.Context, key ID) ([]SealedVersion, error)
-	// Current returns the newest version of the key.
+	// Current returns the newest version of the key; ErrKeyNotFound if it was purged.
 	Current(ctx context.Context, key ID) (SealedVersion, error)
-	// ByRequest returns the change that was made under a request's id, and the key it changed; ErrKeyNotFound if there
-	// is none.
+	// ByRequest returns the change that was made under a request's id, and the key it changed, also a purged one (of which
+	// ID, Name and Last are left at least); ErrKeyNotFound if there is none.
 	ByRequest(ctx context.Context, requestID string) (Change, Key, error)
 }
 

@@ -1,0 +1,422 @@
+package kmstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keytrustee/kms"
+)
+
+// TestStore holds what open returns, an empty Store, to all that kms.Store promises.
+func TestStore(t *testing.T, open func(t *testing.T) kms.Store) {
+	for name, test := range map[string]func(storeTest){
+		"Create":               storeTest.create,
+		"Absent":               storeTest.absent,
+		"Duplicate":            storeTest.duplicate,
+		"Roll":                 storeTest.roll,
+		"Conflict":             storeTest.conflict,
+		"DeleteAndUndelete":    storeTest.deleteAndUndelete,
+		"PurgeAndCreateAnew":   storeTest.purgeAndCreateAnew,
+		"OddNames":             storeTest.oddNames,
+		"ByRequest":            storeTest.byRequest,
+		"Order":                storeTest.order,
+		"ResultsAreTheCallers": storeTest.resultsAreTheCallers,
+		"CanceledBefore":       storeTest.canceledBefore,
+		"ConcurrentCreates":    storeTest.concurrentCreates,
+		"ConcurrentRolls":      storeTest.concurrentRolls,
+	} {
+		t.Run(name, func(t *testing.T) { test(storeTest{t, open(t), NewSealer()}) })
+	}
+}
+
+type storeTest struct {
+	*testing.T
+	store  kms.Store
+	sealer *Sealer
+}
+
+// at is a time with the precision that a Store keeps.
+func at(second int) time.Time {
+	return time.Date(2026, 11, 24, 10, 0, second, 123e6, time.UTC)
+}
+
+func (s storeTest) newChange(k kms.Key, kind kms.ChangeKind) kms.Change {
+	seq := 0
+	if kind != kms.Created {
+		seq = k.Last.Seq + 1
+	}
+	return kms.Change{ID: kms.NewID(), KeyID: k.ID, Seq: seq, Kind: kind, At: at(seq), By: "alice via hive/h@R", From: "192.0.2.1"}
+}
+
+func (s storeTest) newVersion(k kms.Key, n int, c *kms.Change) kms.SealedVersion {
+	s.Helper()
+	c.Version = kms.NewID()
+	v, err := s.sealer.Seal(kms.VersionRef{ID: c.Version, KeyID: k.ID, Key: k.Name, Name: kms.NthVersionName(k.Name, n),
+		Ordinal: n, Cipher: k.Cipher}, kms.NewMaterial(fmt.Appendf(nil, "material %7d", n)))
+	if err != nil {
+		s.Fatal(err)
+	}
+	v.Created = *c
+	return v
+}
+
+// prepare returns a key that is not in the Store yet.
+func (s storeTest) prepare(name kms.KeyName) (kms.Change, kms.Key, kms.SealedVersion) {
+	s.Helper()
+	text := "what it is for\n\"quoted\""
+	k := kms.Key{ID: kms.NewID(), CreatedBy: "alice via hive/h@R", Metadata: kms.Metadata{Name: name, Cipher: "AES/CTR/NoPadding",
+		BitLength: 128, Description: &text, Attributes: map[string]string{"key.acl.name": string(name), "": "x"},
+		Created: at(0), Versions: 1}}
+	c := s.newChange(k, kms.Created)
+	v := s.newVersion(k, 0, &c)
+	k.Last = c
+	return c, k, v
+}
+
+func (s storeTest) mustCreate(name kms.KeyName) (kms.Key, kms.SealedVersion) {
+	s.Helper()
+	c, k, v := s.prepare(name)
+	if err := s.store.Apply(s.Context(), c, &k, &v); err != nil {
+		s.Fatalf("Apply(created %q): %v", name, err)
+	}
+	return k, v
+}
+
+// mustStep makes a change that has no version, and returns the key as it then is.
+func (s storeTest) mustStep(k kms.Key, kind kms.ChangeKind) kms.Key {
+	s.Helper()
+	c := s.newChange(k, kind)
+	if err := s.store.Apply(s.Context(), c, nil, nil); err != nil {
+		s.Fatalf("Apply(%s %q): %v", kind, k.Name, err)
+	}
+	k.Last = c
+	return k
+}
+
+func (s storeTest) mustRoll(k kms.Key) (kms.Key, kms.SealedVersion) {
+	s.Helper()
+	c := s.newChange(k, kms.Rolled)
+	v := s.newVersion(k, k.Versions, &c)
+	if err := s.store.Apply(s.Context(), c, nil, &v); err != nil {
+		s.Fatalf("Apply(rolled %q): %v", k.Name, err)
+	}
+	k.Last = c
+	k.Versions++
+	return k, v
+}
+
+func (s storeTest) wantKey(want kms.Key) {
+	s.Helper()
+	got, err := s.store.Key(s.Context(), want.Name)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		s.Errorf("Key(%q): error %v, difference (-want +got):\n%s", want.Name, err, diff)
+	}
+}
+
+func (s storeTest) wantVersions(k kms.Key, want ...kms.SealedVersion) {
+	s.Helper()
+	got, err := s.store.Versions(s.Context(), k.ID)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		s.Errorf("Versions(%q): error %v, difference (-want +got):\n%s", k.Name, err, diff)
+	}
+	current, err := s.store.Current(s.Context(), k.ID)
+	if diff := cmp.Diff(want[len(want)-1], current); err != nil || diff != "" {
+		s.Errorf("Current(%q): error %v, difference (-want +got):\n%s", k.Name, err, diff)
+	}
+	for _, v := range want {
+		byName, key, err := s.store.Version(s.Context(), v.Name)
+		if diff := cmp.Diff(v, byName); err != nil || diff != "" {
+			s.Errorf("Version(%q): error %v, difference (-want +got):\n%s", v.Name, err, diff)
+		}
+		if diff := cmp.Diff(k, key); diff != "" {
+			s.Errorf("Version(%q): its key differs (-want +got):\n%s", v.Name, diff)
+		}
+	}
+}
+
+func (s storeTest) wantError(err, want error, what string) {
+	s.Helper()
+	if !errors.Is(err, want) {
+		s.Errorf("%s: error %v; want %v", what, err, want)
+	}
+}
+
+func (s storeTest) create() {
+	k, v := s.mustCreate("k")
+	s.wantKey(k)
+	s.wantVersions(k, v)
+
+	c, plain, pv := s.prepare("plain")
+	plain.Description, plain.Attributes = nil, map[string]string{}
+	if err := s.store.Apply(s.Context(), c, &plain, &pv); err != nil {
+		s.Fatal(err)
+	}
+	s.wantKey(plain)
+}
+
+func (s storeTest) absent() {
+	s.mustCreate("there")
+	_, err := s.store.Key(s.Context(), "k")
+	s.wantError(err, kms.ErrKeyNotFound, "Key of a name that nothing has")
+	_, _, err = s.store.Version(s.Context(), "there@1")
+	s.wantError(err, kms.ErrVersionNotFound, "Version of a name that nothing has")
+	_, _, err = s.store.Version(s.Context(), "there")
+	s.wantError(err, kms.ErrVersionNotFound, "Version of a key's name")
+	_, err = s.store.Versions(s.Context(), kms.NewID())
+	s.wantError(err, kms.ErrKeyNotFound, "Versions of an unknown key")
+	_, err = s.store.Current(s.Context(), kms.NewID())
+	s.wantError(err, kms.ErrKeyNotFound, "Current of an unknown key")
+	_, _, err = s.store.ByRequest(s.Context(), "nobody's")
+	s.wantError(err, kms.ErrKeyNotFound, "ByRequest of an unknown id")
+}
+
+func (s storeTest) duplicate() {
+	k, v := s.mustCreate("k")
+	for _, deleted := range []bool{false, true} {
+		if deleted {
+			k = s.mustStep(k, kms.Deleted)
+		}
+		c, other, ov := s.prepare("k")
+		err := s.store.Apply(s.Context(), c, &other, &ov)
+		exists, ok := errors.AsType[*kms.ExistsError](err)
+		if !ok || exists.Key == nil {
+			s.Fatalf("Apply(created) of a taken name, deleted %t: error %v; want an *ExistsError with its Key", deleted, err)
+		}
+		if diff := cmp.Diff(k, *exists.Key); diff != "" {
+			s.Errorf("the error's key differs (-want +got):\n%s", diff)
+		}
+		s.wantKey(k)
+		s.wantVersions(k, v)
+	}
+}
+
+func (s storeTest) roll() {
+	k, v0 := s.mustCreate("k")
+	other, ov := s.mustCreate("other")
+	k, v1 := s.mustRoll(k)
+	k, v2 := s.mustRoll(k)
+	s.wantKey(k)
+	s.wantVersions(k, v0, v1, v2)
+	s.wantKey(other)
+	s.wantVersions(other, ov)
+}
+
+func (s storeTest) conflict() {
+	old, _ := s.mustCreate("k")
+	k, _ := s.mustRoll(old)
+	for _, kind := range []kms.ChangeKind{kms.Rolled, kms.Deleted} {
+		c := s.newChange(old, kind)
+		var version *kms.SealedVersion
+		if kind == kms.Rolled {
+			v := s.newVersion(old, old.Versions, &c)
+			version = &v
+		}
+		s.wantError(s.store.Apply(s.Context(), c, nil, version), kms.ErrConflict, string(kind)+" of a key that changed since it was read")
+	}
+	s.wantKey(k)
+	deleted := s.mustStep(k, kms.Deleted)
+	s.wantError(s.store.Apply(s.Context(), s.newChange(k, kms.Deleted), nil, nil), kms.ErrConflict, "a second deletion")
+	s.wantKey(deleted)
+}
+
+func (s storeTest) deleteAndUndelete() {
+	k, v0 := s.mustCreate("k")
+	k, v1 := s.mustRoll(k)
+	k = s.mustStep(k, kms.Deleted)
+	if !k.Deleted() {
+		s.Fatal("the key is not deleted")
+	}
+	s.wantKey(k)
+	s.wantVersions(k, v0, v1)
+	k = s.mustStep(k, kms.Undeleted)
+	s.wantKey(k)
+	s.wantVersions(k, v0, v1)
+	k, v2 := s.mustRoll(k)
+	s.wantVersions(k, v0, v1, v2)
+}
+
+func (s storeTest) purgeAndCreateAnew() {
+	old, _ := s.mustCreate("k")
+	old = s.mustStep(old, kms.Deleted)
+	old = s.mustStep(old, kms.Purged)
+	_, err := s.store.Key(s.Context(), "k")
+	s.wantError(err, kms.ErrKeyNotFound, "Key of a purged key")
+	_, _, err = s.store.Version(s.Context(), "k@0")
+	s.wantError(err, kms.ErrVersionNotFound, "Version of a purged key")
+	_, err = s.store.Versions(s.Context(), old.ID)
+	s.wantError(err, kms.ErrKeyNotFound, "Versions of a purged key")
+	_, err = s.store.Current(s.Context(), old.ID)
+	s.wantError(err, kms.ErrKeyNotFound, "Current of a purged key")
+	s.wantError(s.store.Apply(s.Context(), s.newChange(old, kms.Undeleted), nil, nil), kms.ErrConflict, "a change after the purge")
+
+	k, v := s.mustCreate("k")
+	s.wantKey(k)
+	s.wantVersions(k, v)
+	k = s.mustStep(k, kms.Deleted)
+	k = s.mustStep(k, kms.Purged)
+	k, v = s.mustCreate("k")
+	s.wantVersions(k, v)
+}
+
+func (s storeTest) oddNames() {
+	names := []kms.KeyName{"K", "k", "a b", "a/b", "a%2Fb", `"; DROP TABLE key; --`, "'", `\`, "two\nlines", "k@0", "@", "+", "ü",
+		"u\u0308", "\u202e", "*", "_", "%", kms.KeyName(strings.Repeat("x", kms.MaxKeyName))}
+	keys, versions := map[kms.KeyName]kms.Key{}, map[kms.KeyName]kms.SealedVersion{}
+	for _, name := range names {
+		keys[name], versions[name] = s.mustCreate(name)
+	}
+	for _, name := range names {
+		s.wantKey(keys[name])
+		s.wantVersions(keys[name], versions[name])
+	}
+}
+
+func (s storeTest) byRequest() {
+	c, k, v := s.prepare("k")
+	c.RequestID = "create-1"
+	k.Last, v.Created = c, c
+	if err := s.store.Apply(s.Context(), c, &k, &v); err != nil {
+		s.Fatal(err)
+	}
+	want := func(id string, change kms.Change, key kms.Key) {
+		s.Helper()
+		gotChange, gotKey, err := s.store.ByRequest(s.Context(), id)
+		if diff := cmp.Diff(change, gotChange); err != nil || diff != "" {
+			s.Errorf("ByRequest(%s): error %v, the change differs (-want +got):\n%s", id, err, diff)
+		}
+		if diff := cmp.Diff(key, gotKey); diff != "" {
+			s.Errorf("ByRequest(%s): the key differs (-want +got):\n%s", id, diff)
+		}
+	}
+	want("create-1", c, k)
+	k, _ = s.mustRoll(k)
+	want("create-1", c, k)
+
+	k = s.mustStep(k, kms.Deleted)
+	want("create-1", c, k)
+	purge := s.newChange(k, kms.Purged)
+	purge.RequestID = "purge-1"
+	if err := s.store.Apply(s.Context(), purge, nil, nil); err != nil {
+		s.Fatal(err)
+	}
+	got, gone, err := s.store.ByRequest(s.Context(), "purge-1")
+	if err != nil || !cmp.Equal(got, purge) || gone.Name != "k" || !cmp.Equal(gone.Last, purge) {
+		s.Errorf("ByRequest of a purge = %+v, %+v, %v; want the change, and a key whose last change it is", got, gone, err)
+	}
+	got, gone, err = s.store.ByRequest(s.Context(), "create-1")
+	if err != nil || !cmp.Equal(got, c) || !cmp.Equal(gone.Last, purge) {
+		s.Errorf("ByRequest of a purged key's creation = %+v, %+v, %v; want the change, and a key whose last change is the purge", got, gone, err)
+	}
+}
+
+func (s storeTest) order() {
+	keys, err := s.store.Keys(s.Context())
+	if err != nil || len(keys) != 0 {
+		s.Errorf("Keys of an empty Store = %v, %v", keys, err)
+	}
+	b, _ := s.mustCreate("b")
+	upper, _ := s.mustCreate("C")
+	a, _ := s.mustCreate("a")
+	accent, _ := s.mustCreate("ä")
+	purged, _ := s.mustCreate("purged")
+	s.mustStep(s.mustStep(purged, kms.Deleted), kms.Purged)
+	b = s.mustStep(b, kms.Deleted)
+	a, _ = s.mustRoll(a)
+	keys, err = s.store.Keys(s.Context())
+	if diff := cmp.Diff([]kms.Key{upper, a, b, accent}, keys); err != nil || diff != "" {
+		s.Errorf("Keys: error %v, difference from the order of bytes (-want +got):\n%s", err, diff)
+	}
+}
+
+func (s storeTest) resultsAreTheCallers() {
+	c, k, v := s.prepare("k")
+	given := v
+	given.Sealed = append([]byte(nil), v.Sealed...)
+	if err := s.store.Apply(s.Context(), c, &k, &given); err != nil {
+		s.Fatal(err)
+	}
+	clear(given.Sealed)
+	s.wantVersions(k, v)
+	got, err := s.store.Current(s.Context(), k.ID)
+	if err != nil {
+		s.Fatal(err)
+	}
+	clear(got.Sealed)
+	key, err := s.store.Key(s.Context(), "k")
+	if err != nil {
+		s.Fatal(err)
+	}
+	key.Attributes["new"] = "value"
+	s.wantKey(k)
+	s.wantVersions(k, v)
+}
+
+func (s storeTest) canceledBefore() {
+	ctx, cancel := context.WithCancel(s.Context())
+	cancel()
+	c, k, v := s.prepare("k")
+	err := s.store.Apply(ctx, c, &k, &v)
+	s.wantError(err, context.Canceled, "Apply with a context that has ended")
+	_, err = s.store.Key(s.Context(), "k")
+	s.wantError(err, kms.ErrKeyNotFound, "Key after that")
+}
+
+func (s storeTest) concurrentCreates() {
+	made := concurrently(8, func() error {
+		c, k, v := s.prepare("k")
+		return s.store.Apply(s.Context(), c, &k, &v)
+	})
+	wantOneMade(s.T, made, func(err error) bool { return errors.Is(err, kms.ErrKeyExists) || isBusy(err) })
+}
+
+func (s storeTest) concurrentRolls() {
+	k, _ := s.mustCreate("k")
+	made := concurrently(8, func() error {
+		c := s.newChange(k, kms.Rolled)
+		v := s.newVersion(k, 1, &c)
+		return s.store.Apply(s.Context(), c, nil, &v)
+	})
+	wantOneMade(s.T, made, func(err error) bool { return errors.Is(err, kms.ErrConflict) || isBusy(err) })
+	versions, err := s.store.Versions(s.Context(), k.ID)
+	if err != nil || len(versions) != 2 {
+		s.Errorf("%d versions, error %v; want 2", len(versions), err)
+	}
+}
+
+func concurrently(n int, f func() error) []error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = f() })
+	}
+	wg.Wait()
+	return errs
+}
+
+func wantOneMade(t *testing.T, errs []error, refused func(error) bool) {
+	t.Helper()
+	made := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			made++
+		case !refused(err):
+			t.Errorf("refused with %v", err)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d of %d were made; want 1", made, len(errs))
+	}
+}
+
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*kms.ReadOnlyError](err)
+	return ok && e.Reason == kms.ReasonBusy
+}
