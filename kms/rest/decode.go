@@ -1,0 +1,262 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"keytrustee/kms"
+)
+
+// readBody reads the whole body, so that net/http notices from here on when the client goes away.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	control.SetReadDeadline(time.Now().Add(bodyDeadline)) // not every ResponseWriter can; then the server's own limits hold
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	control.SetReadDeadline(time.Time{}) // a deadline that passes later would look like a client that went away
+	if err != nil {
+		return nil, &bodyError{err}
+	}
+	return body, nil
+}
+
+// parameter is the InvalidError of a member or a query parameter, with the words of Hadoop's server.
+func parameter(name, reason string) error {
+	return &kms.InvalidError{Field: "Parameter '" + name + "'", Reason: reason}
+}
+
+// isJSON reports whether the body's type is application/json, in any case, with any parameters.
+func (x *exchange) isJSON() bool { return x.mediaType() == "application/json" }
+
+func (x *exchange) mediaType() string {
+	essence, _, _ := strings.Cut(x.r.Header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(essence))
+}
+
+// decodeJSON reads the first JSON value of the body into v and ignores what follows it.
+func (x *exchange) decodeJSON(v any) error {
+	if !x.isJSON() {
+		return &kms.InvalidError{Field: "Content-Type", Reason: "must be application/json"}
+	}
+	text, err := toUTF8(x.body)
+	if err != nil {
+		return err
+	}
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(v); err != nil {
+		return &kms.InvalidError{Field: "body", Reason: "is not the JSON that is expected here: " + jsonFault(err)}
+	}
+	return nil
+}
+
+// jsonFault says what is wrong with a body without the words of Go.
+func jsonFault(err error) string {
+	switch e := err.(type) {
+	case *json.SyntaxError:
+		return "bad syntax near byte " + strconv.FormatInt(e.Offset, 10)
+	case *json.UnmarshalTypeError:
+		return "it holds a " + e.Value
+	}
+	return "it ends too early"
+}
+
+// toUTF8 returns text without a byte order mark, in UTF-8. JSON begins with two ASCII characters or is one alone, so the
+// zero bytes tell UTF-16.
+func toUTF8(text []byte) ([]byte, error) {
+	if text, ok := bytes.CutPrefix(text, []byte("\xef\xbb\xbf")); ok {
+		return toUTF8(text)
+	}
+	if len(text) >= 2 && len(text)%2 == 0 {
+		switch a, b := text[0], text[1]; {
+		case a == 0xfe && b == 0xff:
+			return fromUTF16(text[2:], 0), nil
+		case a == 0xff && b == 0xfe:
+			return fromUTF16(text[2:], 1), nil
+		case a == 0 && b != 0:
+			return fromUTF16(text, 0), nil
+		case a != 0 && b == 0:
+			return fromUTF16(text, 1), nil
+		}
+	}
+	if !utf8.Valid(text) {
+		return nil, &kms.InvalidError{Field: "body", Reason: "is not valid UTF-8"}
+	}
+	return text, nil
+}
+
+// fromUTF16 decodes text whose low byte is at offset low^1 of each pair.
+func fromUTF16(text []byte, low int) []byte {
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = uint16(text[2*i+low])<<8 | uint16(text[2*i+1-low])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// object is a JSON object of which members are taken one by one: their names are exact, the last of a name counts, null is
+// as good as absent unless said otherwise.
+type object map[string]json.RawMessage
+
+// object reads the body as a JSON object.
+func (x *exchange) object() (object, error) {
+	var o object
+	if err := x.decodeJSON(&o); err != nil {
+		return nil, err
+	}
+	if o == nil {
+		return nil, &kms.InvalidError{Field: "body", Reason: "is null; an object is expected"}
+	}
+	return o, nil
+}
+
+func (o object) has(name string) bool {
+	raw, ok := o[name]
+	return ok && string(raw) != "null"
+}
+
+// text returns a string member; nil when it is absent.
+func (o object) text(name string) (*string, error) {
+	if !o.has(name) {
+		return nil, nil
+	}
+	var s string
+	if json.Unmarshal(o[name], &s) != nil {
+		return nil, parameter(name, "must be a string")
+	}
+	return &s, nil
+}
+
+// required returns a string member that may not be absent.
+func (o object) required(name string) (string, error) {
+	s, err := o.text(name)
+	if err != nil {
+		return "", err
+	}
+	if s == nil {
+		return "", parameter(name, "cannot be null")
+	}
+	return *s, nil
+}
+
+// integer returns a member that is a whole number of 32 bits without a fraction or an exponent; 0 when it is absent.
+func (o object) integer(name string) (int, error) {
+	raw, ok := o[name]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < math.MinInt32 || n > math.MaxInt32 {
+		return 0, parameter(name, "must be a whole number")
+	}
+	return int(n), nil
+}
+
+// texts returns a member that maps strings to strings; nil when it is absent.
+func (o object) texts(name string) (map[string]string, error) {
+	if !o.has(name) {
+		return nil, nil
+	}
+	var members map[string]*string
+	if json.Unmarshal(o[name], &members) != nil {
+		return nil, parameter(name, "must be an object whose members are strings")
+	}
+	texts := make(map[string]string, len(members))
+	for k, v := range members {
+		if v == nil {
+			return nil, parameter(name, "has the member "+strconv.Quote(k)+", which is null")
+		}
+		texts[k] = *v
+	}
+	return texts, nil
+}
+
+// bytes returns a member that is base64 and may not be absent.
+func (o object) bytes(name string) ([]byte, error) {
+	s, err := o.required(name)
+	if err != nil {
+		return nil, err
+	}
+	return decodeBase64(s), nil
+}
+
+// material returns the member of that name as key material; absent when there is none.
+func (o object) material() (kms.Material, error) {
+	s, err := o.text("material")
+	if s == nil || err != nil {
+		return kms.Material{}, err
+	}
+	return kms.NewMaterial(decodeBase64(*s)), nil
+}
+
+// decodeBase64 decodes as Apache commons-codec does, which every Hadoop client writes for: both alphabets, what is in
+// neither is skipped, the first = ends it, bits that make no byte are dropped.
+func decodeBase64(s string) []byte {
+	out := make([]byte, 0, len(s)*3/4)
+	var bits uint32
+	var n int
+	for i := 0; i < len(s) && s[i] != '='; i++ {
+		v := sextet(s[i])
+		if v < 0 {
+			continue
+		}
+		bits = bits<<6 | uint32(v)
+		if n += 6; n >= 8 {
+			n -= 8
+			out = append(out, byte(bits>>n))
+		}
+	}
+	return out
+}
+
+func sextet(c byte) int {
+	switch {
+	case c >= 'A' && c <= 'Z':
+		return int(c - 'A')
+	case c >= 'a' && c <= 'z':
+		return int(c-'a') + 26
+	case c >= '0' && c <= '9':
+		return int(c-'0') + 52
+	case c == '+' || c == '-':
+		return 62
+	case c == '/' || c == '_':
+		return 63
+	}
+	return -1
+}
+
+// canonical is a decoded body in a form that is equal for bodies that mean the same.
+func canonical(parts ...any) []byte {
+	text, err := json.Marshal(parts)
+	if err != nil {
+		panic("a decoded body has no JSON: " + err.Error()) // strings, numbers and maps of strings: can not happen
+	}
+	return text
+}
+
+// first returns the first value of a query parameter, and whether there is one.
+func (x *exchange) first(name string) (string, bool) {
+	values, ok := x.query[name]
+	if !ok {
+		return "", false
+	}
+	return values[0], true
+}
+
+// oneOf returns a query parameter that must have one of the values.
+func (x *exchange) oneOf(name string, values ...string) (string, error) {
+	got, ok := x.first(name)
+	if !ok {
+		return "", parameter(name, "cannot be null")
+	}
+	if !slices.Contains(values, got) {
+		return "", parameter(name, "must be "+strings.Join(values, " or "))
+	}
+	return got, nil
+}
