@@ -27,7 +27,7 @@ var house = []room{
 	{"kms", "the vocabulary: keys, versions, principals, errors, and Service, the one door to them",
 		"", "kms/kmstest"},
 	{"kms/rest", "HTTP in, HTTP out: Hadoop's KMS protocol",
-		"kms internal/durable", "kms/kmstest"},
+		"kms internal/durable", "kms/kmstest kms/auth"},
 	{"kms/auth", "who calls: simple authentication, the signed cookie, the peer's assertion",
 		"kms internal/durable", ""},
 	{"kms/acl", "who may: the Policy",
