@@ -67,7 +67,9 @@ type faults struct {
 	Errors []string `json:"errors"`
 }
 
-func healthFault(field, reason string) *faults { return &faults{Errors: []string{field + " " + reason}} }
+func healthFault(field, reason string) *faults {
+	return &faults{Errors: []string{field + " " + reason}}
+}
 
 func healthCode(h Health, query url.Values) (int, *faults) {
 	codes := map[string]int{"activecode": http.StatusOK, "standbycode": http.StatusTooManyRequests,
