@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -176,11 +175,4 @@ func segmentPath(data string, tli Timeline, start LSN) string {
 
 func historyPath(data string, tli Timeline) string {
 	return filepath.Join(data, "pg_wal", fmt.Sprintf("%08X.history", uint32(tli)))
-}
-
-// WALEnd returns the end of the last valid record in the data directory, and its timeline. It asks no server: that of a
-// standby whose recovery has not begun says the same, and so does a running one's. What came after a torn record, or was
-// left in a recycled file, does not count.
-func WALEnd(ctx context.Context, inst Installation, data string) (LSN, Timeline, error) {
-	panic("not built yet")
 }
