@@ -1,0 +1,220 @@
+package host
+
+import (
+	"crypto"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"keytrustee/certs"
+	"keytrustee/internal/durable"
+	"keytrustee/kms/seal"
+)
+
+// Signer is this host as a maker of wraps.
+func (h *Host) Signer(now time.Time) (seal.Signer, error) {
+	f := h.ClusterFiles()
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return seal.Signer{}, fmt.Errorf("loading this host's cluster certificate: %w", err)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return seal.Signer{}, fmt.Errorf("loading this host's cluster certificate: %s holds no signing key", f.Key)
+	}
+	return seal.Signer{Certificate: pair.Leaf, Key: key, Now: now}, nil
+}
+
+// Authority opens the cluster's authority with this host's root key.
+func (h *Host) Authority(ring *seal.Keyring) (*certs.Authority, error) {
+	key, err := h.secret(ring, authorityBox)
+	if err != nil {
+		return nil, err
+	}
+	certPEM, err := os.ReadFile(h.AuthorityFile())
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's authority: %w", err)
+	}
+	return certs.OpenAuthority(certPEM, key)
+}
+
+// CookieSecret is what both hosts sign authentication cookies with.
+func (h *Host) CookieSecret(ring *seal.Keyring) ([]byte, error) { return h.secret(ring, cookieBox) }
+
+func (h *Host) secret(ring *seal.Keyring, name string) ([]byte, error) {
+	box, err := os.ReadFile(sealedFile(h.Confdir, name))
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's %s secret: %w", name, err)
+	}
+	return ring.OpenBox(name, box)
+}
+
+// completeCertificates makes what this host lacks of its own certificates, and checks those that it has.
+func (h *Host) completeCertificates() error {
+	if err := h.CheckOwn(); err != nil {
+		return err
+	}
+	public := h.PublicFiles()
+	haveCluster, err := exists(h.ClusterFiles().Cert)
+	if err != nil {
+		return err
+	}
+	havePublic, err := exists(public.Cert)
+	if err != nil {
+		return err
+	}
+	if !haveCluster || !havePublic {
+		ring, err := seal.Load(h.Confdir)
+		if err != nil {
+			return err
+		}
+		authority, err := h.Authority(ring)
+		if err != nil {
+			return err
+		}
+		if err := durable.MkdirAll(filepath.Dir(public.Cert), 0o700); err != nil {
+			return err
+		}
+		if !haveCluster {
+			if err := h.issue(authority, certs.Cluster, h.ClusterFiles()); err != nil {
+				return err
+			}
+		}
+		if !havePublic {
+			if err := durable.WriteFile(public.CA, authority.CertPEM(), 0o644); err != nil {
+				return err
+			}
+			if err := h.issue(authority, certs.Public, public); err != nil {
+				return err
+			}
+		}
+	}
+	return h.bind()
+}
+
+// issue makes a key and has the authority sign its certificate for this host. The key is written first: a crash between
+// the two leaves no certificate, and the next issue replaces the key.
+func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files certs.Files) error {
+	key, keyPEM, err := certs.NewKey()
+	if err != nil {
+		return err
+	}
+	name := h.Name
+	if purpose == certs.Public {
+		name = h.ExternalAddress
+	}
+	csrPEM, err := certs.NewCSR(key, name)
+	if err != nil {
+		return err
+	}
+	csr, err := certs.ParseCSR(csrPEM)
+	if err != nil {
+		return err
+	}
+	certPEM, err := authority.Sign(csr, purpose, name, h.hosts(), time.Now())
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(files.Key, keyPEM, 0o600); err != nil {
+		return err
+	}
+	return durable.WriteFile(files.Cert, certPEM, 0o644)
+}
+
+// hosts are the names that this host's certificates are good for.
+func (h *Host) hosts() []string {
+	hosts := []string{h.ExternalAddress}
+	if ip := net.ParseIP(h.ListenAddress); ip != nil && !ip.IsUnspecified() && !slices.Contains(hosts, h.ListenAddress) {
+		hosts = append(hosts, h.ListenAddress)
+	}
+	return hosts
+}
+
+// CheckOwn refuses files that are another host's: certificates and node directory are bound to the machine and the place
+// in it, and certificates must name this node and this address. Files that do not exist yet are no fault.
+func (h *Host) CheckOwn() error {
+	binding := h.binding()
+	for _, path := range h.bindingFiles() {
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if strings.TrimSpace(string(text)) != binding {
+			dir := filepath.Dir(path)
+			return hinted("remove "+dir+" and run ktadmin init again; copy .keytrustee with rsync --exclude .ssl, and never copy "+h.NodeDir(),
+				"%s belongs to another host", dir)
+		}
+	}
+	for _, c := range []struct{ file, name, address string }{
+		{h.ClusterFiles().Cert, h.Name, ""},
+		{h.PublicFiles().Cert, "", h.ExternalAddress},
+	} {
+		text, err := os.ReadFile(c.file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		cert, err := certs.ParseCertificate(text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.file, err)
+		}
+		if c.name != "" && cert.Subject.CommonName != c.name {
+			return hinted("remove it and run ktadmin init again, or give the name that it has with --name",
+				"%s is the certificate of node %q, and this one is %q", c.file, cert.Subject.CommonName, c.name)
+		}
+		if c.address != "" && cert.VerifyHostname(c.address) != nil {
+			return hinted("remove it and run ktadmin init again", "%s is not good for %s", c.file, c.address)
+		}
+	}
+	return nil
+}
+
+// bind writes down whose files these are.
+func (h *Host) bind() error {
+	for _, path := range h.bindingFiles() {
+		if have, err := exists(path); have || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err := durable.WriteFile(path, []byte(h.binding()+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) bindingFiles() []string {
+	return []string{h.ssl("machine"), filepath.Join(h.NodeDir(), "machine")}
+}
+
+// binding names this machine and the place of the host's files in it. Two hosts on one machine differ by the place.
+func (h *Host) binding() string {
+	id, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		id = nil // a container may have none: then the place alone has to do
+	}
+	sum := sha256.Sum256([]byte("keytrustee host\x00" + strings.TrimSpace(string(id)) + "\x00" + h.Confdir))
+	return hex.EncodeToString(sum[:16])
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,132 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"keytrustee/internal/durable"
+)
+
+// Journal is what a host remembers of an operation that has not ended. It lies in the node directory.
+type Journal struct {
+	Operation string    `json:"operation"`        // init, bootstrap, join
+	Step      string    `json:"step"`             // the step that began last
+	Since     time.Time `json:"since"`            // when the operation first began
+	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made until the journal is gone
+}
+
+func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }
+
+// Journal returns the operation that was begun and has not ended, or nil.
+func (h *Host) Journal() (*Journal, error) {
+	text, err := os.ReadFile(h.journalFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	j := new(Journal)
+	if err := json.Unmarshal(text, j); err != nil {
+		return nil, fmt.Errorf("journal %s is damaged: %w", h.journalFile(), err)
+	}
+	return j, nil
+}
+
+func (h *Host) saveJournal(j *Journal) error {
+	text, err := json.MarshalIndent(j, "", "  ")
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(h.journalFile(), append(text, '\n'), 0o600)
+}
+
+// step is one step of an operation. What it does may be done again after a crash anywhere in it.
+type step struct {
+	name string
+	do   func(context.Context, *Journal) error
+}
+
+// operate takes the steps in order, each journaled before it begins. It refuses while another operation runs, and while
+// the journal holds another one that has not ended. A failed step leaves the journal, so that status can tell and the
+// same operation, begun anew, knows what it was making.
+func (h *Host) operate(ctx context.Context, operation string, steps ...step) error {
+	if err := durable.MkdirAll(h.NodeDir(), 0o700); err != nil {
+		return err
+	}
+	unlock, err := h.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	j, err := h.Journal()
+	if err != nil {
+		return err
+	}
+	if j == nil || j.Operation == initOperation { // an init that stopped is completed by whatever comes next to need it
+		j = &Journal{Operation: operation, Since: time.Now().UTC().Truncate(time.Second)}
+	}
+	if j.Operation != operation {
+		return &HintedError{
+			fmt.Errorf("%s began on this host at %s and has not ended", j.Operation, j.Since.Format(time.RFC3339)),
+			"repeat that command, or remove " + h.journalFile() + " and what it was making",
+		}
+	}
+	for _, s := range steps {
+		j.Step = s.name
+		if err := h.saveJournal(j); err != nil {
+			return err
+		}
+		if err := h.reached(operation + ": before " + s.name); err != nil {
+			return err
+		}
+		if err := s.do(ctx, j); err != nil {
+			return err
+		}
+		if err := h.reached(operation + ": after " + s.name); err != nil {
+			return err
+		}
+	}
+	return durable.Remove(h.journalFile())
+}
+
+// lock holds other operations of this host off until unlock, or the end of the process.
+func (h *Host) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(h.NodeDir(), "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, &HintedError{errors.New("another ktadmin is changing this host"), "wait until it has ended"}
+	}
+	return func() { f.Close() }, nil
+}
+
+func (h *Host) reached(point string) error {
+	if h.failpoint == nil {
+		return nil
+	}
+	return h.failpoint(point)
+}
+
+// HintedError is an error with what to do about it.
+type HintedError struct {
+	Err  error
+	Hint string
+}
+
+func (e *HintedError) Error() string { return e.Err.Error() }
+
+func (e *HintedError) Unwrap() error { return e.Err }
+
+func hinted(hint, format string, args ...any) error {
+	return &HintedError{fmt.Errorf(format, args...), hint}
+}
