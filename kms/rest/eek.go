@@ -7,9 +7,6 @@ import (
 	"keytrustee/kms"
 )
 
-// maxEEKs is the most data keys that one request may ask for; stock clients ask for 500.
-const maxEEKs = 10_000
-
 // innerVersion is the version's name inside an EncryptedKeyVersion.
 const innerVersion = "EEK"
 
@@ -47,9 +44,6 @@ func (x *exchange) generateEEK() (result, error) {
 		if n, err = strconv.Atoi(text); err != nil {
 			return result{}, parameter("num_keys", "must be a whole number")
 		}
-	}
-	if n > maxEEKs {
-		return result{}, parameter("num_keys", "is more than "+strconv.Itoa(maxEEKs)+"; ask for fewer, more often")
 	}
 	es, err := x.Service.GenerateEEK(x.ctx, x.principal, x.key(), n)
 	return result{body: toEEKs(es)}, err

@@ -15,9 +15,6 @@ import (
 // requestIDHeader names a write for good: the same id gives the same result each time.
 const requestIDHeader = "X-Keytrustee-Request-Id"
 
-// maxRequestID is the longest request id, in bytes.
-const maxRequestID = 128
-
 // exchange is one request on its way through the server.
 type exchange struct {
 	*Server
@@ -116,10 +113,6 @@ func (x *exchange) prepare(path string) error {
 // identify reads the ids of the request and its delivery.
 func (x *exchange) identify() error {
 	x.requestID = x.r.Header.Get(requestIDHeader)
-	unprintable := func(r rune) bool { return r <= ' ' || r > '~' }
-	if len(x.requestID) > maxRequestID || strings.ContainsFunc(x.requestID, unprintable) {
-		return &kms.InvalidError{Field: requestIDHeader, Reason: "must be at most 128 printable ASCII characters without blanks"}
-	}
 	if x.requestID != "" {
 		x.w.Header().Set(requestIDHeader, x.requestID)
 	}
