@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"keytrustee/postgres"
+)
+
+// The components of a node, in the order in which they are started.
+const (
+	devPostgres    = "postgres"
+	devKeytrusteed = "keytrusteed"
+)
+
+var devComponents = []string{devPostgres, devKeytrusteed}
+
+// devPoll is how often a condition is looked at that nobody announces.
+const devPoll = 20 * time.Millisecond
+
+func (n *devNode) argv(component string) []string {
+	if component == devPostgres {
+		return []string{n.pair.bin("ktadmin"), "db", "run", "--confdir", n.confdir()}
+	}
+	return []string{n.pair.bin("keytrusteed"), "--confdir", n.confdir()}
+}
+
+func (n *devNode) server() *postgres.Server {
+	return &postgres.Server{Data: n.data(), Socket: n.sockets(), Port: n.pair.DBPort}
+}
+
+func (n *devNode) log(component string) string {
+	return filepath.Join(n.home(), "log", component+".out")
+}
+
+// launch starts the component in the background, in a session of its own, unless it runs. The channel is closed when it ends.
+func (n *devNode) launch(component string) (ended <-chan struct{}, err error) {
+	if len(n.processes(component)) > 0 {
+		return nil, nil
+	}
+	log, err := os.OpenFile(n.log(component), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	if err := n.pair.own(log.Name()); err != nil {
+		return nil, err
+	}
+	argv := n.argv(component)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = "/", n.environment()
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = n.pair.attributes()
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s on %s: %w", component, n.Name, err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cmd.Wait() // how it ended, its log says
+	}()
+	return done, nil
+}
+
+func (p *devPair) attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true}
+	if p.user.UID != os.Geteuid() {
+		attr.Credential = &syscall.Credential{Uid: uint32(p.user.UID), Gid: uint32(p.user.GID)}
+	}
+	return attr
+}
+
+// run runs a production command for the node to its end, as the user that the pair runs as, and returns its standard output.
+// The environment may add to the node's own.
+func (n *devNode) run(ctx context.Context, extra []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, n.pair.bin("ktadmin"), append(args, "--confdir", n.confdir())...)
+	cmd.Dir, cmd.Env = "/", append(n.environment(), extra...)
+	cmd.SysProcAttr = n.pair.attributes()
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return "", fmt.Errorf("ktadmin %s, on %s: %s", strings.Join(args, " "), n.Name, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return string(out), err
+}
+
+// processes returns every process of the component, the one that leads first. Those of PostgreSQL may outlive their leader.
+func (n *devNode) processes(component string) []int {
+	var pids []int
+	command := strings.Join(n.argv(component), "\x00") + "\x00"
+	lead, running := 0, false
+	if component == devPostgres {
+		lead, running = n.server().Pid()
+	}
+	entries, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range entries {
+		pid, err := strconv.Atoi(filepath.Base(proc))
+		if err != nil {
+			continue
+		}
+		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+		switch {
+		case running && pid == lead:
+			pids = append([]int{pid}, pids...)
+		case string(line) == command, component == devPostgres && n.isPostgres(proc):
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// isPostgres reports whether the process is one of the node's PostgreSQL: all of them work in its data directory.
+func (n *devNode) isPostgres(proc string) bool {
+	program, _ := os.Readlink(filepath.Join(proc, "exe"))
+	dir, _ := os.Readlink(filepath.Join(proc, "cwd"))
+	return filepath.Base(program) == "postgres" && dir == n.data()
+}
+
+// pids returns the process that leads each component that runs.
+func (n *devNode) pids() map[string]int {
+	pids := map[string]int{}
+	for _, component := range devComponents {
+		if all := n.processes(component); len(all) > 0 {
+			pids[component] = all[0]
+		}
+	}
+	return pids
+}
+
+// stop asks the component to end, as its service does, and waits until it has.
+func (n *devNode) stop(ctx context.Context, component string) error {
+	pids := n.processes(component)
+	if len(pids) == 0 {
+		return nil
+	}
+	signal := syscall.SIGTERM
+	if component == devPostgres {
+		signal = syscall.SIGINT // fast; SIGTERM would wait for clients for ever
+	}
+	if err := n.signal(component, pids[:1], signal); err != nil {
+		return err
+	}
+	if err := n.signal(component, pids, syscall.SIGCONT); err != nil { // a frozen one has to wake up to end
+		return err
+	}
+	return n.awaitEnd(ctx, component)
+}
+
+// kill ends every process of the component with SIGKILL, none of them outliving another long enough to act on it.
+func (n *devNode) kill(ctx context.Context, component string) error {
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		if err := n.signal(component, n.processes(component), signal); err != nil {
+			return err
+		}
+	}
+	return n.awaitEnd(ctx, component)
+}
+
+// signal sends the signal to the processes; that one is gone is no error.
+func (n *devNode) signal(component string, pids []int, signal syscall.Signal) error {
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("sending %v to %s on %s: %w", signal, component, n.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n *devNode) awaitEnd(ctx context.Context, component string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		pids := n.processes(component)
+		if len(pids) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s on %s still runs as process %d", component, n.Name, pids[0])
+		case <-time.After(devPoll):
+		}
+	}
+}
+
+// tail returns the last lines of a component's log.
+func (n *devNode) tail(component string) string {
+	data, err := os.ReadFile(n.log(component))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-8):], "\n")
+}
