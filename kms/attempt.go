@@ -105,6 +105,9 @@ func (s *Service) claimed(ctx context.Context, w *write, h *Hand) (made, error) 
 	if !certain {
 		return made{}, s.shut(ctx)
 	}
+	if h.again {
+		return s.handedAgain(ctx, m, h.attempt.world == world)
+	}
 	if !h.claimable(world, s.Now()) {
 		return made{}, errAnew
 	}
@@ -120,6 +123,21 @@ func (s *Service) claimed(ctx context.Context, w *write, h *Hand) (made, error) 
 		return made{}, err
 	}
 	return s.opened(m, v)
+}
+
+// handedAgain answers the very delivery that made the change. It is never a new attempt, whatever has become of the key.
+func (s *Service) handedAgain(ctx context.Context, m made, sameWorld bool) (made, error) {
+	if !sameWorld {
+		return made{}, ErrOutcomeUnknown
+	}
+	if m.change.Version.IsZero() {
+		return m, nil
+	}
+	m, err := s.withVersion(ctx, m)
+	if errors.Is(err, ErrKeyNotFound) {
+		err = ErrOutcomeUnknown // purged meanwhile
+	}
+	return m, err
 }
 
 // opened adds the version to m; it asks the Sealer, not the cache.
@@ -149,20 +167,25 @@ func (s *Service) byRequest(ctx context.Context, w *write) (made, error) {
 	if c.Version.IsZero() {
 		return m, nil
 	}
-	versions, err := s.Store.Versions(ctx, k.ID)
+	m, err = s.withVersion(ctx, m)
+	if err == nil && !w.same(k, m.material) {
+		err = errOtherRequest
+	}
+	return m, err
+}
+
+// withVersion adds the version that the change made.
+func (s *Service) withVersion(ctx context.Context, m made) (made, error) {
+	versions, err := s.Store.Versions(ctx, m.change.KeyID)
 	if err != nil {
 		return made{}, err
 	}
 	for _, v := range versions {
-		if v.ID != c.Version {
-			continue
+		if v.ID == m.change.Version {
+			return s.opened(m, v)
 		}
-		if m, err = s.opened(m, v); err == nil && !w.same(k, m.material) {
-			err = errOtherRequest
-		}
-		return m, err
 	}
-	return made{}, fmt.Errorf("key %s has lost the version of request %s", k.Name.Quoted(), w.RequestID)
+	return made{}, fmt.Errorf("version %s: %w", m.change.Version, ErrVersionNotFound)
 }
 
 // stands returns nil if what c did to k has not been undone since.

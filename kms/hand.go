@@ -8,6 +8,11 @@ type Hand struct {
 	repeats  *repeats
 	attempt  *attempt
 	delivery string // the delivery in whose hand it is
+	again    bool   // that delivery made the change, or had it in its hand before
+}
+
+func (r *repeats) newHand(a *attempt, delivery string) *Hand {
+	return &Hand{repeats: r, attempt: a, delivery: delivery, again: delivery != "" && delivery == a.deliveryID}
 }
 
 // Told says that the client may know: the first byte of its 2xx was passed to the kernel, or nobody can say. Afterwards

@@ -134,14 +134,14 @@ func (r *repeats) arrive(d delivery) (turn, error) {
 func (r *repeats) likeLocked(d delivery) (turn, bool) {
 	again := func(a *attempt) bool { return d.deliveryID != "" && a != nil && a.identity == d.identity }
 	if a := r.told[d.deliveryID]; again(a) {
-		return turn{hand: &Hand{repeats: r, attempt: a, delivery: d.deliveryID}}, true
+		return turn{hand: &Hand{repeats: r, attempt: a, delivery: d.deliveryID, again: true}}, true
 	}
 	a := r.attempts[d.identity]
 	if a == nil {
 		return turn{}, false
 	}
 	if h := a.holder; h != nil && again(a) && h.delivery == d.deliveryID {
-		a.holder = &Hand{repeats: r, attempt: a, delivery: d.deliveryID} // what is said of h counts no more
+		a.holder = &Hand{repeats: r, attempt: a, delivery: d.deliveryID, again: true} // what is said of h counts no more
 		return turn{hand: a.holder}, true
 	}
 	s := &seat{attempt: a, age: d.age, id: d.deliveryID, wake: make(chan struct{})}
@@ -157,7 +157,7 @@ func (r *repeats) likeLocked(d delivery) (turn, bool) {
 		}
 	}
 	if !a.resolvedAt.IsZero() && a.holder == nil {
-		a.holder = &Hand{repeats: r, attempt: a, delivery: d.deliveryID}
+		a.holder = r.newHand(a, d.deliveryID)
 		return turn{hand: a.holder}, true
 	}
 	if age, ok := a.places[d.deliveryID]; ok {

@@ -61,7 +61,7 @@ func (r *repeats) grantLocked(a *attempt) {
 		}
 	}
 	a.dropSeat(oldest)
-	a.holder = &Hand{repeats: r, attempt: a, delivery: oldest.id}
+	a.holder = r.newHand(a, oldest.id)
 	oldest.hand = a.holder
 	close(oldest.wake)
 }

@@ -13,9 +13,10 @@ type Store interface {
 	//
 	// ctx bounds only what comes before the point of no return; from there on Apply returns when the outcome is known:
 	// nil when the change is durable and proven on both hosts and visible to every read after it; ErrConflict if another
-	// change of the key came first or c.RequestID was used before; an *ExistsError (Key set) if the name is taken; *ReadOnlyError with ReasonBusy if it
-	// is taken by a change that is not confirmed yet. After those three, and after any error but ErrOutcomeUnknown,
-	// nothing was changed. ErrOutcomeUnknown comes only when the Store is closed or its pair changed its epoch.
+	// change of the key came first, or c.RequestID was used before; an *ExistsError (Key set) if the name is taken;
+	// *ReadOnlyError with ReasonBusy if it is taken by a change that is not confirmed yet. After those three, and after any
+	// error but ErrOutcomeUnknown, nothing was changed. ErrOutcomeUnknown comes only when the Store is closed or its pair
+	// changed its epoch.
 	Apply(ctx context.Context, c Change, key *Key, version *SealedVersion) error
 
 	// Key returns the key of that name, also a deleted one, never a purged one. ErrKeyNotFound only when that is certain,

@@ -1,0 +1,191 @@
+package kms_test
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+	"testing/synctest"
+
+	"keytrustee/kms"
+	"keytrustee/kms/kmstest"
+)
+
+func withID(user, id string) kms.Call {
+	c := kmstest.Call(user)
+	c.RequestID = id
+	return c
+}
+
+func TestRequestID(t *testing.T) { // 16, 17
+	r := kmstest.NewService(t)
+	made := create(t, r.Service, withID("alice", "r1"), "k").must(t)
+	made.hand.Told() // nil, and takes it
+	for _, s := range []*kms.Service{r.Service, r.Restart(t)} {
+		again := create(t, s, withID("alice", "r1"), "k").must(t)
+		if again.version.Name != "k@0" || !bytes.Equal(again.version.Material.Bytes(), made.version.Material.Bytes()) {
+			t.Errorf("the repeat got %v; want the same version", again.version)
+		}
+		const field = "X-Keytrustee-Request-Id"
+		wantInvalid(t, create(t, s, withID("bob", "r1"), "k").err, field)
+		wantInvalid(t, create(t, s, withID("alice", "r1"), "other").err, field)
+		wantInvalid(t, roll(t, s, withID("alice", "r1"), "k").err, field)
+		_, _, err := s.CreateKey(t.Context(), withID("alice", "r1"), kms.CreateRequest{Name: "k", BitLength: 256})
+		wantInvalid(t, err, field)
+		_, _, err = s.CreateKey(t.Context(), withID("alice", "r1"), kms.CreateRequest{Name: "k", Material: kms.NewMaterial(make([]byte, 16))})
+		wantInvalid(t, err, field)
+	}
+	rolled := roll(t, r.Service, withID("alice", "r2"), "k").must(t)
+	roll(t, r.Service, withID("alice", "r3"), "k").must(t)
+	if again := roll(t, r.Restart(t), withID("alice", "r2"), "k").must(t); again.version.Name != rolled.version.Name {
+		t.Errorf("the repeated roll got %s; want %s", again.version.Name, rolled.version.Name)
+	}
+	remove(t, r.Service, withID("alice", "r4"), "k").must(t)
+	remove(t, r.Service, withID("alice", "r4"), "k").must(t)
+	e, ok := errors.AsType[*kms.ExistsError](create(t, r.Restart(t), withID("alice", "r1"), "k").err)
+	if !ok || e.Key == nil || !e.Key.Deleted() {
+		t.Errorf("the repeat after a deletion: %v; want an error that says deleted", e)
+	}
+	if _, err := r.UndeleteKey(t.Context(), withID("alice", "r5"), "k"); err != nil {
+		t.Fatal(err)
+	}
+	wantInvalid(t, remove(t, r.Service, withID("alice", "r4"), "k").err, "X-Keytrustee-Request-Id")
+	create(t, r.Service, withID("alice", "r1"), "k").must(t)
+	wantInvalid(t, create(t, r.Service, withID("alice", "two words"), "x").err, "X-Keytrustee-Request-Id")
+}
+
+func TestRequestIDWhileUnresolved(t *testing.T) { // 16
+	synctest.Test(t, func(t *testing.T) {
+		r := kmstest.NewService(t)
+		release := held(r)
+		var all []<-chan answer
+		for range 5 {
+			all = append(all, begin(func() answer { return create(t, r.Service, withID("alice", "r1"), "k") }))
+		}
+		synctest.Wait()
+		wantInvalid(t, create(t, r.Service, withID("bob", "r1"), "other").err, "X-Keytrustee-Request-Id")
+		release()
+		for _, c := range all {
+			if a := (<-c).must(t); a.version.Name != "k@0" {
+				t.Errorf("got %s; want k@0", a.version.Name)
+			}
+		}
+	})
+}
+
+func TestUndeleteAndPurgeWantARequestID(t *testing.T) {
+	r := kmstest.NewService(t)
+	create(t, r.Service, alice, "k").must(t).hand.Told()
+	_, err := r.UndeleteKey(t.Context(), alice, "k")
+	wantInvalid(t, err, "X-Keytrustee-Request-Id")
+	_, err = r.PurgeKey(t.Context(), alice, "k")
+	wantInvalid(t, err, "X-Keytrustee-Request-Id")
+
+	_, err = r.UndeleteKey(t.Context(), withID("alice", "1"), "k")
+	wantInvalid(t, err, "name")
+	_, err = r.PurgeKey(t.Context(), withID("alice", "2"), "k")
+	wantInvalid(t, err, "name")
+	remove(t, r.Service, alice, "k").must(t).hand.Told()
+	r.Policy.Deny("alice", string(kms.OpPurge))
+	if _, err = r.PurgeKey(t.Context(), withID("alice", "3"), "k"); !errors.Is(err, kms.ErrDenied) {
+		t.Errorf("purge without the right: %v", err)
+	}
+	r.Policy.Permit("alice", string(kms.OpPurge))
+	for range 2 {
+		if _, err = r.PurgeKey(t.Context(), withID("alice", "3"), "k"); err != nil {
+			t.Errorf("purge: %v", err)
+		}
+	}
+	_, err = r.PurgeKey(t.Context(), withID("alice", "4"), "k")
+	if !errors.Is(err, kms.ErrKeyNotFound) {
+		t.Errorf("purge of what is not there: %v", err)
+	}
+}
+
+func TestRollWithoutAnIDThenWithOne(t *testing.T) { // 18
+	r := kmstest.NewService(t)
+	create(t, r.Service, alice, "k").must(t).hand.Told()
+	roll(t, r.Service, alice, "k").must(t).hand.Returned()
+	if got := roll(t, r.Service, withID("alice", "r1"), "k").must(t).version.Name; got != "k@2" {
+		t.Errorf("got %s; want k@2", got)
+	}
+}
+
+func TestTableHoldsNoMaterial(t *testing.T) { // 26
+	synctest.Test(t, func(t *testing.T) {
+		r := kmstest.NewService(t)
+		secret := []byte("sixteen byte key")
+		given := kms.CreateRequest{Name: "k", Material: kms.NewMaterial(secret)}
+		c := alice
+		c.Body = append([]byte("body with "), secret...)
+		_, h, err := r.CreateKey(t.Context(), c, given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Returned()
+		release := held(r)
+		given.Name = "unresolved"
+		waiting := begin(func() answer {
+			v, h, err := r.CreateKey(t.Context(), c, given)
+			return answer{v, h, err}
+		})
+		synctest.Wait()
+		if n, _ := r.Attempts(); n != 2 {
+			t.Fatalf("the table has %d attempts; want 2", n)
+		}
+		w := walker{secret: secret, seen: map[uintptr]bool{}}
+		w.walk(reflect.ValueOf(r.Table()))
+		if w.found || w.visited < 50 {
+			t.Errorf("found the material: %t, after %d values", w.found, w.visited)
+		}
+		w = walker{secret: secret, seen: map[uintptr]bool{}}
+		w.walk(reflect.ValueOf(given))
+		if !w.found {
+			t.Error("the walk does not find material where it is")
+		}
+		release()
+		(<-waiting).must(t)
+	})
+}
+
+// walker looks for a secret in all that a value leads to.
+type walker struct {
+	secret  []byte
+	seen    map[uintptr]bool
+	visited int
+	found   bool
+}
+
+func (w *walker) walk(v reflect.Value) {
+	w.visited++
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && !w.seen[v.Pointer()] {
+			w.seen[v.Pointer()] = true
+			w.walk(v.Elem())
+		}
+	case reflect.Interface:
+		w.walk(v.Elem())
+	case reflect.Struct:
+		for _, f := range v.Fields() {
+			w.walk(f)
+		}
+	case reflect.Map:
+		for k, e := range v.Seq2() {
+			w.walk(k)
+			w.walk(e)
+		}
+	case reflect.String:
+		w.found = w.found || bytes.Contains([]byte(v.String()), w.secret)
+	case reflect.Slice, reflect.Array:
+		var b []byte
+		for i := range v.Len() {
+			if v.Index(i).Kind() == reflect.Uint8 {
+				b = append(b, byte(v.Index(i).Uint()))
+			} else {
+				w.walk(v.Index(i))
+			}
+		}
+		w.found = w.found || bytes.Contains(b, w.secret)
+	}
+}
