@@ -64,8 +64,10 @@ var house = []room{
 		everything, ""},
 	{"cmd/ktadmin", "the operator's tool",
 		everything, ""},
-	{"interop", "the stock Hadoop clients against a real pair",
+	{"interop", "the stock Hadoop client, as a program to run",
 		"", "replication/pairtest"},
+	{"demo", "shows a newcomer the promises, with the stock Hadoop client",
+		"interop", ""},
 }
 
 // outside names the packages that only some rooms may reach for.
