@@ -117,7 +117,7 @@ func VerifyBackup(ctx context.Context, inst Installation, dir string, runAs *OSU
 	return parseDamage(dir, string(out))
 }
 
-var damagePattern = regexp.MustCompile(`^pg_verifybackup: error: (?:[a-z ]* for file )?"([^"]+)"`)
+var damagePattern = regexp.MustCompile(`^pg_verifybackup: error: (?:[^":]*\bfile )?"([^"]+)"`)
 
 // parseDamage reads what pg_verifybackup says of a backup that it found bad.
 func parseDamage(dir, out string) *DamageError {

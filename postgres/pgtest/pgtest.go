@@ -58,9 +58,9 @@ func User(t testing.TB) *postgres.OSUser {
 	return u
 }
 
-// Context ends with the test, or after Patience.
+// Context ends after Patience, or when the test is cleaned up. It may be used in a cleanup, unlike the test's own.
 func Context(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -144,9 +144,7 @@ func New(t testing.TB, o Options) *postgres.Server {
 func Start(t testing.TB, s *postgres.Server) {
 	t.Helper()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), Patience)
-		defer cancel()
-		if err := s.Stop(ctx, postgres.Immediate); err != nil {
+		if err := s.Stop(Context(t), postgres.Immediate); err != nil {
 			t.Error(err)
 		}
 	})
