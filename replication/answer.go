@@ -1,0 +1,137 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
+)
+
+// answerLimit bounds what this host's PostgreSQL may take for an answer: a frozen one must not make its daemon look dead.
+const answerLimit = 500 * time.Millisecond
+
+// Answer answers the peer's question. The caller has authenticated the peer. When the answer holds proofs, the position
+// that they are made at is on this node's disk as LastConfirmed.
+func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
+	m.asked(q)
+	state := m.state.Current()
+	a := Answer{Nonce: q.Nonce, Protocol: Protocol, Name: state.Self, Duty: state.Duty, Epoch: state.Epoch, Incarnation: state.Incarnation,
+		Clock: m.now(), DiskFree: diskFree(m.server.Data), Following: m.following(state)}
+	if state.Fenced != nil {
+		a.Fenced = state.Fenced.Reason
+	}
+	if q.Challenge {
+		root, err := m.prover.ProveRoot(ctx, bind(q.Nonce, state.Epoch, state.Self, 0))
+		if a.Root = root; err != nil {
+			a.RootError = err.Error()
+		}
+	}
+	if len(q.Rows) > 0 {
+		var err error
+		if a.Rows, err = m.proveFor(ctx, state, q); err != nil {
+			a.Rows, a.RowsError = nil, err.Error()
+		}
+	}
+	a.Server = m.askServer(ctx)
+	a.Ready = m.statusOf(m.state.Current(), m.uptime()).Standing.Ready
+	return a
+}
+
+// askServer asks this host's PostgreSQL now.
+func (m *Monitor) askServer(ctx context.Context) (s Server) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	err := m.answering.do(ctx, func(conn *pgx.Conn, start string) (err error) {
+		s, err = observeServer(ctx, conn, start)
+		return err
+	})
+	if err != nil {
+		return Server{Trouble: err.Error(), Start: m.start(), MessageAge: never}
+	}
+	return s
+}
+
+// asked takes note that the peer asked, and of what it said of itself.
+func (m *Monitor) asked(q Ask) {
+	state := m.state.Current()
+	if state.Peer == nil || state.Peer.Name != q.From {
+		return
+	}
+	now := m.uptime()
+	m.mu.Lock()
+	m.facts.answerAt = max(m.facts.answerAt, now)
+	if q.Gate != nil {
+		m.facts.reported = q.Gate
+	}
+	if q.Start != "" {
+		m.facts.asking = q.Start
+	}
+	m.mu.Unlock()
+	nudge(m.wake)
+	if state.Duty == Passive && q.Duty == Active && q.Epoch == state.Epoch {
+		m.noteConfirmed(q.Confirmed)
+	}
+}
+
+// noteStep is how far LastConfirmed may lag behind what the active says. What an acknowledgement needs never lags: proveFor
+// writes it first.
+const noteStep = 1 << 20
+
+// noteConfirmed persists that this copy has confirmed at, if that is news.
+func (m *Monitor) noteConfirmed(at postgres.LSN) {
+	last := m.state.Current().LastConfirmed
+	if at == 0 || last != 0 && at < last+noteStep {
+		return
+	}
+	if err := m.raiseConfirmed(at); err != nil {
+		m.log.Error("the last confirmed position can not be written", "err", err)
+	}
+}
+
+func (m *Monitor) raiseConfirmed(at postgres.LSN) error {
+	return m.state.Update(func(s *State) error {
+		if s.LastConfirmed >= at {
+			return errUnchanged
+		}
+		s.LastConfirmed = at
+		return nil
+	})
+}
+
+// proveFor proves the rows of q: after this host's PostgreSQL has replayed them, and after LastConfirmed says so on disk.
+func (m *Monitor) proveFor(ctx context.Context, state State, q Ask) ([][]byte, error) {
+	if state.Duty != Passive || state.Fenced != nil || state.Epoch != q.Epoch {
+		return nil, fmt.Errorf("%s is %s in epoch %s and proves nothing for epoch %s", state.Self, state.Duty, state.Epoch, q.Epoch)
+	}
+	if err := m.replayed(ctx, q.At); err != nil {
+		return nil, err
+	}
+	written := make(chan error, 1)
+	go func() { written <- m.raiseConfirmed(q.At) }()
+	proofs, err := m.prover.Prove(ctx, q.Rows, bind(q.Nonce, state.Epoch, state.Self, q.At))
+	if werr := <-written; err == nil {
+		err = werr
+	}
+	return proofs, err
+}
+
+// replayed returns nil when this host's PostgreSQL has flushed and replayed at.
+func (m *Monitor) replayed(ctx context.Context, at postgres.LSN) error {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	for pause := time.Millisecond; ; pause *= 2 {
+		var done bool
+		err := m.proving.do(ctx, func(conn *pgx.Conn, _ string) error {
+			return conn.QueryRow(ctx, "select coalesce(pg_last_wal_replay_lsn() >= $1::text::pg_lsn, false)", at.String()).Scan(&done)
+		})
+		if err != nil || done {
+			return err
+		}
+		if !m.pause(ctx, pause) {
+			return fmt.Errorf("%s is not replayed yet", at)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
+)
+
+// canaryPace is how often the active writes a canary.
+const canaryPace = 500 * time.Millisecond
+
+// canary is a small message in the WAL. Once the peer has confirmed its position, the snapshot that was taken before it is
+// confirmed; while it waits, its age shows that the peer's positions do not advance.
+type canary struct {
+	snapshot postgres.Snapshot
+	at       postgres.LSN // where the next record would have gone when the snapshot had been taken
+	xid      postgres.XID // of the canary itself
+	sent     time.Duration
+}
+
+// sing writes canaries and confirms their snapshots, for as long as the peer is there to confirm them.
+func (m *Monitor) sing(ctx context.Context) {
+	var idle quiet
+	for m.pause(ctx, canaryPace) {
+		if !m.wantsCanary() {
+			continue
+		}
+		c, err := m.emit(ctx)
+		if err != nil {
+			m.log.Debug("no canary", "err", err)
+			continue
+		}
+		m.setCanary(&c)
+		m.beatNow()
+		err = m.awaitCanary(ctx, c)
+		m.setCanary(nil)
+		if err != nil || idle.nothingNew(c) {
+			continue
+		}
+		if err := m.confirmSnapshot(c); err != nil {
+			m.log.Error("the confirmed snapshot can not be written", "err", err)
+			idle = quiet{}
+		}
+	}
+}
+
+// emit takes a snapshot, then the position, then writes and flushes a message behind both. The order matters: whatever the
+// snapshot sees as ended has its last record below the insert position. The flush position would not do: the abort of a
+// transaction that is not flushed is lost in a crash, and its number goes to another.
+func (m *Monitor) emit(ctx context.Context) (canary, error) {
+	c := canary{sent: m.uptime()}
+	ctx, cancel := context.WithTimeout(ctx, m.policy.AnswerLimit)
+	defer cancel()
+	err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
+		return Control(ctx, conn, func(tx pgx.Tx) error {
+			var snapshot, at, xid string
+			if err := tx.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, "select pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
+				return err
+			}
+			if err := tx.QueryRow(ctx, "select pg_current_xact_id()::text from pg_logical_emit_message(true, 'keytrustee', 'canary')").Scan(&xid); err != nil {
+				return err
+			}
+			var err error
+			if c.snapshot, err = postgres.ParseSnapshot(snapshot); err != nil {
+				return err
+			}
+			if c.at, err = postgres.ParseLSN(at); err != nil {
+				return err
+			}
+			c.xid, err = postgres.ParseXID(xid)
+			return err
+		})
+	})
+	if err != nil {
+		return canary{}, fmt.Errorf("writing a canary: %w", err)
+	}
+	return c, nil
+}
+
+// awaitCanary returns nil when the peer has confirmed c, and an error when nobody is there any more to do so.
+func (m *Monitor) awaitCanary(ctx context.Context, c canary) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, canaryPace)
+		err := m.horizon.reached(wait, c.at)
+		cancel()
+		if err == nil || ctx.Err() != nil || err == ErrWorldChanged || !m.wantsCanary() {
+			return err
+		}
+	}
+}
+
+// confirmSnapshot persists that whatever c's snapshot sees is on both hosts.
+func (m *Monitor) confirmSnapshot(c canary) error {
+	return m.state.Update(func(s *State) error {
+		if s.Fenced != nil {
+			return ErrWorldChanged
+		}
+		s.Confirmed.Snapshot = c.snapshot
+		s.Confirmed.Acknowledged = slices.DeleteFunc(s.Confirmed.Acknowledged, c.snapshot.Sees)
+		s.Confirmed.Position = max(s.Confirmed.Position, c.at)
+		return nil
+	})
+}
+
+// quiet spares an idle pair the writing of snapshots that differ from the persisted one in canaries alone.
+type quiet struct{ next postgres.XID }
+
+// nothingNew reports whether c's snapshot shows nothing but canaries beyond what was persisted last.
+func (q *quiet) nothingNew(c canary) bool {
+	calm := c.snapshot.Xmin == c.snapshot.Xmax && c.xid == c.snapshot.Xmax
+	same := calm && c.snapshot.Xmax == q.next
+	q.next = 0
+	if calm {
+		q.next = c.xid + 1
+	}
+	return same
+}

@@ -1,0 +1,44 @@
+// Package replication is the pair: it knows PostgreSQL, and knows no keys. It says when a write may begin (Gate), when a
+// write is done and which rows may be shown (Horizon), and it lets two servers talk only after their histories have been
+// compared byte for byte (start.go). Monitor runs all of it on one host; replication/peer carries what two Monitors say to
+// each other.
+//
+// # Words
+//
+// A node has a Duty (active, passive: what its daemon does) and its PostgreSQL a Role (primary, standby: what
+// pg_is_in_recovery says). A World is what positions may be compared in: system identifier, timeline, epoch, and the
+// incarnation of the passive's data. A start is one life of a postmaster, named by the kernel (startid.go).
+//
+// # States of a node, the arrows between them, and who draws them
+//
+//	(nothing)  --> active     ktadmin db --bootstrap writes the state file
+//	(nothing)  --> passive    ktadmin init-slave writes the state file, LastConfirmed zero: joining
+//	joining    --> passive    Monitor on the passive, when the active confirms its first position
+//	no passive --> joining    Monitor.Admit on the active: State.Pending
+//	joining    --> passive    Monitor on the active, when the verified copy has started and answers: its epoch takes effect
+//	async      --> sync       Monitor.EnableSync on the active, by the operator's command
+//	any        --> fenced     Monitor, at once and durably, when it meets a higher or conflicting epoch
+//	fenced     --> any        an operator's command only
+//
+// Beside the state file every start of either PostgreSQL has a standing, found anew and never inherited:
+//
+//	started    --> compared   the bytes of the passive's WAL are the active's (start.go): the replication line opens
+//	started    --> refused    history_differs, passive_ahead, needs_clone: nothing opens, nothing is overwritten
+//	started    --> fenced     recovery of the active ended below what was confirmed: an older copy of the data
+//	started    --> ready      the passive has replayed to the end of its own WAL: it may be read
+//
+// # Order
+//
+// Closing: gate first, then anything else. Opening: proof first, gate last. What a promise depends on is in the state file,
+// fsynced, before the promise is made.
+//
+//	role.go epoch.go reason.go   the words
+//	state.go                     the state file
+//	status.go decide.go          facts of one instant; what follows from them (pure)
+//	observe.go heartbeat.go      where the facts come from: this server, the peer
+//	gate.go horizon.go           what the rest of the house asks
+//	monitor.go apply.go          Run: observe, decide, apply
+//	start.go follow.go           the gated start, on the active and on the passive
+//	join.go sync.go slot.go      admission of a passive, synchronous replication, replication slots
+//	control.go                   the control tables
+package replication

@@ -1,0 +1,143 @@
+package replication
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"keytrustee/postgres"
+)
+
+// facts is what a Monitor has gathered, with the moments (boot-time clock) at which it did. A moment of zero means never.
+type facts struct {
+	looked  time.Duration // when the clock was last looked at
+	resumed time.Duration // since when this process has run without standing still
+
+	serverTried time.Duration // when the last attempt that has ended began
+	server      Server
+	serverAt    time.Duration // when it was asked
+	standbys    []StandbyRow
+	slot        *Slot
+	diskFree    uint64
+
+	peerTried time.Duration
+	peer      Answer
+	peerAt    time.Duration // when the last whole answer was asked for
+	answerAt  time.Duration // when the last answer of any kind was asked for, or the peer asked
+	trouble   string
+	skew      time.Duration
+	reported  *GateReport // passive: the active's word on its gate
+	asking    string      // passive: the active's start, by its last question
+
+	standing examined
+	canary   *canary
+	rootAt   time.Duration
+	rootErr  string
+
+	reason Reason // the decision's, and since when
+	open   bool
+	begun  time.Time
+}
+
+// examined is what has been found out about one start of this host's server.
+type examined struct {
+	start   string
+	below   string       // active: why this start is fenced
+	end     postgres.LSN // passive: where its own WAL ended when it started; zero while that is not known
+	verdict Verdict      // active
+	detail  string
+	with    string // the passive's start and incarnation that verdict is about
+}
+
+func newFacts(now time.Duration) facts { return facts{looked: now, resumed: now} }
+
+// look notes the time, and whether this process stood still before it.
+func (f *facts) look(now time.Duration) {
+	if now-f.looked > standstill {
+		f.resumed = now
+	}
+	f.looked = now
+}
+
+// since is when the decision's reason began; the caller holds the lock.
+func (f *facts) since(d Decision, now time.Time) time.Time {
+	if f.begun.IsZero() || d.Reason != f.reason || d.Open != f.open {
+		f.reason, f.open, f.begun = d.Reason, d.Open, now
+	}
+	return f.begun
+}
+
+func age(now, at time.Duration) time.Duration {
+	if at == 0 {
+		return never
+	}
+	return max(0, now-at)
+}
+
+// statusOf is the Status at now.
+func (m *Monitor) statusOf(state State, now time.Duration) Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := &m.facts
+	s := Status{
+		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
+		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
+		PeerAge: never, AnswerAge: never, MessageAge: never,
+		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
+		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
+	}
+	awake := now-f.looked <= standstill
+	s.Polled = awake && f.serverTried >= f.resumed
+	if p := state.Peer; p != nil {
+		s.PeerName = p.Name
+		s.Peer, s.PeerAge, s.AnswerAge = f.peer, age(now, f.peerAt), age(now, f.answerAt)
+		s.PeerTrouble, s.Skew = f.trouble, f.skew
+		s.Polled = s.Polled && f.peerTried >= f.resumed
+	}
+	if state.Pending != nil {
+		s.Pending = state.Pending.Peer.Name
+	}
+	if state.Duty == Active {
+		if p := state.Peer; p != nil {
+			s.Incarnation, s.StandbyName = p.Incarnation, state.Epoch.StandbyName(p.Name)
+		}
+		if f.standing.with == s.Peer.Server.Start+" "+s.Peer.Incarnation {
+			s.Standing.Verdict, s.Standing.Detail = f.standing.verdict, f.standing.detail
+		}
+		if f.canary != nil {
+			s.Canary = age(now, f.canary.sent)
+		}
+		s.Confirmed = m.horizon.Confirmed()
+		return s
+	}
+	if s.Local.MessageAge != never && s.Age != never {
+		s.MessageAge = s.Local.MessageAge + s.Age
+	}
+	s.Confirmed = state.LastConfirmed
+	s.Standing.Ready = f.standing.end != 0 && f.standing.start == s.Local.Start && s.Local.Replayed >= max(f.standing.end, state.LastConfirmed)
+	return s
+}
+
+func (m *Monitor) setCanary(c *canary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.facts.canary = c
+}
+
+// wantsCanary: a canary proves something only while the peer, compared, is there to confirm it. Before the comparison
+// nothing is written that the peer's position could be overtaken by.
+func (m *Monitor) wantsCanary() bool {
+	state := m.state.Current()
+	s := m.statusOf(state, m.uptime())
+	return s.Duty == Active && state.Fenced == nil && s.Polled && s.Local.Answers && s.Local.Role == Primary && s.Standing.Below == "" &&
+		s.Standing.Verdict == VerdictCompared && s.PeerAge <= m.policy.AnswerLimit
+}
+
+// diskFree is what a user may still write where path lies; zero if that can not be found out.
+func diskFree(path string) uint64 {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return 0
+	}
+	return fs.Bavail * uint64(fs.Bsize)
+}

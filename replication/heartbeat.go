@@ -1,0 +1,90 @@
+package replication
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"time"
+
+	"keytrustee/postgres"
+)
+
+// Protocol is the version of what the two daemons say to each other.
+const Protocol = 1
+
+// Caller reaches the peer's daemon; peer.Client is one. Every method returns when its context ends, whatever the peer does,
+// and may be called concurrently: a call that is stuck holds up no other.
+type Caller interface {
+	Ask(ctx context.Context, to Peer, q Ask) (Answer, error)
+	Boundary(ctx context.Context, to Peer) (Boundary, error)
+	Follow(ctx context.Context, to Peer, f Follow) error
+}
+
+// Prover proves that this host can open what it holds. Both hosts compute; equal results are the proof. replication never
+// learns what is proven.
+type Prover interface {
+	// ProveRoot opens the key-encryption key from the root key itself, not from memory, and answers the challenge.
+	ProveRoot(ctx context.Context, challenge []byte) ([]byte, error)
+	// Prove reads each row from this host's own PostgreSQL, opens it, and answers under bind, in the order of rows.
+	Prove(ctx context.Context, rows [][16]byte, bind []byte) ([][]byte, error)
+}
+
+// Ask is one question to the peer's daemon, with what the asker says of itself. Nonce alone makes it a heartbeat.
+type Ask struct {
+	Nonce []byte `json:"nonce"`
+	From  string `json:"from"`
+	Duty  Duty   `json:"duty"`
+	Epoch Epoch  `json:"epoch"`
+
+	// Of the active: its start of PostgreSQL, what the peer is known to have confirmed, and how its gate stands.
+	Start     string       `json:"start,omitempty"`
+	Confirmed postgres.LSN `json:"confirmed,omitempty"`
+	Gate      *GateReport  `json:"gate,omitempty"`
+
+	Challenge bool         `json:"challenge,omitempty"` // prove the root key
+	Rows      [][16]byte   `json:"rows,omitempty"`      // prove these rows, which are all committed at At
+	At        postgres.LSN `json:"at,omitempty"`
+}
+
+// GateReport is how the active's gate stands, for the passive's status.
+type GateReport struct {
+	Open   bool      `json:"open"`
+	Reason Reason    `json:"reason,omitempty"`
+	Since  time.Time `json:"since"`
+}
+
+// Answer is what a node says of itself to a nonce.
+type Answer struct {
+	Nonce       []byte    `json:"nonce"`
+	Protocol    int       `json:"protocol"`
+	Name        string    `json:"name"`
+	Duty        Duty      `json:"duty"`
+	Epoch       Epoch     `json:"epoch"`
+	Incarnation string    `json:"incarnation"`
+	Fenced      Reason    `json:"fenced,omitempty"`
+	Server      Server    `json:"server"`
+	Ready       bool      `json:"ready"`     // passive: may be read
+	Following   string    `json:"following"` // passive: the active's start that it streams from
+	Clock       time.Time `json:"clock"`
+	DiskFree    uint64    `json:"disk_free"`
+
+	Root      []byte   `json:"root,omitempty"`
+	RootError string   `json:"root_error,omitempty"`
+	Rows      [][]byte `json:"rows,omitempty"` // the proofs; none if the rows could not be proven
+	RowsError string   `json:"rows_error,omitempty"`
+}
+
+// position is what the answering standby has both flushed and replayed.
+func (a Answer) position() postgres.LSN { return min(a.Server.Flushed, a.Server.Replayed) }
+
+// bind is what a proof is bound to: whose it is, when, and where. prover is the host that answers, so that no host can hand
+// back what it was sent.
+func bind(nonce []byte, epoch Epoch, prover string, at postgres.LSN) []byte {
+	text, err := json.Marshal([]any{"keytrustee proof", nonce, epoch, prover})
+	if err != nil {
+		panic(err) // strings and bytes have a JSON form
+	}
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(text, uint64(at)))
+	return sum[:]
+}

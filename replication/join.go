@@ -1,0 +1,109 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Joiner is a host that asks to become the passive. That it may, whoever calls Admit has found out.
+type Joiner struct {
+	Peer
+	// Replace admits it although a passive is confirmed.
+	Replace bool
+}
+
+// Admission is what a joiner is told: how to copy the active's data, and who it will be. It takes effect when the copy has
+// been verified and started; until then the present passive, if there is one, stays what it is.
+type Admission struct {
+	Peer        Peer   `json:"peer"`   // the joiner
+	Active      Peer   `json:"active"` // this host; without addresses, which the joiner knows
+	Epoch       Epoch  `json:"epoch"`
+	SystemID    uint64 `json:"system_id,string"`
+	StandbyName string `json:"standby_name"` // application_name of the copy's connection
+	Slot        string `json:"slot"`         // to copy and to stream through; it exists
+}
+
+// RefusedError: the joiner is not admitted; nothing was changed.
+type RefusedError struct{ Sentence string }
+
+func (e *RefusedError) Error() string { return e.Sentence }
+
+// Admit lets j copy this host's data. When it returns, the slot exists, the replication line is open to j's certificate,
+// and the state file says so. Called again for the same host, it begins that anew; an earlier copy can not come in then.
+// It returns a *RefusedError on a node that is not active, and while a passive is confirmed unless j.Replace.
+func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	state := m.state.Current()
+	s := m.statusOf(state, m.uptime())
+	switch d := Decide(s, m.policy); {
+	case state.Duty != Active:
+		return Admission{}, &RefusedError{fmt.Sprintf("%s is passive; join at the active", state.Self)}
+	case state.Fenced != nil || s.Standing.Below != "" || !s.Local.Answers:
+		return Admission{}, &RefusedError{m.closed(state, d, m.now(), false).Sentence}
+	case j.Name == state.Self:
+		return Admission{}, &RefusedError{fmt.Sprintf("a node named %s exists: it is the active", j.Name)}
+	case !j.Replace && m.confirmedPeer(state, s):
+		return Admission{}, &RefusedError{fmt.Sprintf("%s has the passive %s, and it is confirmed; to replace it use ktadmin join-token --replace", state.Self, state.Peer.Name)}
+	}
+	a := Admission{Peer: j.Peer, Active: Peer{Name: state.Self, Incarnation: state.Incarnation}, Epoch: state.Epoch, SystemID: state.SystemID}
+	if state.Peer != nil {
+		a.Epoch = state.Epoch.Next()
+	}
+	a.StandbyName = a.Epoch.StandbyName(j.Name)
+	a.Slot = a.StandbyName
+	keep := map[string]bool{}
+	if state.Peer != nil {
+		keep[state.Epoch.StandbyName(state.Peer.Name)] = true
+	}
+	if err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return makeSlot(ctx, conn, a.Slot, keep) }); err != nil {
+		return Admission{}, err
+	}
+	err := m.state.Update(func(s *State) error { s.Pending = &a; return nil })
+	if err != nil {
+		return Admission{}, err
+	}
+	var did applied
+	if err := m.writeHBA(ctx, &did, m.allowed(m.state.Current(), s, m.start())); err != nil {
+		return Admission{}, err
+	}
+	m.log.Info("a passive is joining", "passive", j.Name, "epoch", a.Epoch.String(), "incarnation", j.Incarnation)
+	return a, nil
+}
+
+// confirmedPeer reports whether this host has a passive that is there.
+func (m *Monitor) confirmedPeer(state State, s Status) bool {
+	_, streaming := s.row()
+	return state.Peer != nil && (s.PeerAge <= m.policy.AnswerLimit || streaming)
+}
+
+// started takes note of an answer of the joiner: once its copy runs, it is the passive and its epoch holds. It reports
+// whether that is so now.
+func (m *Monitor) started(state State, a Answer) bool {
+	p := state.Pending
+	if p == nil || a.Name != p.Peer.Name || a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch || a.Duty != Passive || a.Fenced != "" || a.Server.Start == "" ||
+		a.Server.Answers && a.Server.SystemID != state.SystemID {
+		return false
+	}
+	err := m.state.Update(func(s *State) error {
+		if s.Pending == nil || s.Pending.Peer.Incarnation != a.Incarnation || s.Fenced != nil {
+			return errUnchanged // another answer of it came first
+		}
+		s.Peer, s.Epoch, s.Pending, s.Compared = &s.Pending.Peer, s.Pending.Epoch, nil, nil
+		return nil
+	})
+	if err != nil {
+		m.log.Error("the passive can not be taken in", "passive", p.Peer.Name, "err", err)
+		return false
+	}
+	m.mu.Lock()
+	f := &m.facts
+	f.peer, f.peerAt, f.answerAt, f.rootAt, f.rootErr = Answer{}, 0, 0, 0, ""
+	f.standing.verdict, f.standing.with = "", ""
+	m.mu.Unlock()
+	m.log.Info("the passive has joined", "passive", p.Peer.Name, "epoch", p.Epoch.String())
+	nudge(m.wake)
+	return true
+}

@@ -1,0 +1,104 @@
+package replication
+
+import (
+	"strings"
+	"time"
+)
+
+// Reason says why the gate is shut. The texts are one enumeration, used unchanged in HTTP bodies, metrics, logs and status.
+type Reason string
+
+// Every reason there is. Busy and AuditUnavailable are found elsewhere in the house; they stand here so that the
+// enumeration is whole.
+const (
+	Starting              Reason = "starting"
+	SyncNotEnabled        Reason = "sync_not_enabled"
+	NoPassive             Reason = "no_passive"
+	Joining               Reason = "joining"
+	Switchover            Reason = "switchover"
+	Restoring             Reason = "restoring"
+	OperatorHold          Reason = "operator_hold"
+	PassiveUnreachable    Reason = "passive_unreachable"
+	PassiveNotStreaming   Reason = "passive_not_streaming"
+	PassiveNotSynchronous Reason = "passive_not_synchronous"
+	PassiveStale          Reason = "passive_stale"
+	ReplayPaused          Reason = "replay_paused"
+	PassiveDaemonDown     Reason = "passive_daemon_down"
+	IdentityMismatch      Reason = "identity_mismatch"
+	RootKeyMismatch       Reason = "root_key_mismatch"
+	EpochConflict         Reason = "epoch_conflict"
+	HistoryDiffers        Reason = "history_differs"
+	PassiveAhead          Reason = "passive_ahead"
+	NeedsClone            Reason = "needs_clone"
+	UnsafeSettings        Reason = "unsafe_settings"
+	AuditUnavailable      Reason = "audit_unavailable"
+	VersionMismatch       Reason = "version_mismatch"
+	ClockSkew             Reason = "clock_skew"
+	DiskLow               Reason = "disk_low"
+	WALRetention          Reason = "wal_retention"
+	Fenced                Reason = "fenced"
+	Busy                  Reason = "busy"
+	ActiveUnreachable     Reason = "active_unreachable" // at the passive only
+)
+
+// wording is a reason in words. {self} and {peer} stand for the hosts' names.
+type wording struct {
+	what   string // continues "write refused: "
+	remedy string // a sentence
+}
+
+const runbook = "docs/runbook/restore-from-passive.md"
+
+var wordings = map[Reason]wording{
+	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment."},
+	SyncNotEnabled:        {"replication to {peer} is not synchronous yet", "Run ktadmin enable-synchronous-replication on {self}."},
+	NoPassive:             {"{self} has no passive", "Join one: ktadmin join-token on {self}, then ktadmin init-slave on the new host."},
+	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
+	Switchover:            {"a switchover is under way", "Wait for it to end, or resume it with ktadmin cluster switchover."},
+	Restoring:             {"a restore is under way", "Wait for it to end."},
+	OperatorHold:          {"an operator has put writes on hold", "ktadmin cluster hold shows who and for how long."},
+	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
+	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
+	PassiveNotSynchronous: {"the passive {peer} replicates, but not synchronously", "Wait until it has caught up; then look at the log of keytrustee-db on {self}."},
+	PassiveStale:          {"the passive {peer} does not keep up: it no longer confirms what it is sent", "Look at the load, the disk and the log of keytrustee-db on {peer}."},
+	ReplayPaused:          {"replay is paused on the passive {peer}", "Resume it there: select pg_wal_replay_resume()."},
+	PassiveDaemonDown:     {"keytrusteed on the passive {peer} does not answer", "Start keytrusteed on {peer}."},
+	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Look at ktadmin status on both hosts; re-clone {peer} if it was replaced."},
+	RootKeyMismatch:       {"the two hosts have not both proven that they can open the key-encryption key from their root keys", "Look at ktadmin root-key on both hosts."},
+	EpochConflict:         {"{self} and {peer} are of different epochs", "Find out which of them is current: ktadmin status on both hosts; see " + runbook + "."},
+	HistoryDiffers:        {"the databases of {self} and {peer} are not one history", "If the data of {self} was put back from an older copy, {peer} holds the good one: see " + runbook + ". Otherwise re-clone {peer}."},
+	PassiveAhead:          {"the passive {peer} holds changes that {self} lacks: the good copy is the one on {peer}", "Change nothing on {peer}; see " + runbook + "."},
+	NeedsClone:            {"{self} no longer has the changes that the passive {peer} lacks", "Re-clone {peer}: ktadmin join-token --replace on {self}, then ktadmin init-slave on {peer}."},
+	UnsafeSettings:        {"a setting makes commits less durable than promised", "Put it right and reload or restart keytrustee-db."},
+	AuditUnavailable:      {"the audit log can not be written on {self}", "Look at its disk and permissions."},
+	VersionMismatch:       {"{self} and {peer} run versions that do not work together", "Install the same release on both hosts."},
+	ClockSkew:             {"the clocks of {self} and {peer} are more than five minutes apart", "Put the clocks right."},
+	DiskLow:               {"a disk of the pair is almost full", "Make room."},
+	WALRetention:          {"{self} keeps almost more WAL for {peer} than it may", "Bring {peer} back before it has to be cloned again."},
+	Fenced:                {"{self} is fenced", "Only an operator may lift it: see " + runbook + "."},
+	Busy:                  {"{self} has too many writes under way", "Try again in a moment."},
+	ActiveUnreachable:     {"the active {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
+}
+
+// sentence tells a person what holds the gate, since when, and what to do. detail may be empty.
+func (r Reason) sentence(self, peer, detail string, since time.Time) string {
+	w := wordings[r]
+	var b strings.Builder
+	b.WriteString("keytrusteed: write refused: " + w.what)
+	if detail != "" {
+		b.WriteString(" (" + detail + ")")
+	}
+	if !since.IsZero() {
+		b.WriteString(", since " + since.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	b.WriteString("; keys can be read but not created, rolled or deleted. " + w.remedy)
+	return expand(b.String(), self, peer)
+}
+
+// expand puts the hosts' names into a text.
+func expand(text, self, peer string) string {
+	if peer == "" {
+		peer = "the other host"
+	}
+	return strings.NewReplacer("{self}", self, "{peer}", peer).Replace(text)
+}

@@ -1,0 +1,225 @@
+package replication
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"keytrustee/internal/durable"
+	"keytrustee/postgres"
+)
+
+// State is what a node knows of itself and its peer across restarts: node/state.json. It never lies in the directory that
+// both hosts may share, so that copying that one can not copy a duty.
+type State struct {
+	Self        string `json:"self"` // this node's name, the CN of its certificate
+	Duty        Duty   `json:"duty"`
+	Epoch       Epoch  `json:"epoch"`
+	SystemID    uint64 `json:"system_id,string"`
+	Incarnation string `json:"incarnation"` // of this node's data directory
+
+	Peer    *Peer      `json:"peer,omitempty"`
+	Pending *Admission `json:"pending,omitempty"` // active: a joiner whose copy has not started yet
+	// SyncEnabled: the operator has made replication synchronous. It is never taken back.
+	SyncEnabled bool `json:"sync_enabled"`
+	// Compared: the two starts whose histories are known to be one. Another start of either server wants a comparison.
+	Compared *Compared `json:"compared,omitempty"`
+
+	Confirmed     Confirmed    `json:"confirmed"`      // active: what may be shown
+	LastConfirmed postgres.LSN `json:"last_confirmed"` // passive: replay must have reached it before anything is read
+
+	Fenced    *Fence     `json:"fenced,omitempty"`
+	Operation *Operation `json:"operation,omitempty"`
+}
+
+// Peer is how to reach and recognise the other node.
+type Peer struct {
+	Name         string `json:"name"`    // also the CN of its certificate
+	Address      string `json:"address"` // host name or IP address, without port
+	ClusterPort  int    `json:"cluster_port"`
+	DatabasePort int    `json:"database_port"`
+	URL          string `json:"url"`              // its external address, for clients
+	Source       string `json:"source,omitempty"` // where its connections come from, if that is not Address
+	Incarnation  string `json:"incarnation"`      // of its data directory
+}
+
+// source is the address that its connections come from.
+func (p Peer) source() string {
+	if p.Source != "" {
+		return p.Source
+	}
+	return p.Address
+}
+
+// Compared names two starts of PostgreSQL and the copy that the passive is.
+type Compared struct {
+	Active      string `json:"active"`
+	Passive     string `json:"passive"`
+	Incarnation string `json:"incarnation"`
+}
+
+// Confirmed is what both hosts are known to hold: transactions that the snapshot sees, and those acknowledged one by one
+// since. The active's own WAL reaches at least to Position, or it is an older copy.
+type Confirmed struct {
+	Snapshot     postgres.Snapshot `json:"snapshot"`
+	Acknowledged []postgres.XID    `json:"acknowledged,omitempty"`
+	Position     postgres.LSN      `json:"position"`
+}
+
+// Fence keeps a node from everything until an operator lifts it.
+type Fence struct {
+	Reason Reason    `json:"reason"`
+	Detail string    `json:"detail"`
+	Since  time.Time `json:"since"`
+}
+
+// Operation is an act of an operator that is under way and keeps the gate shut. Journal belongs to who runs it.
+type Operation struct {
+	Reason  Reason          `json:"reason"` // switchover, restoring or operator_hold
+	Note    string          `json:"note,omitempty"`
+	Since   time.Time       `json:"since"`
+	Journal json.RawMessage `json:"journal,omitempty"`
+}
+
+// clone shares nothing with s that a change could alter.
+func (s State) clone() State {
+	s.Peer, s.Pending, s.Compared = copied(s.Peer), copied(s.Pending), copied(s.Compared)
+	s.Fenced, s.Operation = copied(s.Fenced), copied(s.Operation)
+	s.Confirmed.Acknowledged = slices.Clone(s.Confirmed.Acknowledged)
+	return s
+}
+
+func copied[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
+// StateFile is a State on disk. One process writes it; it may be used concurrently.
+type StateFile struct {
+	path string
+
+	mu      sync.Mutex // guards what follows, never while the file is written
+	current State      // exactly what is on the disk
+	queue   []*change
+	writing bool
+}
+
+type change struct {
+	apply func(*State) error
+	done  chan error
+}
+
+// CreateState writes the first state of a node. The file must not exist; the directory must.
+func CreateState(path string, s State) (*StateFile, error) {
+	data, err := encode(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.CreateFile(path, data, 0o600); err != nil {
+		return nil, err
+	}
+	return &StateFile{path: path, current: s.clone()}, nil
+}
+
+// OpenState reads the state of a node; an error that is fs.ErrNotExist if it has none.
+func OpenState(path string) (*StateFile, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the state of this node: %w", err)
+	}
+	f := &StateFile{path: path}
+	if err := json.Unmarshal(data, &f.current); err != nil {
+		return nil, fmt.Errorf("reading the state of this node: %s: %w", path, err)
+	}
+	if s := f.current; s.Self == "" || s.Duty != Active && s.Duty != Passive || s.Epoch.IsZero() {
+		return nil, fmt.Errorf("reading the state of this node: %s names no node, duty or epoch", path)
+	}
+	return f, nil
+}
+
+func encode(s State) ([]byte, error) {
+	data, err := json.MarshalIndent(s, "", "  ")
+	return append(data, '\n'), err
+}
+
+// Current returns what is on the disk. The caller owns it.
+func (f *StateFile) Current() State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.current.clone()
+}
+
+// Update makes a change and returns nil when it is on the disk; only then does Current show it. With an error, of apply or
+// of the disk, nothing has changed. Changes that wait for the disk at one time share one write; apply may not call f.
+func (f *StateFile) Update(apply func(*State) error) error {
+	c := &change{apply, make(chan error, 1)}
+	f.mu.Lock()
+	f.queue = append(f.queue, c)
+	if !f.writing {
+		f.writing = true
+		go f.write()
+	}
+	f.mu.Unlock()
+	return <-c.done
+}
+
+// write empties the queue.
+func (f *StateFile) write() {
+	for {
+		f.mu.Lock()
+		batch, next := f.queue, f.current.clone()
+		f.queue = nil
+		if len(batch) == 0 {
+			f.writing = false
+			f.mu.Unlock()
+			return
+		}
+		f.mu.Unlock()
+
+		var waiting []*change
+		dirty := false
+		for _, c := range batch {
+			try := next.clone()
+			switch err := c.apply(&try); {
+			case errors.Is(err, errUnchanged): // perhaps because of a change in this very batch
+			case err != nil:
+				c.done <- err
+				continue
+			default:
+				next, dirty = try, true
+			}
+			waiting = append(waiting, c)
+		}
+		var err error
+		if dirty {
+			err = f.replace(next)
+		}
+		for _, c := range waiting {
+			c.done <- err
+		}
+	}
+}
+
+func (f *StateFile) replace(next State) error {
+	data, err := encode(next)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(f.path, data, 0o600); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.current = next
+	return nil
+}
+
+// errUnchanged lets apply say that there is nothing to write.
+var errUnchanged = errors.New("unchanged")
