@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,40 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"keytrustee/interop"
+	"keytrustee/replication/pairtest"
 )
+
+// TestProvider drives Hadoop's KeyProvider in one JVM, through both hosts' names and through each host alone.
+func TestProvider(t *testing.T) {
+	pair := pairtest.New(t)
+	driver := newDriver(t, newClient(t, pair))
+	w := &walk{
+		t: t, driver: driver,
+		both: pair.KMSURI, active: uri(pair.Active), passive: uri(pair.Passive),
+		sensitive: pairtest.NewKey(), plain: pairtest.NewKey(), gone: pairtest.NewKey(),
+	}
+	w.createAndRead()
+	w.rollAndEEKs()
+	w.deleteKey()
+}
+
+func uri(n *pairtest.Node) string {
+	return strings.Replace(n.URL, "https://", "kms://https@", 1) + "/kms"
+}
+
+// newClient returns the stock client, configured for the pair.
+func newClient(t *testing.T, pair *pairtest.Pair) *interop.Client {
+	t.Helper()
+	toolkit, err := interop.Prepare(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := toolkit.NewClient(t.Context(), t.TempDir(), pair.KMSURI, pair.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
 
 // walk is one JVM, and the three ways in which a site may name the pair.
 type walk struct {
@@ -89,7 +123,7 @@ func (w *walk) createAndRead() {
 		w.same("version 0", w.version(uri, interop.Call{Op: "version", Name: first.VersionName}), first)
 		var names []string
 		w.do(uri, interop.Call{Op: "names"}, &names)
-		if !contains(names, w.sensitive) || !contains(names, w.plain) {
+		if !slices.Contains(names, w.sensitive) || !slices.Contains(names, w.plain) {
 			w.t.Fatalf("names: %q", names)
 		}
 	})
@@ -142,15 +176,6 @@ func (w *walk) deleteKey() {
 			w.t.Fatalf("%s is still there: %+v", w.gone, metadata)
 		}
 	})
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // newDriver starts a JVM that ends with the test and whose log is the test's.
