@@ -1,0 +1,68 @@
+package peer
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+
+	"keytrustee/replication"
+)
+
+// Forwarder sends clients' requests to the active's cluster listener.
+type Forwarder struct {
+	client *Client
+	to     func() (replication.Peer, bool)
+}
+
+// Forwarder returns the http.RoundTripper for requests that the active has to answer. to names the active at the moment of
+// a request. The scheme and the host of a request do not matter; its path arrives as it is, below forward/.
+func (c *Client) Forwarder(to func() (replication.Peer, bool)) *Forwarder { return &Forwarder{c, to} }
+
+// NotSentError: nothing of the request has left this host, so the active has not begun it.
+type NotSentError struct{ Err error }
+
+func (e *NotSentError) Error() string { return "nothing was sent: " + e.Err.Error() }
+
+func (e *NotSentError) Unwrap() error { return e.Err }
+
+// NotSent is true.
+func (e *NotSentError) NotSent() bool { return true }
+
+// RoundTrip sends the request over a connection of its own: one that was kept might have died unnoticed, and then nobody
+// could tell whether the request arrived. Its error is a *NotSentError if no connection came about.
+func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
+	to, ok := f.to()
+	if !ok {
+		closeBody(r)
+		return nil, &NotSentError{fmt.Errorf("no active is known")}
+	}
+	var connected atomic.Bool
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	out := r.Clone(ctx)
+	out.URL.Scheme, out.URL.Host = "https", replication.HostPort(to.Address, to.ClusterPort)
+	const below = prefix + "forward"
+	if out.URL.RawPath != "" {
+		out.URL.RawPath = below + out.URL.RawPath
+	}
+	out.URL.Path = below + out.URL.Path
+	out.Host = ""
+	if !strings.HasPrefix(r.URL.Path, "/") {
+		closeBody(r)
+		return nil, &NotSentError{fmt.Errorf("path %q does not begin at the root", r.URL.Path)}
+	}
+	transport := newTransport(f.client.tls(to.Name))
+	transport.DisableKeepAlives = true
+	response, err := transport.RoundTrip(out)
+	if err != nil && !connected.Load() {
+		return nil, &NotSentError{err}
+	}
+	return response, err
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		r.Body.Close()
+	}
+}
