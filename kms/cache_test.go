@@ -134,6 +134,20 @@ func TestFillOfAnOlderGeneration(t *testing.T) {
 	}
 }
 
+// The same, when the Service itself made the change.
+func TestFillDuringAWriteOfItsOwn(t *testing.T) {
+	store := &pausingStore{MemStore: kmstest.NewMemStore()}
+	r := kmstest.NewService(t, func(c *kms.Config) { c.Store = store })
+	create(t, r.Service, alice, "k").must(t).hand.Told()
+	store.after = func() { roll(t, r.Service, alice, "k").must(t).hand.Told() }
+	if _, err := r.Metadata(t.Context(), alice.Principal, "k"); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := r.Metadata(t.Context(), alice.Principal, "k"); err != nil || m.Versions != 2 {
+		t.Errorf("Metadata has %d versions, %v; want 2", m.Versions, err)
+	}
+}
+
 // After a roll is answered nobody is given an older version, and after a deletion nobody is given any.
 func TestReadersAndWritersAtOnce(t *testing.T) {
 	r := kmstest.NewService(t)

@@ -49,9 +49,9 @@ func (r *repeats) resolve(a *attempt, m made, err, withheld error) {
 	}
 }
 
-// grantLocked puts the success into the hand of the oldest delivery that waits, if it is in none.
+// grantLocked puts a success that is in no hand into that of the oldest delivery that waits.
 func (r *repeats) grantLocked(a *attempt) {
-	if a.holder != nil || len(a.seats) == 0 {
+	if len(a.seats) == 0 {
 		return
 	}
 	oldest := a.seats[0]
