@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 )
 
 type scene struct {
@@ -31,7 +30,7 @@ var scenes = []scene{
 			if err := s.ktadmin(ctx, "kill", "passive"); err != nil {
 				return err
 			}
-			if err := s.noticed(ctx); err != nil {
+			if err := s.noticed(ctx, s.pair.Nodes[0], "passive_unreachable"); err != nil {
 				return err
 			}
 			if err := s.refused(ctx, s.pair.Nodes[1], "create", "second", "-size", "256"); err != nil {
@@ -54,7 +53,7 @@ var scenes = []scene{
 			if err := s.ktadmin(ctx, "kill", "active"); err != nil {
 				return err
 			}
-			if err := s.noticed(ctx); err != nil {
+			if err := s.noticed(ctx, s.pair.Nodes[1], "active_unreachable"); err != nil {
 				return err
 			}
 			if err := s.served(ctx, s.pair.Nodes[1]); err != nil {
@@ -75,16 +74,6 @@ var scenes = []scene{
 			}
 			return s.sameMaterial(ctx)
 		}},
-}
-
-// noticed returns when the survivor has had time to see that its peer is gone. Before that a client may be told to try the other host.
-func (s *stage) noticed(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(3 * time.Second):
-		return nil
-	}
 }
 
 // succeeds runs `hadoop key` and checks that it ended with 0 and printed the text.

@@ -48,7 +48,7 @@ func New(t testing.TB) *Pair {
 	t.Helper()
 	build(t)
 	dir := t.TempDir()
-	ports := FreePorts(t, 3)
+	ports := freePorts(t, 3)
 	p := &Pair{Dir: dir}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -59,6 +59,12 @@ func New(t testing.TB) *Pair {
 	p.dev(t, "up", "--port", ports[0], "--db-port", ports[1], "--cluster-port", ports[2])
 	p.load(t)
 	return p
+}
+
+// Down ends all of the pair.
+func (p *Pair) Down(t testing.TB) {
+	t.Helper()
+	p.dev(t, "down")
 }
 
 // Up brings back all of a pair of which parts do not run, and returns when it is confirmed.
@@ -135,8 +141,8 @@ func Await(t testing.TB, within time.Duration, what string, condition func() boo
 	}
 }
 
-// FreePorts returns n ports that are free now on both addresses of a pair.
-func FreePorts(t testing.TB, n int) []string {
+// freePorts returns n ports that are free now on both addresses of a pair.
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {

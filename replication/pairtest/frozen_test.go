@@ -1,0 +1,109 @@
+package pairtest_test
+
+import (
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"keytrustee/replication/pairtest"
+)
+
+// What a host may say of a peer that stands still.
+var silent = []string{"passive_unreachable", "passive_daemon_down", "passive_stale", "passive_not_streaming"}
+
+func frozenPassive(t *testing.T, p *pairtest.Pair) {
+	known, material := create(t, p.Active)
+	p.Passive.Freeze(t)
+	frozen := time.Now()
+
+	early := pairtest.NewKey()
+	a := p.Active.Create(t, early)
+	if a.Status == http.StatusCreated || a.Took > 7*time.Second {
+		t.Fatalf("create right after the freeze: %v", a)
+	}
+	t.Logf("create right after the freeze: %v", a)
+	for time.Since(frozen) < 1500*time.Millisecond {
+		time.Sleep(10 * time.Millisecond)
+	}
+	late := refusedFast(t, p.Active, silent...)
+	if served(t, p.Active, known) != material {
+		t.Error("the active serves other material than it made")
+	}
+	absent(t, p.Active, early)
+
+	p.Passive.Thaw(t)
+	begun := time.Now()
+	pairtest.Await(t, 5*time.Second, "a create succeeds after the thaw", func() bool {
+		return p.Active.Create(t, pairtest.NewKey()).Status == http.StatusCreated
+	})
+	t.Logf("a create succeeded %v after the thaw", time.Since(begun).Round(time.Millisecond))
+	absent(t, p.Active, late)
+	if a.Reason != "outcome_unknown" {
+		absent(t, p.Active, early)
+	}
+}
+
+func manyCreatesFrozen(t *testing.T, p *pairtest.Pair) {
+	const creates = 200
+	p.Passive.Freeze(t)
+	type outcome struct {
+		name   string
+		answer pairtest.Answer
+	}
+	outcomes := make([]outcome, creates)
+	var wg sync.WaitGroup
+	for i := range outcomes {
+		wg.Go(func() {
+			o := outcome{name: pairtest.NewKey()}
+			o.answer = p.Active.Create(t, o.name)
+			outcomes[i] = o
+		})
+	}
+	if err := p.Active.SQL(t).Ping(t.Context()); err != nil {
+		t.Errorf("the administrator can not log in: %v", err)
+	}
+	wg.Wait()
+	count := map[string]int{}
+	for _, o := range outcomes {
+		switch {
+		case o.answer.Err != nil:
+			t.Errorf("no answer: %v", o.answer)
+		case o.answer.Status == http.StatusCreated:
+			t.Errorf("%s was acknowledged with the passive frozen", o.name)
+		}
+		count[o.answer.Reason]++
+		if a, material := p.Active.Version(t, o.name, 0); material != "" {
+			t.Errorf("%s is served before the passive has it: %v", o.name, a)
+		}
+	}
+	t.Logf("outcomes: %v", count)
+
+	p.Passive.Thaw(t)
+	pairtest.Await(t, 5*time.Second, "writes are open again", func() bool { return p.Active.Writable(t) })
+	create(t, p.Active)
+	for _, o := range outcomes {
+		if o.answer.Reason != "outcome_unknown" {
+			absent(t, p.Active, o.name)
+			absent(t, p.Passive, o.name)
+			continue
+		}
+		_, here := p.Active.Version(t, o.name, 0)
+		if here != "" && served(t, p.Passive, o.name) != here {
+			t.Errorf("%s differs between the hosts", o.name)
+		}
+	}
+}
+
+func passiveDaemonStops(t *testing.T, p *pairtest.Pair) {
+	p.Passive.Kill(t, pairtest.Keytrusteed)
+	begun := time.Now()
+	pairtest.Await(t, 1500*time.Millisecond, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+	t.Logf("shut %v after the passive's daemon was gone", time.Since(begun).Round(time.Millisecond))
+	refusedFast(t, p.Active, "passive_daemon_down")
+	var state, sync string
+	err := p.Active.SQL(t).QueryRow(t.Context(), "SELECT state, sync_state FROM pg_stat_replication").Scan(&state, &sync)
+	if err != nil || state != "streaming" {
+		t.Errorf("meanwhile the passive's PostgreSQL is %q, %q, %v; want it streaming", state, sync, err)
+	}
+}

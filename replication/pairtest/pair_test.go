@@ -1,0 +1,108 @@
+package pairtest_test
+
+import (
+	"encoding/base64"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"keytrustee/replication/pairtest"
+)
+
+// TestPair hurts one pair in every way in turn. Each test leaves it confirmed.
+func TestPair(t *testing.T) {
+	p := pairtest.New(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *pairtest.Pair)
+	}{
+		{"pair.json has every field", everyField},
+		{"the passive is frozen", frozenPassive},
+		{"200 creates at once with the passive frozen", manyCreatesFrozen},
+		{"only the passive's daemon stops", passiveDaemonStops},
+		{"both hosts die, the active alone comes back", activeAlone},
+		{"the active dies, the passive is started cold", coldPassive},
+		{"the active's confdir is gone", ownRootKey},
+	} {
+		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
+			return // the next one would begin with a pair in an unknown state
+		}
+		p.Up(t)
+	}
+}
+
+func everyField(t *testing.T, p *pairtest.Pair) {
+	if p.KMSURI == "" || p.CAFile == "" || p.User == "" || len(p.Nodes) != 2 {
+		t.Fatalf("incomplete: %+v", p)
+	}
+	for i, n := range p.Nodes {
+		if n.Name != []string{"active", "passive"}[i] || n.Address != []string{"127.0.0.1", "127.0.0.2"}[i] || n.URL == "" || n.PGPort == 0 {
+			t.Errorf("incomplete: %+v", n)
+		}
+		for _, dir := range []string{n.Home, n.Confdir, n.PGData} {
+			if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+				t.Errorf("%s: %q is no directory", n.Name, dir)
+			}
+		}
+		for component, program := range map[string]string{pairtest.Keytrusteed: "keytrusteed", pairtest.PostgreSQL: "postgres"} {
+			exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(n.Pids[component]), "exe"))
+			if err != nil || filepath.Base(exe) != program {
+				t.Errorf("%s: process %d of %s is %q, %v", n.Name, n.Pids[component], component, exe, err)
+			}
+		}
+		var inRecovery bool
+		if err := n.SQL(t).QueryRow(t.Context(), "SELECT pg_is_in_recovery()").Scan(&inRecovery); err != nil {
+			t.Errorf("%s: %v", n.Name, err)
+		}
+		if inRecovery != (n == p.Passive) {
+			t.Errorf("%s: in recovery: %t", n.Name, inRecovery)
+		}
+	}
+}
+
+// create makes a key that must be acknowledged, and returns its name and its material.
+func create(t *testing.T, n *pairtest.Node) (name, material string) {
+	t.Helper()
+	name = pairtest.NewKey()
+	if a := n.Create(t, name); a.Status != http.StatusCreated {
+		t.Fatalf("creating %s at %s: %v", name, n.Name, a)
+	}
+	return name, served(t, n, name)
+}
+
+// served returns the material of version 0 and ends the test if the host does not serve it.
+func served(t *testing.T, n *pairtest.Node, name string) string {
+	t.Helper()
+	a, material := n.Version(t, name, 0)
+	if raw, err := base64.RawURLEncoding.DecodeString(material); err != nil || len(raw) != 16 {
+		t.Fatalf("%s serves %s: %v", n.Name, name, a)
+	}
+	return material
+}
+
+// absent ends the test if the host serves the key.
+func absent(t *testing.T, n *pairtest.Node, name string) {
+	t.Helper()
+	if a, material := n.Version(t, name, 0); material != "" {
+		t.Errorf("%s serves %s, which was never acknowledged: %v", n.Name, name, a)
+	}
+}
+
+// refusedFast checks that a create is refused at once, the way a client understands.
+func refusedFast(t *testing.T, n *pairtest.Node, reason ...string) string {
+	t.Helper()
+	name := pairtest.NewKey()
+	a := n.Create(t, name)
+	known := false
+	for _, r := range reason {
+		known = known || a.Reason == r
+	}
+	if a.Status != http.StatusServiceUnavailable || a.Class != "java.lang.IllegalStateException" || !known ||
+		a.Header.Get("Retry-After") == "" || a.Took > 2*time.Second {
+		t.Fatalf("create at %s: %v, Retry-After %q; want a refusal in 2 s for %v", n.Name, a, a.Header.Get("Retry-After"), reason)
+	}
+	return name
+}
