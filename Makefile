@@ -23,7 +23,7 @@ demo: build
 	go run ./demo
 
 lint:
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	go tool -modfile=tools/staticcheck.mod staticcheck ./...
 	@dead=$$(go tool -modfile=tools/deadcode.mod deadcode -test ./...) && [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
