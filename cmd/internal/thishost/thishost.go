@@ -1,0 +1,26 @@
+// Package thishost makes the host.Host that a program runs on out of its configuration.
+package thishost
+
+import (
+	"keytrustee/host"
+	"keytrustee/internal/config"
+)
+
+// Load reads the configuration of an initialized host.
+func Load(confdir string) (*host.Host, error) {
+	c, err := config.Load(confdir)
+	if err != nil {
+		return nil, err
+	}
+	return From(c), nil
+}
+
+// From is the host that c describes. The two share nothing: what the host learns it writes through its Settings.
+func From(c *config.Config) *host.Host {
+	return &host.Host{
+		Confdir: c.Confdir, PGRoot: c.PGRootDir, Sockets: c.SocketDir, LogDir: c.LogDir,
+		ClusterID: c.ClusterID, Name: c.Name, ExternalAddress: c.ExternalAddress, ListenAddress: c.ListenAddress,
+		Port: c.Port, ClusterPort: c.ClusterPort, DBPort: c.DBPort,
+		Peer: host.Peer(c.Peer),
+	}
+}

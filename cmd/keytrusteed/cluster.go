@@ -1,0 +1,34 @@
+package main
+
+import (
+	"net/http"
+
+	"keytrustee/kms/rest"
+	"keytrustee/replication"
+)
+
+// cluster tells rest where writes are done.
+type cluster struct {
+	monitor   *replication.Monitor
+	transport http.RoundTripper // to the peer's cluster listener
+}
+
+// Route is this host if it is the active, whatever its gate says: Service refuses with the gate's own words. A passive
+// forwards for as long as nothing is known against it.
+func (c cluster) Route() rest.Route {
+	state := c.monitor.State()
+	if state.Duty == replication.Active {
+		return rest.Route{Here: true}
+	}
+	var route rest.Route
+	if state.Peer != nil {
+		route.ActiveURL = state.Peer.URL
+	}
+	switch reason := c.monitor.Report().Decision.Reason; {
+	case state.Peer != nil && (reason == "" || reason == replication.Starting):
+		route.Transport = c.transport
+	default:
+		route.Refusal = refusal(c.monitor.Gate().Closed())
+	}
+	return route
+}

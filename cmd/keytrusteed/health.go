@@ -1,0 +1,48 @@
+package main
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"keytrustee/host"
+	"keytrustee/kms/seal"
+	"keytrustee/replication"
+	"keytrustee/status"
+)
+
+// health is what this host says of itself to a load balancer.
+func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() status.Health {
+	selfURL := "https://" + net.JoinHostPort(self.ExternalAddress, strconv.Itoa(self.Port))
+	return func() status.Health {
+		report, state := m.Report(), m.State()
+		h := status.Health{
+			Initialized: true,
+			Standby:     state.Duty == replication.Passive,
+			ServerTime:  time.Now().Unix(),
+			Version:     version,
+			ClusterName: "keytrustee",
+			ClusterID:   ring.Cluster(),
+			Host:        self.Name,
+			Active:      selfURL,
+			Writes:      status.Writes{Open: report.Open, Reason: string(report.Reason), Sentence: report.Sentence, Since: report.Since},
+			Peer:        status.PeerHealth{Answers: report.PeerAnswers},
+		}
+		if state.Peer != nil {
+			h.Peer.Name = state.Peer.Name
+		}
+		if heard := report.PeerHeard; !heard.IsZero() {
+			h.Peer.Heard = &heard
+		}
+		if h.Standby {
+			h.Active = ""
+			if state.Peer != nil {
+				h.Active = state.Peer.URL
+			}
+			if g := report.ActiveGate; g != nil && report.PeerAnswers {
+				h.Writes = status.Writes{Open: g.Open, Reason: string(g.Reason), Since: g.Since}
+			}
+		}
+		return h
+	}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"testing"
+
+	"keytrustee/kms"
+	"keytrustee/replication"
+)
+
+func TestRefusalNamesTheHostThatCanDoBetter(t *testing.T) {
+	for _, row := range []struct {
+		reason      replication.Reason
+		peerAnswers bool
+		want        kms.Remedy
+	}{
+		{replication.Starting, true, kms.ElsewherePeer},
+		{replication.Starting, false, kms.ElsewherePeer},
+		{replication.Fenced, false, kms.ElsewherePeer},
+		{replication.PassiveStale, true, kms.ElsewhereSame},
+		{replication.PassiveStale, false, kms.ElsewhereNone},
+		{replication.SyncNotEnabled, true, kms.ElsewhereSame},
+		{replication.Joining, false, kms.ElsewhereNone},
+		{replication.RootKeyMismatch, true, kms.ElsewhereSame},
+		{replication.NoPassive, true, kms.ElsewhereNone},
+		{replication.PassiveDaemonDown, true, kms.ElsewhereNone},
+		{replication.PassiveUnreachable, false, kms.ElsewhereNone},
+		{replication.ActiveUnreachable, false, kms.ElsewhereNone},
+	} {
+		got := refusal(&replication.ClosedError{Reason: row.reason, PeerAnswers: row.peerAnswers})
+		if got.Remedy != row.want || got.Reason != kms.Reason(row.reason) {
+			t.Errorf("%s, peer answers %t: %v %v, want %v", row.reason, row.peerAnswers, got.Reason, got.Remedy, row.want)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"keytrustee/certs"
+	"keytrustee/cmd/internal/thishost"
+	"keytrustee/host"
+	"keytrustee/kms"
+	"keytrustee/kms/acl"
+	"keytrustee/kms/audit"
+	"keytrustee/kms/auth"
+	"keytrustee/kms/pgstore"
+	"keytrustee/kms/rest"
+	"keytrustee/kms/seal"
+	"keytrustee/postgres"
+	"keytrustee/replication"
+	"keytrustee/replication/peer"
+	"keytrustee/status"
+)
+
+// options are the daemon's flags.
+type options struct {
+	confdir, logFormat, logLevel string
+}
+
+// drain is how long a daemon that stops goes on answering what it has begun: longer than a write waits for its outcome.
+const drain = 8 * time.Second
+
+// run is the daemon, from its files to its last answer. What each part needs of the others is handed over here, in the order in which a
+// request meets them.
+func run(ctx context.Context, o options) error {
+	log, err := newLogger(os.Stderr, o.logFormat, o.logLevel)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(log)
+	unix.Umask(0o077)
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // no core image: it would hold keys
+		return err
+	}
+
+	self, err := thishost.Load(o.confdir)
+	if err != nil {
+		return err
+	}
+	if err := self.CheckOwn(); err != nil {
+		return err
+	}
+	state, err := replication.OpenState(self.StateFile())
+	if err != nil {
+		return err
+	}
+	server, err := self.Server(ctx)
+	if err != nil {
+		return err
+	}
+	ring, err := seal.Load(self.Confdir)
+	if err != nil {
+		return err
+	}
+	secret, err := self.CookieSecret(ring)
+	if err != nil {
+		return err
+	}
+	public, err := certs.NewReloader(self.PublicFiles(), log)
+	if err != nil {
+		return err
+	}
+	own, err := certs.NewReloader(self.ClusterFiles(), log)
+	if err != nil {
+		return err
+	}
+
+	// The pair.
+	peers := peer.NewClient(func(node string) *tls.Config { return own.ClusterClient(func() string { return node }) })
+	proofs := &prover{ring: ring}
+	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs, Logger: log})
+	if err != nil {
+		return err
+	}
+	theOther := func() (replication.Peer, bool) {
+		if p := monitor.State().Peer; p != nil {
+			return *p, true
+		}
+		return replication.Peer{}, false
+	}
+
+	// The keys.
+	sight := &horizon{Horizon: monitor.Horizon(), gate: monitor.Gate()}
+	keyDatabase := server.ConnString(host.Database)
+	store, err := pgstore.New(pgstore.Config{ConnString: keyDatabase, Horizon: sight, Host: self.Name, Logger: log})
+	if err != nil {
+		return err
+	}
+	policy, err := acl.Load(self.Confdir)
+	if err != nil {
+		return err
+	}
+	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log")})
+	if err != nil {
+		return err
+	}
+	defer recorder.Close()
+	service, err := kms.New(kms.Config{Store: store, Sealer: ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
+		Host: self.Name, Logger: log})
+	if err != nil {
+		return err
+	}
+	proofs.store, proofs.forget = store, service.Invalidate
+
+	// The clients.
+	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: secret}, nil }})
+	if err != nil {
+		return err
+	}
+	kmsServer, err := rest.New(rest.Config{
+		Service: service, Clients: simple, Peer: auth.Peer{}, Assert: auth.Assert,
+		Cluster: cluster{monitor, peers.Forwarder(theOther)},
+		Hand: func(ctx context.Context, number uint64, told bool) error {
+			p, ok := theOther()
+			if !ok {
+				return errors.New("no active is known")
+			}
+			return peers.Hand(ctx, p, peer.HandReport{Number: number, Told: told})
+		},
+		Host: self.Name, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	healthy := status.HealthHandler(health(monitor, ring, self))
+	clients := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/sys/health" {
+			healthy.ServeHTTP(w, r)
+			return
+		}
+		kmsServer.PublicHandler().ServeHTTP(w, r)
+	})
+	node := &peer.Server{
+		Node:     monitor,
+		NodeName: func(c *x509.Certificate) (string, bool) { return certs.NodeName(c) },
+		Forward:  kmsServer.ClusterHandler(),
+		Hand: func(_ context.Context, r peer.HandReport) error {
+			kmsServer.Report(r.Number, r.Told)
+			return nil
+		},
+		Logger: log,
+	}
+	return serve(ctx, log, parts{self: self, monitor: monitor, store: store, recorder: recorder, server: server, sight: sight, keyDatabase: keyDatabase,
+		clients: clients, clientsTLS: public.PublicConfig(), node: node, nodeTLS: own.ClusterServer()})
+}
+
+// parts are what serve runs.
+type parts struct {
+	self        *host.Host
+	monitor     *replication.Monitor
+	store       *pgstore.Store
+	recorder    *audit.Recorder
+	server      *postgres.Server
+	sight       *horizon
+	keyDatabase string
+	clients     http.Handler
+	clientsTLS  *tls.Config
+	node        http.Handler
+	nodeTLS     *tls.Config
+}
+
+// serve listens, and returns when ctx has ended and what was begun has been answered.
+func serve(ctx context.Context, log *slog.Logger, p parts) error {
+	listen := func(port int, config *tls.Config) (net.Listener, error) {
+		l, err := net.Listen("tcp", net.JoinHostPort(p.self.ListenAddress, strconv.Itoa(port)))
+		if err != nil {
+			return nil, err
+		}
+		return tls.NewListener(l, config), nil
+	}
+	clients, err := listen(p.self.Port, p.clientsTLS)
+	if err != nil {
+		return err
+	}
+	nodes, err := listen(p.self.ClusterPort, p.nodeTLS)
+	if err != nil {
+		return err
+	}
+	public := rest.PublicServer(p.clients)
+	public.ErrorLog = quiet(log)
+	cluster := rest.PublicServer(p.node)
+	cluster.ErrorLog = quiet(log)
+
+	// What watches goes on until the last answer is written: a write that was begun needs its confirmation.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, running := errgroup.WithContext(running)
+	g.Go(func() error { return p.monitor.Run(running) })
+	g.Go(func() error { return p.recorder.Run(running) })
+	if p.monitor.State().Duty == replication.Active {
+		g.Go(func() error { p.sight.migrate(running, p.keyDatabase, log); return nil })
+	}
+	g.Go(func() error { return served(public.Serve(clients)) })
+	g.Go(func() error { return served(cluster.Serve(nodes)) })
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-running.Done():
+		}
+		log.Info("stopping: answering what was begun")
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
+		p.store.Close()
+		stop()
+		return err
+	})
+	log.Info("keytrusteed is up", "version", version, "host", p.self.Name, "duty", p.monitor.State().Duty, "clients", clients.Addr().String(),
+		"peer", nodes.Addr().String())
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// served drops the error with which every server ends that is told to.
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
