@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"log/slog"
+	"strconv"
 	"testing"
 )
 
@@ -9,3 +10,5 @@ import (
 func testLogger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,76 @@
+package rest_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"keytrustee/kms/rest"
+)
+
+// TestClientGoneBeforeTheAnswer: nothing goes out, and the repeat gets the success.
+func TestClientGoneBeforeTheAnswer(t *testing.T) {
+	p := newPair(t)
+	held, release := p.hold()
+	hangUp, read := abandon(t, p.active, "k")
+	within(t, "the create is held", held)
+	hangUp()
+	within(t, "the active has seen it", p.gone)
+	release()
+	if text := read(); text != "" {
+		t.Errorf("a client that was gone was sent %q", text)
+	}
+	wantStatus(t, "repeat", create(t, p.active, "k"), 201)
+	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+}
+
+// TestClientGoneAfterTheAnswer: who was sent the first byte of its 201 was told, whether it reads it or not.
+func TestClientGoneAfterTheAnswer(t *testing.T) {
+	p := newPair(t)
+	abandon(t, p.active, "k") // and neither reads nor hangs up
+	until(t, "the key is there", func() bool {
+		return strings.Contains(ask(t, p.active, "GET", "/kms/v1/key/k/_metadata", "").body, `"k"`)
+	})
+	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+}
+
+// TestFingerprint: the original's way to ask a server who it is, without a login.
+func TestFingerprint(t *testing.T) {
+	p := newPair(t, func(active, _ *rest.Config) { active.Fingerprint = func() string { return "4096R/ABC" } })
+	for target, want := range map[string]string{"/?a=fingerprint": "200 4096R/ABC\n", "/?a=other": "401 ", "/x?a=fingerprint": "401 "} {
+		response, err := p.active.Client().Get(p.active.URL + target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if got := response.Status[:4] + string(body); !strings.HasPrefix(got, want) {
+			t.Errorf("GET %s: %q, want %q", target, got, want)
+		}
+	}
+}
+
+// TestPublicServer: HTTP/2 is not spoken, whatever the client offers.
+func TestPublicServer(t *testing.T) {
+	p := newPair(t)
+	transport := p.active.Client().Transport.(*http.Transport).Clone()
+	transport.ForceAttemptHTTP2 = true
+	response, err := transport.RoundTrip(mustRequest(t, "OPTIONS", p.active.URL+"/kms/v1/?user.name=alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.ProtoMajor != 1 || response.StatusCode != 200 {
+		t.Errorf("%s %s, want 200 by HTTP/1.1", response.Proto, response.Status)
+	}
+}
+
+func mustRequest(t *testing.T, method, url string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
