@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,6 +46,14 @@ func (h *Host) Authority(ring *seal.Keyring) (*certs.Authority, error) {
 		return nil, fmt.Errorf("the cluster's authority: %w", err)
 	}
 	return certs.OpenAuthority(certPEM, key)
+}
+
+func (h *Host) authorityCertificate() (*x509.Certificate, error) {
+	certPEM, err := os.ReadFile(h.AuthorityFile())
+	if err != nil {
+		return nil, fmt.Errorf("the cluster's authority: %w", err)
+	}
+	return certs.ParseCertificate(certPEM)
 }
 
 // CookieSecret is what both hosts sign authentication cookies with.

@@ -19,7 +19,8 @@ type Journal struct {
 	Operation string    `json:"operation"`        // init, bootstrap, join
 	Step      string    `json:"step"`             // the step that began last
 	Since     time.Time `json:"since"`            // when the operation first began
-	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made until the journal is gone
+	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made as long as it stands here
+	Made      string    `json:"made,omitempty"`   // the directory that it has filled
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }

@@ -51,7 +51,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	}
 	c.ClusterID, c.Name, c.ExternalAddress, c.ListenAddress, c.Port = "c1", "kt01", "kt01.example.com", "::1", 443
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
-	if err := c.SaveShared(); err != nil {
+	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.DBPort = 5555 // this host's own
@@ -146,6 +146,22 @@ func TestValidate(t *testing.T) {
 				t.Errorf("faults %q, want %q", s, tt.faults)
 			}
 		})
+	}
+}
+
+// A host that is about to join learns its name, its address and its cluster; whatever else is wrong is wrong.
+func TestValidateJoiner(t *testing.T) {
+	c, err := Read(home(t, "", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ValidateJoiner(); err != nil {
+		t.Errorf("nothing given: %v", err)
+	}
+	c.Name, c.DBPort = "KT 01", 0
+	var invalid *InvalidError
+	if !errors.As(c.ValidateJoiner(), &invalid) || !names(invalid, "name") || !names(invalid, "db_port") || names(invalid, "cluster_id") {
+		t.Errorf("faults %v", invalid)
 	}
 }
 

@@ -15,18 +15,15 @@ const sharedHead = `# The configuration of this cluster. Both hosts may have the
 const nodeHead = `# The configuration of this host alone. Never copy it to the other one.
 `
 
-// SaveShared replaces keytrustee.yaml, durably. Its directory must exist.
-func (c *Config) SaveShared() error {
-	text := document(sharedHead, struct {
+// Shared is the text of keytrustee.yaml.
+func (c *Config) Shared() []byte {
+	c.shared = map[string]any{"port": c.Port, "cluster_port": c.ClusterPort, "db_port": c.DBPort}
+	return document(sharedHead, struct {
 		ClusterID   string `yaml:"cluster_id"`
 		Port        int    `yaml:"port"`
 		ClusterPort int    `yaml:"cluster_port"`
 		DBPort      int    `yaml:"db_port"`
 	}{c.ClusterID, c.Port, c.ClusterPort, c.DBPort})
-	if err := durable.WriteFile(c.SharedFile(), text, 0o644); err != nil {
-		return err
-	}
-	return yaml.Unmarshal(text, &c.shared)
 }
 
 // SaveNode replaces node.yaml, durably. Its directory must exist. A port stands in it where keytrustee.yaml has another.

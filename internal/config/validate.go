@@ -1,10 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -74,6 +76,16 @@ func (c *Config) Validate() error {
 	}
 	if c.Peer.Source != "" && net.ParseIP(c.Peer.Source) == nil {
 		v.fault("peer.source", quoted(c.Peer.Source)+" is not an IP address", "give the address that the other host's connections come from")
+	}
+	return v.err()
+}
+
+// ValidateJoiner is Validate for a host that has not joined yet: what a join settles may be empty.
+func (c *Config) ValidateJoiner() error {
+	settled := map[string]bool{"cluster_id": c.ClusterID == "", "name": c.Name == "", "external_address": c.ExternalAddress == ""}
+	var v validation
+	if invalid, ok := errors.AsType[*InvalidError](c.Validate()); ok {
+		v.faults = slices.DeleteFunc(invalid.Faults, func(f Fault) bool { return settled[f.Field] })
 	}
 	return v.err()
 }

@@ -1,0 +1,185 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"keytrustee/replication"
+)
+
+// What ktadmin asks the daemon of its own host, over the admin socket.
+const (
+	tokenPath  = "/v1/join-token"
+	enablePath = "/v1/enable-sync"
+	statusPath = "/v1/status"
+)
+
+// TokenRequest asks for a join token.
+type TokenRequest struct {
+	Replace bool          `json:"replace"`
+	Life    time.Duration `json:"life"` // 0: TokenLife
+}
+
+// TokenAnswer is a join token. Token is a secret.
+type TokenAnswer struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
+// Admin serves the admin socket: root and the user that the daemon runs as may use it, told by the kernel.
+type Admin struct {
+	Host     *Host
+	Pair     Pair
+	Admitter *Admitter
+	Logger   *slog.Logger
+}
+
+// enableLimit bounds how long enabling synchronous replication may take.
+const enableLimit = 30 * time.Second
+
+// Handler is what the socket serves.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST "+tokenPath, a.serveToken)
+	mux.HandleFunc("POST "+enablePath, a.serveEnable)
+	mux.HandleFunc("GET "+statusPath, a.serveStatus)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		uid, ok := r.Context().Value(callerKey{}).(uint32)
+		if !ok || uid != 0 && uid != uint32(os.Geteuid()) {
+			a.Logger.Warn("the admin socket was refused to a user", "uid", uid, "path", r.URL.Path)
+			writeJSON(w, http.StatusForbidden, refusal{"only root and the user of the service may use the admin socket", "run ktadmin as root"})
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+type callerKey struct{}
+
+// Run serves the socket until ctx ends.
+func (a *Admin) Run(ctx context.Context) error {
+	l, err := listenAdmin(a.Host.AdminSocket())
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           a.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog:          slog.NewLogLogger(a.Logger.Handler(), slog.LevelWarn),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			if uid, err := callerUID(c); err == nil {
+				return context.WithValue(ctx, callerKey{}, uid)
+			}
+			return ctx
+		},
+	}
+	stopped := context.AfterFunc(ctx, func() { server.Close() })
+	defer stopped()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving the admin socket: %w", err)
+	}
+	return nil
+}
+
+// listenAdmin takes the place of a socket that nobody listens at any more, and no other's.
+func listenAdmin(path string) (net.Listener, error) {
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, hinted("stop it first", "another keytrusteed listens at %s", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("the admin socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// callerUID asks the kernel who is at the other end.
+func callerUID(c net.Conn) (uint32, error) {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0, errors.New("not a unix socket")
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var cred *unix.Ucred
+	var cerr error
+	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+		return 0, err
+	}
+	if cerr != nil {
+		return 0, cerr
+	}
+	return cred.Uid, nil
+}
+
+func (a *Admin) serveToken(w http.ResponseWriter, r *http.Request) {
+	var q TokenRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&q); err != nil {
+		writeJSON(w, http.StatusBadRequest, refusal{Error: "the request can not be read: " + err.Error()})
+		return
+	}
+	token, err := a.Admitter.NewToken(r.Context(), q.Replace, q.Life)
+	if err != nil {
+		a.refuse(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, TokenAnswer{token.Text(), token.Expires})
+}
+
+func (a *Admin) serveEnable(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), enableLimit)
+	defer cancel()
+	if err := a.Pair.EnableSync(ctx); err != nil {
+		a.refuse(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct{}{})
+}
+
+func (a *Admin) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	s, err := a.Host.Status()
+	if err != nil {
+		a.refuse(w, err)
+		return
+	}
+	report := a.Pair.Report()
+	s.Daemon, s.Report = true, &report
+	writeJSON(w, http.StatusOK, s)
+}
+
+// refuse tells the operator, who is on this host and may know everything.
+func (a *Admin) refuse(w http.ResponseWriter, err error) {
+	a.Logger.Warn("ktadmin was refused", "err", err)
+	no := refusal{Error: err.Error()}
+	if hint := (*HintedError)(nil); errors.As(err, &hint) {
+		no.Hint = hint.Hint
+	}
+	status := http.StatusInternalServerError
+	if refused := (*replication.RefusedError)(nil); no.Hint != "" || errors.As(err, &refused) {
+		status = http.StatusConflict
+	}
+	writeJSON(w, status, no)
+}

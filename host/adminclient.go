@@ -1,0 +1,91 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+)
+
+// AdminClient asks the daemon of this host. The zero value of Socket is of no use.
+type AdminClient struct{ Socket string }
+
+// ErrDaemonDown: the daemon of this host does not run.
+var ErrDaemonDown = errors.New("keytrusteed does not run on this host")
+
+// RefusedError: the daemon, or the active, refused; nothing was changed.
+type RefusedError struct{ Sentence string }
+
+func (e *RefusedError) Error() string { return e.Sentence }
+
+// NewToken asks for a join token.
+func (c AdminClient) NewToken(ctx context.Context, q TokenRequest) (TokenAnswer, error) {
+	var a TokenAnswer
+	return a, c.call(ctx, http.MethodPost, tokenPath, q, &a)
+}
+
+// EnableSync makes replication synchronous, for good.
+func (c AdminClient) EnableSync(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, enablePath, struct{}{}, nil)
+}
+
+// Status asks the daemon how this host is.
+func (c AdminClient) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.call(ctx, http.MethodGet, statusPath, nil, &s)
+}
+
+func (c AdminClient) call(ctx context.Context, method, path string, q, a any) error {
+	var body io.Reader
+	if q != nil {
+		text, err := json.Marshal(q)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, body)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
+	}}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return &HintedError{fmt.Errorf("%w: nobody listens at %s", ErrDaemonDown, c.Socket), "start it: service keytrusteed start"}
+	case errors.Is(err, fs.ErrPermission):
+		return hinted("run ktadmin as root or as the user of the service", "the admin socket %s may not be used by this user", c.Socket)
+	case err != nil:
+		return fmt.Errorf("asking keytrusteed: %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))
+	if err != nil {
+		return fmt.Errorf("asking keytrusteed: %w", err)
+	}
+	if answer.StatusCode != http.StatusOK {
+		return refusedBy("keytrusteed", answer.Status, text)
+	}
+	if a == nil {
+		return nil
+	}
+	return json.Unmarshal(text, a)
+}
+
+// refusedBy reads the body of an answer that is not 200.
+func refusedBy(who, status string, body []byte) error {
+	var no refusal
+	if json.Unmarshal(body, &no) != nil || no.Error == "" {
+		return fmt.Errorf("%s answered %s", who, status)
+	}
+	return &HintedError{&RefusedError{no.Error}, no.Hint}
+}

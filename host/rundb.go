@@ -1,0 +1,62 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+
+	"keytrustee/postgres"
+	"keytrustee/replication"
+)
+
+// RunDB prepares a start of this host's PostgreSQL and returns the command line that the caller turns into. When it
+// returns nil, the access rules admit the administrator alone and a passive streams from nowhere: the daemons open both,
+// for this one start, when they have compared the histories. It refuses, with nothing changed, a host that is of no pair
+// or in the middle of joining one, one that is fenced, files of another host, and data that is not what the state says.
+func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error) {
+	j, err := h.Journal()
+	if err != nil {
+		return "", nil, err
+	}
+	if j != nil && j.Operation != initOperation {
+		return "", nil, hinted("repeat the command that began it: "+commands[j.Operation],
+			"%s has not ended on this host (it stopped at %q), and what it left must not be started", j.Operation, j.Step)
+	}
+	state, err := replication.OpenState(h.StateFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, hinted("run ktadmin db --bootstrap on the active, ktadmin init-slave on the passive", "this host is of no pair yet")
+	} else if err != nil {
+		return "", nil, err
+	}
+	if err := h.CheckOwn(); err != nil {
+		return "", nil, err
+	}
+	server, err := h.Server(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	s := state.Current()
+	control, err := postgres.ReadControl(ctx, server.Installation, server.Data)
+	if err != nil {
+		return "", nil, err
+	}
+	if control.SystemID != s.SystemID {
+		return "", nil, hinted("put the right data directory back, or clone it anew: see docs/runbook/restore-from-passive.md",
+			"the data in %s is of another database than the one that this host had", server.Data)
+	}
+	if _, running := server.Pid(); !running { // closing the rules of a running one is not for us
+		if err := replication.PrepareStart(server, s, nil); err != nil {
+			return "", nil, err
+		}
+	}
+	if err := server.Prepare(ctx); err != nil {
+		return "", nil, err
+	}
+	path, argv = server.Argv()
+	return path, argv, nil
+}
+
+var commands = map[string]string{
+	bootstrapOperation: "ktadmin db --bootstrap",
+	joinOperation:      "ktadmin init-slave",
+}

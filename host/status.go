@@ -1,0 +1,91 @@
+package host
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"keytrustee/certs"
+	"keytrustee/kms/seal"
+	"keytrustee/replication"
+)
+
+// Status is what a host can say of itself. Without a daemon it is what lies in its files.
+type Status struct {
+	Name         string              `json:"name"`
+	Address      string              `json:"external_address"`
+	Cluster      string              `json:"cluster_id"`
+	Daemon       bool                `json:"daemon"`            // keytrusteed answers
+	State        *replication.State  `json:"state,omitempty"`   // nil: of no pair yet
+	Report       *replication.Report `json:"report,omitempty"`  // the daemon's
+	Journal      *Journal            `json:"journal,omitempty"` // an operation that has not ended
+	Recovery     Recovery            `json:"recovery_key"`
+	Certificates []Certificate       `json:"certificates"`
+}
+
+// Recovery is how it stands with the recovery root key.
+type Recovery struct {
+	Made        bool       `json:"made"`
+	Fingerprint string     `json:"fingerprint,omitempty"`
+	Confirmed   *time.Time `json:"confirmed,omitempty"` // when its custody was confirmed
+}
+
+// Certificate is one of this host's.
+type Certificate struct {
+	File    string    `json:"file"`
+	Expires time.Time `json:"expires"`
+}
+
+// Status reads this host's files.
+func (h *Host) Status() (Status, error) {
+	s := Status{Name: h.Name, Address: h.ExternalAddress, Cluster: h.ClusterID}
+	state, err := replication.OpenState(h.StateFile())
+	if err == nil {
+		current := state.Current()
+		s.State = &current
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	if s.Journal, err = h.Journal(); err != nil {
+		return s, err
+	}
+	if s.Recovery, err = h.recovery(); err != nil {
+		return s, err
+	}
+	for _, file := range []string{h.PublicFiles().Cert, h.ClusterFiles().Cert, h.AuthorityFile()} {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return s, err
+		}
+		cert, err := certs.ParseCertificate(text)
+		if err != nil {
+			return s, err
+		}
+		s.Certificates = append(s.Certificates, Certificate{file, cert.NotAfter})
+	}
+	return s, nil
+}
+
+func (h *Host) recovery() (Recovery, error) {
+	public, err := seal.ReadRecovery(h.Confdir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Recovery{}, nil
+	} else if err != nil {
+		return Recovery{}, err
+	}
+	r := Recovery{Made: true, Fingerprint: public.Fingerprint()}
+	text, err := os.ReadFile(h.confirmationFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	} else if err != nil {
+		return r, err
+	}
+	c, err := parseConfirmation(text)
+	if err == nil && c.Fingerprint == r.Fingerprint {
+		r.Confirmed = &c.At
+	}
+	return r, err
+}

@@ -1,0 +1,76 @@
+package host
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/certs"
+	"keytrustee/replication"
+)
+
+// TokenLife is how long a join token may be used, unless told otherwise.
+const TokenLife = time.Hour
+
+// storedToken is a row of control.join_tokens.
+type storedToken struct {
+	id       string
+	replaces bool
+	expires  time.Time
+	used     *time.Time
+	usedBy   *string
+}
+
+// tokenID is the name of a token in the table and in logs; it does not help to guess the token.
+func tokenID(hash string) string { return hash[:12] }
+
+// storeToken makes the token known. Only its hash is kept. Tokens that nobody can use any more go.
+func storeToken(ctx context.Context, conn *pgx.Conn, t *certs.Token, replaces bool, now time.Time) error {
+	hash, err := hex.DecodeString(t.Hash())
+	if err != nil {
+		return err
+	}
+	return replication.Control(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "delete from control.join_tokens where expires < $1", now.Add(-30*24*time.Hour)); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "insert into control.join_tokens (id, hash, replaces, created, expires) values ($1, $2, $3, $4, $5)",
+			tokenID(t.Hash()), hash, replaces, now, t.Expires)
+		return err
+	})
+}
+
+// checkToken returns the stored token of that secret, if the host with that root key may join with it now. joining is the
+// root key of the joiner that is being admitted at present: a joiner whose attempt broke off may try again with its token.
+func checkToken(ctx context.Context, conn *pgx.Conn, secret, root string, pending bool, now time.Time) (storedToken, error) {
+	hash, err := hex.DecodeString(certs.HashSecret(secret))
+	if err != nil {
+		return storedToken{}, err
+	}
+	var t storedToken
+	err = conn.QueryRow(ctx, "select id, replaces, expires, used, used_by from control.join_tokens where hash = $1", hash).
+		Scan(&t.id, &t.replaces, &t.expires, &t.used, &t.usedBy)
+	const another = "make another one with ktadmin join-token on the active"
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return t, hinted(another, "the active does not know this join token")
+	case err != nil:
+		return t, fmt.Errorf("looking up a join token: %w", err)
+	case t.used != nil && !(pending && t.usedBy != nil && *t.usedBy == root):
+		return t, hinted(another, "this join token was used at %s; each is good for one host, once", t.used.UTC().Format("2006-01-02 15:04:05 UTC"))
+	case !now.Before(t.expires):
+		return t, hinted(another, "this join token expired at %s", t.expires.UTC().Format("2006-01-02 15:04:05 UTC"))
+	}
+	return t, nil
+}
+
+func useToken(ctx context.Context, conn *pgx.Conn, id, root string, now time.Time) error {
+	return replication.Control(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "update control.join_tokens set used = coalesce(used, $2), used_by = $3 where id = $1", id, now, root)
+		return err
+	})
+}

@@ -1,0 +1,71 @@
+package host
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"keytrustee/kms/seal"
+	"keytrustee/replication"
+)
+
+// What joiner and active say to each other, as JSON, on the active's cluster listener.
+const (
+	challengePath = "/cluster/v1/join/challenge"
+	admitPath     = "/cluster/v1/join/admit"
+	maxJoinBody   = 1 << 20
+)
+
+// challenge is asked for by a joiner that has no token: it proves that it holds the cluster's root key.
+type challenge struct {
+	Nonce []byte `json:"nonce"`
+}
+
+// joinRequest asks for admission. It carries either Secret, of a token, or Nonce and Proof.
+type joinRequest struct {
+	Secret string `json:"secret,omitempty"`
+	Nonce  []byte `json:"nonce,omitempty"`
+	Proof  []byte `json:"proof,omitempty"`
+
+	Name     string   `json:"name,omitempty"`    // given by the operator; the active finds one otherwise
+	Address  string   `json:"address,omitempty"` // likewise
+	Hostname string   `json:"hostname"`
+	Hosts    []string `json:"hosts,omitempty"` // further names for the certificates
+	// Ports that differ from the active's; 0 otherwise.
+	Port        int `json:"port,omitempty"`
+	ClusterPort int `json:"cluster_port,omitempty"`
+	DBPort      int `json:"db_port,omitempty"`
+
+	Root        string `json:"root"`       // the public half of its root key
+	ClusterCSR  []byte `json:"csr"`        // PEM
+	PublicCSR   []byte `json:"public_csr"` // PEM
+	Incarnation string `json:"incarnation"`
+	PostgreSQL  int    `json:"postgresql"` // major version
+}
+
+// joinAnswer is what an admitted joiner needs.
+type joinAnswer struct {
+	Name               string                `json:"name"`    // the joiner's
+	Address            string                `json:"address"` // likewise
+	ClusterCertificate []byte                `json:"cluster_certificate"`
+	PublicCertificate  []byte                `json:"public_certificate"`
+	Files              []bundleFile          `json:"files"`
+	Wraps              []seal.Wrap           `json:"wraps"`
+	Active             replication.Peer      `json:"active"`
+	Admission          replication.Admission `json:"admission"`
+}
+
+// refusal is the body of every answer that is not 200.
+type refusal struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"error":"internal error"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(body, '\n'))
+}
