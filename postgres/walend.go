@@ -16,8 +16,8 @@ import (
 )
 
 // WALEnd returns the end of the last valid record in the data directory, and its timeline. It asks no server, and that
-// may run or not: on a standby it is the end of what has arrived whole, replayed or not. What came after a torn record, or
-// was left in a recycled file, does not count.
+// may run or not: on a standby it is the end of what has arrived whole, replayed or not; of a running primary it may lie
+// after the flushed position. What came after a torn record, or was left in a recycled file, does not count.
 func WALEnd(ctx context.Context, inst Installation, data string) (LSN, Timeline, error) {
 	for range 3 {
 		before, err := ReadControl(ctx, inst, data)
@@ -50,7 +50,7 @@ func walEnd(ctx context.Context, inst Installation, data string, c Control) (LSN
 		return 0, 0, err
 	}
 	for _, b := range newer {
-		if _, err := os.Stat(segmentPath(data, b.Timeline, b.Until-b.Until%segmentSize)); err != nil {
+		if !exists(segmentPath(data, b.Timeline, b.Until-b.Until%segmentSize)) {
 			continue // its history file has arrived, its log has not
 		}
 		end, err := lastRecord(ctx, inst, data, b.Timeline, b.Until)
@@ -92,9 +92,14 @@ var errNoRecord = errors.New("no valid record begins there")
 
 // lastRecord returns the end of the last of the valid records that follow each other from start on.
 func lastRecord(ctx context.Context, inst Installation, data string, tli Timeline, start LSN) (LSN, error) {
+	// Without an end pg_waldump waits 5 s for a segment that is not there, in vain.
+	limit := start - start%segmentSize
+	for exists(segmentPath(data, tli, limit)) {
+		limit += segmentSize
+	}
 	var self *OSUser
 	cmd := self.command(ctx, inst.Path("pg_waldump"), "-p", filepath.Join(data, "pg_wal"),
-		"-t", tli.String(), "-s", start.String())
+		"-t", tli.String(), "-s", start.String(), "-e", limit.String())
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -109,10 +114,11 @@ func lastRecord(ctx context.Context, inst Installation, data string, tli Timelin
 	if rerr != nil {
 		return 0, rerr
 	}
-	// Reading ends with an error, for the log has no end mark. These two say "no further record"; others, "not readable".
+	// The log has no end mark: unless it fills its segment, reading ends with an error. This one says that no further
+	// record is valid, others that it could not be read.
 	complaint := lastLines(stderr.String(), 1)
 	switch {
-	case strings.Contains(complaint, "error in WAL record at"), strings.Contains(complaint, "could not find file"):
+	case werr == nil, strings.Contains(complaint, "error in WAL record at"):
 	case strings.Contains(complaint, "could not find a valid record after"):
 		return 0, errNoRecord
 	default:
@@ -122,6 +128,11 @@ func lastRecord(ctx context.Context, inst Installation, data string, tli Timelin
 		return 0, errNoRecord
 	}
 	return parseRecordEnd(last)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // lastLine reads r to its end and returns the beginning of the last line with that prefix.
