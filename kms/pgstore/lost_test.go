@@ -109,6 +109,45 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestNoCancelRequest: whatever breaks or ends, the driver's own cancellation never leaves a connection that writes.
+func TestNoCancelRequest(t *testing.T) {
+	p := newPair(t)
+	r := newRelay(t, p.active)
+	s := p.store(r.connString)
+	mustCreate(t, s, "before")
+	p.freeze()
+	r.set(afterCommit)
+	cut := create(t.Context(), t, s, "cut")
+	p.eventually("the wire is cut", func() bool { return r.count() > 0 })
+	// A caller who goes away while its transaction waits for a lock.
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := create(ctx, t, s, "cut")
+	p.eventually("it waits for the lock", p.locked)
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("a caller who went away: %v", err)
+	}
+	p.eventually("its transaction has ended", func() bool { return !p.locked() })
+	p.waiting(1)
+	r.mu.Lock()
+	cancels := r.cancels
+	r.mu.Unlock()
+	if n := count(p.horizon.active, "cut"); n != 0 || cancels != 0 {
+		t.Errorf("%d rows are visible, %d cancel requests were sent", n, cancels)
+	}
+	p.thaw()
+	if err := <-cut; err != nil {
+		t.Error(err)
+	}
+}
+
+// locked reports whether a backend waits for another one's transaction.
+func (p *pair) locked() bool {
+	var n int
+	err := p.horizon.active.QueryRow(p.Context(), "select count(*) from pg_stat_activity where wait_event_type = 'Lock'").Scan(&n)
+	return err == nil && n == 1
+}
+
 // wantHidden fails if a reader of the active is shown the key, in whatever way it asks.
 func (p *pair) wantHidden(s *Store, name kms.KeyName) {
 	p.Helper()
@@ -192,11 +231,7 @@ func TestFailuresBeforeCommit(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	closed := &kms.ReadOnlyError{Reason: "passive_unreachable", Sentence: "the passive is gone"}
 	second := create(ctx, t, s, "name")
-	p.eventually("it waits for the lock", func() bool {
-		var n int
-		err := p.horizon.active.QueryRow(t.Context(), "select count(*) from pg_stat_activity where wait_event_type = 'Lock'").Scan(&n)
-		return err == nil && n == 1
-	})
+	p.eventually("it waits for the lock", p.locked)
 	cancel(closed)
 	if err := <-second; err != error(closed) {
 		t.Errorf("the gate closed before COMMIT: %v; want its reason", err)

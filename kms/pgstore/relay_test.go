@@ -33,6 +33,8 @@ type relay struct {
 	mu    sync.Mutex
 	where cut
 	cuts  int // how often it broke the wire
+	// cancels counts the CancelRequests that came by: each would end the wait of a COMMIT.
+	cancels int
 }
 
 func newRelay(t *testing.T, s *postgres.Server) *relay {
@@ -108,6 +110,9 @@ func (r *relay) copy(to, from net.Conn, up bool) {
 func (r *relay) place(message []byte) cut {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if bytes.HasPrefix(message, []byte{0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e}) {
+		r.cancels++
+	}
 	isCommit := bytes.Equal(message, []byte("Q\x00\x00\x00\x0bcommit\x00"))
 	isChange := bytes.Contains(message, []byte("insert into key_version")) || bytes.HasPrefix(message, []byte("B"))
 	if r.where == beforeChange && isChange || isCommit && (r.where == beforeCommit || r.where == afterCommit) {
