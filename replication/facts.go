@@ -43,7 +43,8 @@ type facts struct {
 type examined struct {
 	start   string
 	below   string       // active: why this start is fenced
-	end     postgres.LSN // passive: where its own WAL ended when it started; zero while that is not known
+	goal    postgres.LSN // passive: how far replay must come before anything is read; zero while that is not known
+	ready   bool         // passive: it has
 	verdict Verdict      // active
 	detail  string
 	with    string // the passive's start and incarnation that verdict is about
@@ -114,7 +115,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		s.MessageAge = s.Local.MessageAge + s.Age
 	}
 	s.Confirmed = state.LastConfirmed
-	s.Standing.Ready = f.standing.end != 0 && f.standing.start == s.Local.Start && s.Local.Replayed >= max(f.standing.end, state.LastConfirmed)
+	s.Standing.Ready = f.standing.ready
 	return s
 }
 

@@ -74,7 +74,7 @@ func (m *Monitor) following(s State) string {
 // stepPassive finds out where the WAL of a new start ends, and leaves an active that has been started anew: it may be an
 // older copy.
 func (m *Monitor) stepPassive(ctx context.Context, state State, start string) error {
-	if err := m.findEnd(ctx, start); err != nil {
+	if err := m.findGoal(ctx, start); err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -94,11 +94,11 @@ func (m *Monitor) stepPassive(ctx context.Context, state State, start string) er
 	})
 }
 
-// findEnd notes, once for each start, where the WAL ended that this host had when it started. Nothing is read before
-// replay has come so far.
-func (m *Monitor) findEnd(ctx context.Context, start string) error {
+// findGoal notes, once for each start, how far replay must come before anything is read: to the end of the WAL that this
+// host had when it started, and to the last position that it had confirmed.
+func (m *Monitor) findGoal(ctx context.Context, start string) error {
 	m.mu.Lock()
-	known := m.facts.standing.start == start && m.facts.standing.end != 0
+	known := m.facts.standing.start == start && m.facts.standing.goal != 0
 	m.mu.Unlock()
 	if known {
 		return nil
@@ -114,7 +114,7 @@ func (m *Monitor) findEnd(ctx context.Context, start string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.facts.standing.start, m.facts.standing.end = start, end
+	m.facts.standing.start, m.facts.standing.goal = start, max(end, m.state.Current().LastConfirmed)
 	return nil
 }
 

@@ -287,7 +287,11 @@ func (m *Monitor) Report() Report {
 func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	state, now, start := m.state.Current(), m.uptime(), m.start()
 	s := m.statusOf(state, now)
-	no := func(d Decision) *ClosedError { return m.closed(state, d, time.Time{}, m.answers(s)) }
+	no := func(d Decision) *ClosedError {
+		c := m.closed(state, d, time.Time{}, m.answers(s))
+		c.Sentence = d.Reason.readSentence(s.Self, s.PeerName, d.Detail)
+		return c
+	}
 	for _, rule := range []rule{fenced, localServer} {
 		if d := rule(s, m.policy); d.Reason != "" {
 			return false, false, no(d)

@@ -82,17 +82,23 @@ var wordings = map[Reason]wording{
 
 // sentence tells a person what holds the gate, since when, and what to do. detail may be empty.
 func (r Reason) sentence(self, peer, detail string, since time.Time) string {
-	w := wordings[r]
-	var b strings.Builder
-	b.WriteString("keytrusteed: write refused: " + w.what)
+	return expand("keytrusteed: write refused: "+r.because(detail, since)+"; keys can be read but not created, rolled or deleted. "+wordings[r].remedy, self, peer)
+}
+
+// readSentence is sentence for a read.
+func (r Reason) readSentence(self, peer, detail string) string {
+	return expand("keytrusteed: {self} can not answer for certain: "+r.because(detail, time.Time{})+". "+wordings[r].remedy, self, peer)
+}
+
+func (r Reason) because(detail string, since time.Time) string {
+	text := wordings[r].what
 	if detail != "" {
-		b.WriteString(" (" + detail + ")")
+		text += " (" + detail + ")"
 	}
 	if !since.IsZero() {
-		b.WriteString(", since " + since.UTC().Format("2006-01-02 15:04:05 UTC"))
+		text += ", since " + since.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	b.WriteString("; keys can be read but not created, rolled or deleted. " + w.remedy)
-	return expand(b.String(), self, peer)
+	return text
 }
 
 // expand puts the hosts' names into a text.

@@ -55,6 +55,9 @@ func (m *Monitor) lookAtServer(ctx context.Context) {
 		f.standing = examined{start: server.Start, below: below(state, server)}
 		nudge(m.wake)
 	}
+	if goal := f.standing.goal; goal != 0 && server.Replayed >= goal {
+		f.standing.ready = true
+	}
 }
 
 // watchPeer asks the peer's daemon, again and again, and whenever a position is waited for. Every call has a goroutine and

@@ -1,0 +1,210 @@
+package replication
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+)
+
+// inOrder is an active whose passive confirms everything: the gate is open. Every row of the tables below spoils one fact.
+func inOrder() Status {
+	epoch := Epoch{3, "abcdef0123456789"}
+	settings := maps.Clone(durableSettings)
+	settings["synchronous_commit"] = "remote_apply"
+	settings["synchronous_standby_names"] = `"kt_kt02_3_abcd"`
+	theirs := maps.Clone(durableSettings)
+	theirs["hot_standby"], theirs["recovery_min_apply_delay"] = "on", "0"
+	return Status{
+		Self: "kt01", Duty: Active, Epoch: epoch, SystemID: 7, Polled: true,
+		Local:    Server{Answers: true, Start: "a", Role: Primary, SystemID: 7, Timeline: 1, Version: 150018, Epoch: &epoch, Flushed: 900, Settings: settings},
+		PeerName: "kt02", Incarnation: "copy1", StandbyName: "kt_kt02_3_abcd", SyncEnabled: true,
+		Peer: Answer{Protocol: Protocol, Name: "kt02", Duty: Passive, Epoch: epoch, Incarnation: "copy1", DiskFree: 1 << 40,
+			Server: Server{Answers: true, Start: "p", Role: Standby, SystemID: 7, Timeline: 1, Version: 150018, Flushed: 900, Replayed: 900, Settings: theirs}},
+		PeerAge: 100 * time.Millisecond, AnswerAge: 100 * time.Millisecond,
+		Standing: Standing{Start: "a", Verdict: VerdictCompared},
+		Standbys: []StandbyRow{{PID: 1, User: "ktrepl", Application: "kt_kt02_3_abcd", State: "streaming", SyncState: "sync", ClientDN: "/O=Keytrustee/CN=kt02"}},
+		Slot:     &Slot{Name: "kt_kt02_3_abcd", Active: true, WALStatus: "reserved"}, DiskFree: 1 << 40, RootProofAge: 10 * time.Second,
+	}
+}
+
+func TestDecideActive(t *testing.T) {
+	frozen := func(s *Status) { s.PeerAge, s.AnswerAge = 1100*time.Millisecond, 1100*time.Millisecond }
+	for _, row := range []struct {
+		when   string
+		change func(*Status)
+		want   Reason // empty: open
+	}{
+		{"everything is in order", func(s *Status) {}, ""},
+		{"the answer is exactly a second old", func(s *Status) { s.PeerAge = time.Second }, ""},
+
+		{"the host is fenced", func(s *Status) { s.Fenced = &Fence{Reason: Fenced} }, Fenced},
+		{"it was fenced for another epoch", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict} }, EpochConflict},
+		{"the peer is of a higher epoch", func(s *Status) { s.Peer.Epoch.Number++ }, EpochConflict},
+		{"the peer is of this number and another id", func(s *Status) { s.Peer.Epoch.ID = "other" }, EpochConflict},
+		{"both hosts are active", func(s *Status) { s.Peer.Duty = Active }, EpochConflict},
+		{"its database is of a higher epoch", func(s *Status) { s.Local.Epoch = &Epoch{4, "x"} }, EpochConflict},
+		{"the peer is of an older epoch", func(s *Status) { s.Peer.Epoch = Epoch{2, "x"} }, EpochConflict},
+		{"the peer has fenced itself", func(s *Status) { s.Peer.Fenced = Fenced }, Fenced},
+
+		{"a switchover is under way", func(s *Status) { s.Operation = &Operation{Reason: Switchover} }, Switchover},
+		{"a restore is under way", func(s *Status) { s.Operation = &Operation{Reason: Restoring} }, Restoring},
+		{"an operator holds the gate", func(s *Status) { s.Operation = &Operation{Reason: OperatorHold} }, OperatorHold},
+
+		{"not everything was asked since it stood still", func(s *Status) { s.Polled = false }, Starting},
+		{"its database does not answer", func(s *Status) { s.Local.Answers = false }, Starting},
+		{"its database has not answered for two seconds", func(s *Status) { s.Age = 2100 * time.Millisecond }, Starting},
+		{"its database is in recovery", func(s *Status) { s.Local.Role = Standby }, Fenced},
+		{"its database is another", func(s *Status) { s.Local.SystemID = 8 }, Fenced},
+		{"its database ends below what is confirmed", func(s *Status) { s.Standing.Below = "it ends early" }, Fenced},
+
+		{"no passive has joined", func(s *Status) { s.PeerName = "" }, NoPassive},
+		{"a passive is being cloned", func(s *Status) { s.PeerName, s.Pending = "", "kt02" }, Joining},
+		{"synchronous replication was not enabled", func(s *Status) {
+			s.SyncEnabled = false
+			s.Local.Settings["synchronous_standby_names"] = `"kt_no_passive_yet"`
+		}, SyncNotEnabled},
+
+		{"commits wait for another name", func(s *Status) { s.Local.Settings["synchronous_standby_names"] = `"*"` }, UnsafeSettings},
+		{"commits wait for nobody", func(s *Status) { s.Local.Settings["synchronous_standby_names"] = "" }, UnsafeSettings},
+		{"commits wait for less", func(s *Status) { s.Local.Settings["synchronous_commit"] = "on" }, UnsafeSettings},
+		{"a role has settings of its own", func(s *Status) { s.Local.Overrides = 1 }, UnsafeSettings},
+		{"the active does not fsync", func(s *Status) { s.Local.Settings["fsync"] = "off" }, UnsafeSettings},
+		{"the passive does not fsync", func(s *Status) { s.Peer.Server.Settings["fsync"] = "off" }, UnsafeSettings},
+		{"the passive tears pages", func(s *Status) { s.Peer.Server.Settings["full_page_writes"] = "off" }, UnsafeSettings},
+		{"the passive applies late", func(s *Status) { s.Peer.Server.Settings["recovery_min_apply_delay"] = "5000" }, UnsafeSettings},
+		{"replay is paused", func(s *Status) { s.Peer.Server.ReplayPaused = true }, ReplayPaused},
+
+		{"the peer is another copy", func(s *Status) { s.Peer.Incarnation = "copy2" }, IdentityMismatch},
+		{"the peer's database is another", func(s *Status) { s.Peer.Server.SystemID = 8 }, IdentityMismatch},
+		{"the peer's database is a primary", func(s *Status) { s.Peer.Server.Role = Primary }, IdentityMismatch},
+		{"a second standby bears the name, in capitals", func(s *Status) {
+			s.Standbys = append(s.Standbys, StandbyRow{PID: 2, Application: "KT_KT02_3_ABCD", State: "streaming", SyncState: "potential"})
+		}, IdentityMismatch},
+		{"the standby shows another certificate", func(s *Status) { s.Standbys[0].ClientDN = "/O=Keytrustee/CN=kt03" }, IdentityMismatch},
+		{"the standby is another user", func(s *Status) { s.Standbys[0].User = "ktsuper" }, IdentityMismatch},
+
+		{"the histories have not been compared", func(s *Status) { s.Standing.Verdict = "" }, Starting},
+		{"the histories differ", func(s *Status) { s.Standing.Verdict = Verdict(HistoryDiffers) }, HistoryDiffers},
+		{"the passive is ahead", func(s *Status) { s.Standing.Verdict = Verdict(PassiveAhead) }, PassiveAhead},
+		{"what the passive lacks is gone", func(s *Status) { s.Standing.Verdict = Verdict(NeedsClone) }, NeedsClone},
+		{"the histories differ, and the passive is silent now", func(s *Status) { s.Standing.Verdict = Verdict(HistoryDiffers); frozen(s); s.Standbys = nil }, HistoryDiffers},
+
+		{"no answer, no stream", func(s *Status) { frozen(s); s.Standbys = nil }, PassiveUnreachable},
+		{"no answer, a stream that has stopped", func(s *Status) { frozen(s); s.Standbys[0].State = "catchup" }, PassiveUnreachable},
+		{"no answer, streaming still seen", frozen, PassiveDaemonDown},
+		{"answers, without its database, streaming still seen", func(s *Status) { s.PeerAge = 2 * time.Second }, PassiveStale},
+		{"answers, without its database, no stream", func(s *Status) { s.PeerAge = 2 * time.Second; s.Standbys = nil }, PassiveNotStreaming},
+		{"answers, no stream", func(s *Status) { s.Standbys = nil }, PassiveNotStreaming},
+		{"answers, catching up", func(s *Status) { s.Standbys[0].State = "catchup" }, PassiveNotStreaming},
+		{"answers, streams, is only potential", func(s *Status) { s.Standbys[0].SyncState = "potential" }, PassiveNotSynchronous},
+		{"answers, streams, its positions stand", func(s *Status) { s.Canary = 1100 * time.Millisecond }, PassiveStale},
+
+		{"no proof of the root keys yet", func(s *Status) { s.RootProofAge = never }, Starting},
+		{"the proof of the root keys is old", func(s *Status) { s.RootProofAge = 61 * time.Second }, RootKeyMismatch},
+		{"one host can not open its root key", func(s *Status) { s.RootProofError = "{peer}: no such file" }, RootKeyMismatch},
+
+		{"the daemons speak other protocols", func(s *Status) { s.Peer.Protocol++ }, VersionMismatch},
+		{"the databases are of two majors", func(s *Status) { s.Peer.Server.Version = 160004 }, VersionMismatch},
+		{"the clocks are six minutes apart", func(s *Status) { s.Skew = -6 * time.Minute }, ClockSkew},
+		{"the clocks are four minutes apart", func(s *Status) { s.Skew = 4 * time.Minute }, ""},
+		{"the active's disk is full", func(s *Status) { s.DiskFree = 1 << 20 }, DiskLow},
+		{"the passive's disk is full", func(s *Status) { s.Peer.DiskFree = 1 << 20 }, DiskLow},
+		{"the slot is losing WAL", func(s *Status) { s.Slot.WALStatus = "unreserved" }, WALRetention},
+		{"the slot is gone", func(s *Status) { s.Slot = nil }, WALRetention},
+	} {
+		t.Run(row.when, func(t *testing.T) {
+			s := inOrder()
+			row.change(&s)
+			d := Decide(s, Policy{})
+			if d.Reason != row.want || d.Open != (row.want == "") {
+				t.Fatalf("when %s: open %v, reason %q (%s), want %q", row.when, d.Open, d.Reason, d.Detail, row.want)
+			}
+		})
+	}
+}
+
+func TestDecidePassive(t *testing.T) {
+	for _, row := range []struct {
+		when   string
+		change func(*Status)
+		want   Reason // empty: the active can be asked
+		fence  bool
+	}{
+		{"everything is in order", func(s *Status) {}, "", false},
+		{"it is fenced", func(s *Status) { s.Fenced = &Fence{Reason: Fenced} }, Fenced, false},
+		{"the active is of a higher epoch", func(s *Status) { s.Peer.Epoch.Number++ }, EpochConflict, true},
+		{"the active is of an older epoch: that one fences itself", func(s *Status) { s.Peer.Epoch.Number-- }, "", false},
+		{"not everything was asked since it stood still", func(s *Status) { s.Polled = false }, Starting, false},
+		{"its database does not answer", func(s *Status) { s.Local.Answers = false }, Starting, false},
+		{"its database is a primary", func(s *Status) { s.Local.Role = Primary }, Fenced, false},
+		{"it has not replayed its own WAL", func(s *Status) { s.Standing.Ready = false }, Starting, false},
+		{"the active is silent, its WAL comes", func(s *Status) { s.AnswerAge = 3 * time.Second }, "", false},
+		{"its WAL has stopped, the active answers", func(s *Status) { s.MessageAge = never }, "", false},
+		{"the active is silent, and so is its WAL", func(s *Status) { s.AnswerAge, s.MessageAge = 3*time.Second, 3*time.Second }, ActiveUnreachable, false},
+		{"the active was never heard", func(s *Status) { s.AnswerAge, s.MessageAge = never, never }, ActiveUnreachable, false},
+	} {
+		t.Run(row.when, func(t *testing.T) {
+			s := inOrder()
+			s.Self, s.PeerName, s.Duty, s.Peer.Duty, s.Local.Role, s.Standing.Ready = "kt02", "kt01", Passive, Active, Standby, true
+			row.change(&s)
+			d := Decide(s, Policy{})
+			if d.Open || d.Reason != row.want || d.Fence != row.fence {
+				t.Fatalf("when %s: open %v, reason %q (%s), fence %v; want %q, %v", row.when, d.Open, d.Reason, d.Detail, d.Fence, row.want, row.fence)
+			}
+		})
+	}
+}
+
+// TestWhoFences: a higher or conflicting epoch fences the host that meets it, a lower one does not.
+func TestWhoFences(t *testing.T) {
+	for _, row := range []struct {
+		theirs Epoch
+		fence  bool
+	}{
+		{Epoch{2, "abcdef0123456789"}, false}, {Epoch{3, "abcdef0123456789"}, false}, {Epoch{3, "0000"}, true}, {Epoch{4, "abcdef0123456789"}, true},
+	} {
+		s := inOrder()
+		s.Peer.Epoch = row.theirs
+		if d := Decide(s, Policy{}); d.Fence != row.fence {
+			t.Errorf("epoch %s meets %s: fence %v, want %v", s.Epoch, row.theirs, d.Fence, row.fence)
+		}
+	}
+}
+
+// TestWordings: every reason that Decide gives, and every other, has words for people; none has words for two.
+func TestWordings(t *testing.T) {
+	whole := []Reason{Starting, SyncNotEnabled, NoPassive, Joining, Switchover, Restoring, OperatorHold, PassiveUnreachable, PassiveNotStreaming,
+		PassiveNotSynchronous, PassiveStale, ReplayPaused, PassiveDaemonDown, IdentityMismatch, RootKeyMismatch, EpochConflict, HistoryDiffers,
+		PassiveAhead, NeedsClone, UnsafeSettings, AuditUnavailable, VersionMismatch, ClockSkew, DiskLow, WALRetention, Fenced, Busy, ActiveUnreachable}
+	if len(whole) != len(wordings) {
+		t.Errorf("%d reasons, %d wordings", len(whole), len(wordings))
+	}
+	for _, r := range whole {
+		if w := wordings[r]; w.what == "" || w.remedy == "" {
+			t.Errorf("%s has no words", r)
+		}
+	}
+	since := time.Date(2026, 3, 1, 12, 4, 11, 0, time.UTC)
+	got := PassiveUnreachable.sentence("kt01", "kt02", "", since)
+	want := "keytrusteed: write refused: the passive kt02 can not be reached, since 2026-03-01 12:04:11 UTC; keys can be read but not created, rolled or deleted. " +
+		"Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts."
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestStandbyName(t *testing.T) {
+	e := Epoch{12, "abcdef0123456789"}
+	for peer, want := range map[string]string{
+		"kt02":             "kt_kt02_12_abcd",
+		"KT02.example.com": "kt_kt02_example_com_12_abcd",
+	} {
+		if got := e.StandbyName(peer); got != want {
+			t.Errorf("%s: %s, want %s", peer, got, want)
+		}
+	}
+	if long := e.StandbyName(fmt.Sprintf("%0100d", 1)); len(long) != 63 {
+		t.Errorf("%s has %d bytes", long, len(long))
+	}
+}
