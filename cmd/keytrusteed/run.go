@@ -3,17 +3,12 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
-	"time"
 
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"keytrustee/certs"
@@ -26,7 +21,6 @@ import (
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/rest"
 	"keytrustee/kms/seal"
-	"keytrustee/postgres"
 	"keytrustee/replication"
 	"keytrustee/replication/peer"
 	"keytrustee/status"
@@ -36,9 +30,6 @@ import (
 type options struct {
 	confdir, logFormat, logLevel string
 }
-
-// drain is how long a daemon that stops goes on answering what it has begun: longer than a write waits for its outcome.
-const drain = 8 * time.Second
 
 // run is the daemon, from its files to its last answer. What each part needs of the others is handed over here, in the order in which a
 // request meets them.
@@ -150,93 +141,22 @@ func run(ctx context.Context, o options) error {
 		}
 		kmsServer.PublicHandler().ServeHTTP(w, r)
 	})
+	admitter := host.NewAdmitter(self, server, ring, monitor, log)
 	node := &peer.Server{
 		Node:     monitor,
-		NodeName: func(c *x509.Certificate) (string, bool) { return certs.NodeName(c) },
+		NodeName: certs.NodeName,
 		Forward:  kmsServer.ClusterHandler(),
+		Join:     admitter,
 		Hand: func(_ context.Context, r peer.HandReport) error {
 			kmsServer.Report(r.Number, r.Told)
 			return nil
 		},
 		Logger: log,
 	}
-	return serve(ctx, log, parts{self: self, monitor: monitor, store: store, recorder: recorder, server: server, sight: sight, keyDatabase: keyDatabase,
-		clients: clients, clientsTLS: public.PublicConfig(), node: node, nodeTLS: own.ClusterServer()})
-}
-
-// parts are what serve runs.
-type parts struct {
-	self        *host.Host
-	monitor     *replication.Monitor
-	store       *pgstore.Store
-	recorder    *audit.Recorder
-	server      *postgres.Server
-	sight       *horizon
-	keyDatabase string
-	clients     http.Handler
-	clientsTLS  *tls.Config
-	node        http.Handler
-	nodeTLS     *tls.Config
-}
-
-// serve listens, and returns when ctx has ended and what was begun has been answered.
-func serve(ctx context.Context, log *slog.Logger, p parts) error {
-	listen := func(port int, config *tls.Config) (net.Listener, error) {
-		l, err := net.Listen("tcp", net.JoinHostPort(p.self.ListenAddress, strconv.Itoa(port)))
-		if err != nil {
-			return nil, err
-		}
-		return tls.NewListener(l, config), nil
-	}
-	clients, err := listen(p.self.Port, p.clientsTLS)
-	if err != nil {
-		return err
-	}
-	nodes, err := listen(p.self.ClusterPort, p.nodeTLS)
-	if err != nil {
-		return err
-	}
-	public := rest.PublicServer(p.clients)
-	public.ErrorLog = quiet(log)
-	cluster := rest.PublicServer(p.node)
-	cluster.ErrorLog = quiet(log)
-
-	// What watches goes on until the last answer is written: a write that was begun needs its confirmation.
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	g, running := errgroup.WithContext(running)
-	g.Go(func() error { return p.monitor.Run(running) })
-	g.Go(func() error { return p.recorder.Run(running) })
-	if p.monitor.State().Duty == replication.Active {
-		g.Go(func() error { p.sight.migrate(running, p.keyDatabase, log); return nil })
-	}
-	g.Go(func() error { return served(public.Serve(clients)) })
-	g.Go(func() error { return served(cluster.Serve(nodes)) })
-	g.Go(func() error {
-		select {
-		case <-ctx.Done():
-		case <-running.Done():
-		}
-		log.Info("stopping: answering what was begun")
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
-		defer cancel()
-		err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
-		p.store.Close()
-		stop()
-		return err
+	admin := &host.Admin{Host: self, Pair: monitor, Admitter: admitter, Logger: log}
+	return serve(ctx, log, parts{
+		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
+		migrate: func(ctx context.Context) { sight.migrate(ctx, keyDatabase, log) },
+		clients: clients, clientsTLS: public.PublicConfig(), node: node, nodeTLS: own.ClusterServer(),
 	})
-	log.Info("keytrusteed is up", "version", version, "host", p.self.Name, "duty", p.monitor.State().Duty, "clients", clients.Addr().String(),
-		"peer", nodes.Addr().String())
-	if err := g.Wait(); !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-// served drops the error with which every server ends that is told to.
-func served(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"keytrustee/host"
+	"keytrustee/kms"
+	"keytrustee/kms/audit"
+	"keytrustee/kms/pgstore"
+	"keytrustee/kms/rest"
+	"keytrustee/replication"
+)
+
+// drain is how long a daemon that stops goes on answering what it has begun: longer than a write waits for its outcome.
+const drain = 8 * time.Second
+
+// parts are what serve runs.
+type parts struct {
+	self     *host.Host
+	monitor  *replication.Monitor
+	store    *pgstore.Store
+	service  *kms.Service
+	recorder *audit.Recorder
+	admin    *host.Admin
+	migrate  func(context.Context)
+
+	clients    http.Handler
+	clientsTLS *tls.Config
+	node       http.Handler
+	nodeTLS    *tls.Config
+}
+
+// serve listens, and returns when ctx has ended and what was begun has been answered.
+func serve(ctx context.Context, log *slog.Logger, p parts) error {
+	clients, err := p.listen(p.self.Port, p.clientsTLS)
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
+	nodes, err := p.listen(p.self.ClusterPort, p.nodeTLS)
+	if err != nil {
+		return err
+	}
+	defer nodes.Close()
+	public, cluster := rest.PublicServer(p.clients), rest.PublicServer(p.node)
+	public.ErrorLog, cluster.ErrorLog = quiet(log), quiet(log)
+
+	// What watches the pair goes on until the last answer is written: a write that was begun needs its confirmation.
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, running := errgroup.WithContext(watching)
+	g.Go(func() error { return p.monitor.Run(running) })
+	g.Go(func() error { return p.recorder.Run(running) })
+	g.Go(func() error { return p.admin.Run(running) })
+	if p.monitor.State().Duty == replication.Active {
+		g.Go(func() error { p.migrate(running); return nil })
+	}
+	g.Go(func() error { return served(public.Serve(clients)) })
+	g.Go(func() error { return served(cluster.Serve(nodes)) })
+	g.Go(func() error { return watchdog(running, p.monitor) })
+	g.Go(func() error {
+		defer stop()
+		select {
+		case <-ctx.Done():
+		case <-running.Done():
+			return errors.Join(public.Close(), cluster.Close())
+		}
+		log.Info("stopping: what was begun is answered first")
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
+		p.store.Close()
+		p.service.Wait()
+		return err
+	})
+	log.Info("keytrusteed is up", "version", version, "host", p.self.Name, "duty", p.monitor.State().Duty,
+		"clients", clients.Addr().String(), "peer", nodes.Addr().String())
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (p *parts) listen(port int, config *tls.Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(p.self.ListenAddress, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, config), nil
+}
+
+// served drops the error with which every server ends that is told to.
+func served(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
