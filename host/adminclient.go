@@ -19,6 +19,9 @@ type AdminClient struct{ Socket string }
 // ErrDaemonDown: the daemon of this host does not run.
 var ErrDaemonDown = errors.New("keytrusteed does not run on this host")
 
+// ErrUnreachable: the other host does not answer.
+var ErrUnreachable = errors.New("it can not be reached")
+
 // RefusedError: the daemon, or the active, refused; nothing was changed.
 type RefusedError struct{ Sentence string }
 

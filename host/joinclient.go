@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"keytrustee/certs"
@@ -34,6 +35,14 @@ func newJoinClient(address string, authority certs.Fingerprint) *joinClient {
 
 func (c *joinClient) close() { c.http.CloseIdleConnections() }
 
+// cause is err without the URL that net/http puts before it.
+func cause(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
 // call posts q and decodes the answer into a, or returns the active's refusal.
 func (c *joinClient) call(ctx context.Context, path string, q, a any) error {
 	body, err := json.Marshal(q)
@@ -51,7 +60,7 @@ func (c *joinClient) call(ctx context.Context, path string, q, a any) error {
 		return hinted("compare the address with where the token, or the copy of .keytrustee, came from",
 			"the host at %s is of another cluster", c.address)
 	case err != nil:
-		return hinted("is keytrusteed running on the active, and can this host reach its cluster port?", "reaching the active at %s: %w", c.address, err)
+		return hinted("is keytrusteed running on the active, and can this host reach its cluster port?", "the active at %s: %w: %w", c.address, ErrUnreachable, cause(err))
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 16<<20))

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"keytrustee/host"
+)
+
+func newEnableCommand(a *app) *cobra.Command {
+	var pgRoot string
+	cmd := &cobra.Command{
+		Use:   "enable-synchronous-replication",
+		Short: "Let every write need both hosts, for good",
+		Long:  "enable-synchronous-replication runs on the active, once the passive replicates. Nothing has to be restarted. Before it, no write is taken.",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&pgRoot, "pg-rootdir", "", "the database's directory, if it is not the configured one")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := a.load()
+		if err != nil {
+			return err
+		}
+		if err := absolute(&pgRoot); err != nil {
+			return err
+		}
+		if pgRoot != "" && pgRoot != c.PGRootDir {
+			return usagef("--pg-rootdir: the database of this host is in %s, not in %s", c.PGRootDir, pgRoot)
+		}
+		client := host.AdminClient{Socket: c.AdminSocket()}
+		if err := client.EnableSync(cmd.Context()); err != nil {
+			return err
+		}
+		s, err := client.Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if s.Recovery.Confirmed == nil {
+			a.say("note: nobody has proven yet that the recovery key is kept: ktadmin root-key confirm-recovery")
+		}
+		return a.result(map[string]any{"synchronous": s.Report.SyncEnabled, "passive": s.Report.PeerName},
+			[]row{{"replication", "synchronous"}, {"passive", s.Report.PeerName}})
+	}
+	return cmd
+}

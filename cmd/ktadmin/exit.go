@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"keytrustee/host"
+	"keytrustee/internal/config"
+	"keytrustee/postgres"
+)
+
+// The exit statuses, promised to scripts.
+const (
+	exitOK      = 0
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
+	exitNobody  = 4
+	exitDenied  = 5
+)
+
+var exitTable = []struct {
+	status  int
+	meaning string
+}{
+	{exitOK, "done"},
+	{exitFailed, "failed; repeating the command is safe"},
+	{exitUsage, "the command line or the configuration is wrong; nothing was changed"},
+	{exitRefused, "the state of this host, or of the pair, does not allow it"},
+	{exitNobody, "keytrusteed does not run, or the other host can not be reached"},
+	{exitDenied, "this user may not; run it as root or as the service's user"},
+}
+
+func exitStatuses() string {
+	var b strings.Builder
+	b.WriteString("Exit statuses:\n")
+	for _, row := range exitTable {
+		fmt.Fprintf(&b, "  %d  %s\n", row.status, row.meaning)
+	}
+	return b.String()
+}
+
+// usageError is a command line that is wrong.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// deniedError is a user who may not.
+type deniedError struct{ problem, remedy string }
+
+func (e *deniedError) Error() string { return e.problem }
+func (e *deniedError) Hint() string  { return e.remedy }
+
+// exitStatus finds the row of the table that err belongs to.
+func exitStatus(err error) int {
+	var (
+		usage   *usageError
+		invalid *config.InvalidError
+		denied  *deniedError
+		refused *host.HintedError
+		setup   *postgres.SetupError
+	)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
+		return exitUsage
+	case errors.As(err, &denied), errors.Is(err, fs.ErrPermission):
+		return exitDenied
+	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrUnreachable):
+		return exitNobody
+	case errors.As(err, &refused), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
+		return exitRefused
+	}
+	return exitFailed
+}
+
+// hint is what to do about err; every error has one.
+func hint(cmd *cobra.Command, err error) string {
+	if h := (*host.HintedError)(nil); errors.As(err, &h) && h.Hint != "" {
+		return h.Hint
+	}
+	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
+		return h.Hint()
+	}
+	switch exitStatus(err) {
+	case exitUsage:
+		if invalid := (*config.InvalidError)(nil); errors.As(err, &invalid) {
+			return "put these fields right; nothing was changed"
+		}
+		return cmd.CommandPath() + " --help"
+	case exitDenied:
+		return "run the command as root or as the service's user"
+	}
+	switch {
+	case errors.Is(err, config.ErrNotInitialized):
+		return "run ktadmin init first"
+	case errors.Is(err, context.Canceled):
+		return "it was interrupted; repeating the command is safe"
+	}
+	return "repeating the command is safe; ktadmin status shows how this host stands"
+}
+
+// explain writes the error and its hint, and returns the exit status.
+func explain(w io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(w, "ktadmin: %v\nhint: %s\n", err, hint(cmd, err))
+	return exitStatus(err)
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keytrustee/host"
+	"keytrustee/internal/durable"
+)
+
+func newJoinTokenCommand(a *app) *cobra.Command {
+	var (
+		q   host.TokenRequest
+		out string
+	)
+	cmd := &cobra.Command{
+		Use:   "join-token",
+		Short: "Make a token with which one host can join as the passive",
+		Long:  "join-token runs on the active. The token is a secret, good for one host, once.",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&q.Replace, "replace", false, "let the host that joins take the place of a passive that is there")
+	cmd.Flags().DurationVar(&q.Life, "ttl", host.TokenLife, "how long it may be used")
+	cmd.Flags().StringVar(&out, "out", "", "write the token to this file, which must not exist, instead of printing it")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if q.Life < time.Minute || q.Life > 7*24*time.Hour {
+			return usagef("--ttl: %v is not between 1m and 168h", q.Life)
+		}
+		c, err := a.load()
+		if err != nil {
+			return err
+		}
+		write, drop, err := reserve(out)
+		if err != nil {
+			return err
+		}
+		token, err := host.AdminClient{Socket: c.AdminSocket()}.NewToken(cmd.Context(), q)
+		if err != nil {
+			drop()
+			return err
+		}
+		a.say("The token is good until %s, for one host, once: ktadmin init-slave --master %s", stamp(token.Expires), c.ExternalAddress)
+		switch {
+		case out != "":
+			return write(token.Token + "\n")
+		case a.format == "json":
+			return a.result(token, nil)
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), token.Token)
+		return err
+	}
+	return cmd
+}
+
+// reserve makes the file, so that nothing is asked for that could not be written then.
+func reserve(path string) (write func(string) error, drop func(), err error) {
+	if path == "" {
+		return nil, func() {}, nil
+	}
+	if err := durable.CreateFile(path, nil, 0o600); err != nil {
+		return nil, nil, fmt.Errorf("--out: %w", err)
+	}
+	return func(text string) error { return durable.WriteFile(path, []byte(text), 0o600) }, func() { os.Remove(path) }, nil
+}

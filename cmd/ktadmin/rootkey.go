@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func newRootKeyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "root-key", Short: "Root keys and the recovery key"}
+	cmd.AddCommand(newConfirmRecoveryCommand(a))
+	return cmd
+}
+
+func newConfirmRecoveryCommand(a *app) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "confirm-recovery",
+		Short: "Prove that somebody holds the recovery key",
+		Long:  "confirm-recovery opens the cluster's keys with the recovery key and notes that this was possible. The key is kept nowhere.",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&file, "key-file", "", "file that holds the recovery key (default: standard input)")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		key, err := readSecret(file, "Recovery key: ") // as the user who called: the file may be theirs alone
+		if err != nil {
+			return err
+		}
+		c, err := a.load()
+		if err != nil {
+			return err
+		}
+		h := hostOf(c)
+		if err := h.ConfirmRecovery(key, time.Now()); err != nil {
+			return err
+		}
+		s, err := h.Status()
+		if err != nil {
+			return err
+		}
+		return a.result(s.Recovery, []row{{"recovery key", s.Recovery.Fingerprint}, {"confirmed", stamp(*s.Recovery.Confirmed)}})
+	}
+	return cmd
+}
+
+// readSecret reads a secret from the file, or without one from a terminal, unseen, or from standard input.
+func readSecret(file, prompt string) (string, error) {
+	if file != "" && file != "-" {
+		text, err := os.ReadFile(file)
+		return string(text), err
+	}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		os.Stderr.WriteString(prompt)
+		text, err := term.ReadPassword(int(os.Stdin.Fd()))
+		os.Stderr.WriteString("\n")
+		return string(text), err
+	}
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if line == "" && err != nil {
+		return "", usagef("nothing to read on standard input: %w", errors.Join(err, errNoTerminal))
+	}
+	return line, nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
