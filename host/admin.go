@@ -45,7 +45,7 @@ type Admin struct {
 }
 
 // enableLimit bounds how long enabling synchronous replication may take.
-const enableLimit = 30 * time.Second
+const enableLimit = enablePatience + 20*time.Second
 
 // Handler is what the socket serves.
 func (a *Admin) Handler() http.Handler {
@@ -152,7 +152,7 @@ func (a *Admin) serveToken(w http.ResponseWriter, r *http.Request) {
 func (a *Admin) serveEnable(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), enableLimit)
 	defer cancel()
-	if err := a.Pair.EnableSync(ctx); err != nil {
+	if err := EnableSync(ctx, a.Pair); err != nil {
 		a.refuse(w, err)
 		return
 	}

@@ -17,6 +17,7 @@ import (
 // become makes this process the service's user: root prepares what only root can, and then is root no more. Nobody else
 // can become another user. After it every file is made by, and belongs to, the service's user.
 func (a *app) become(c *config.Config) error {
+	syscall.Umask(0o077)
 	if a.user != "" {
 		c.User = a.user
 	}

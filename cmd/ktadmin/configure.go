@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/internal/config"
 )
@@ -26,13 +27,9 @@ func (a *app) load() (*config.Config, error) {
 
 // hostOf is the host that the configuration describes.
 func hostOf(c *config.Config) *host.Host {
-	return &host.Host{
-		Confdir: c.Confdir, PGRoot: c.PGRootDir, Sockets: c.SocketDir, LogDir: c.LogDir,
-		ClusterID: c.ClusterID, Name: c.Name, ExternalAddress: c.ExternalAddress, ListenAddress: c.ListenAddress,
-		Port: c.Port, ClusterPort: c.ClusterPort, DBPort: c.DBPort,
-		Peer:     host.Peer{Name: c.Peer.Name, Address: c.Peer.Address, Source: c.Peer.Source},
-		Settings: c,
-	}
+	h := thishost.From(c)
+	h.Settings = c
+	return h
 }
 
 // absolute makes a path of the command line independent of where this process stands.

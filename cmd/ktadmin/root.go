@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +21,6 @@ type app struct {
 
 // run runs one command line and returns the exit status. The result is on stdout, everything else on stderr.
 func run(ctx context.Context, args []string) int {
-	syscall.Umask(0o077)
 	root := newRootCommand()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
