@@ -69,7 +69,7 @@ func (m *Monitor) stepActive(ctx context.Context, state State, start string, did
 	if state.Peer == nil {
 		return m.writeEpochRow(ctx, state, s)
 	}
-	if s.AnswerAge > m.policy.AnswerLimit || s.Peer.Server.Start == "" || s.Peer.Fenced != "" || s.Peer.Epoch != state.Epoch || s.Peer.Incarnation != state.Peer.Incarnation {
+	if s.ReplyAge > m.policy.AnswerLimit || s.Peer.Server.Start == "" || s.Peer.Fenced != "" || s.Peer.Epoch != state.Epoch || s.Peer.Incarnation != state.Peer.Incarnation {
 		return nil
 	}
 	if s.Standing.Verdict == "" {

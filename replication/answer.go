@@ -62,7 +62,7 @@ func (m *Monitor) asked(q Ask) {
 	}
 	now := m.uptime()
 	m.mu.Lock()
-	m.facts.answerAt = max(m.facts.answerAt, now)
+	m.facts.heardAt = max(m.facts.heardAt, now)
 	if q.Gate != nil {
 		m.facts.reported = q.Gate
 	}

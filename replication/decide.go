@@ -90,7 +90,7 @@ func unpolled(s Status, _ Policy) Decision {
 func localServer(s Status, p Policy) Decision {
 	switch {
 	case !s.Local.Answers:
-		return shut(Starting, "the database of {self} does not answer: %s", s.Local.Trouble)
+		return shut(Starting, "the database of {self} does not answer")
 	case s.Age > p.AnswerLimit:
 		return shut(Starting, "the database of {self} has not answered for %.1f s", s.Age.Seconds())
 	case s.Local.Role != s.Duty.role():
@@ -151,13 +151,14 @@ func syncNotEnabled(s Status, _ Policy) Decision {
 // looks like for its first seconds.
 func presence(s Status, p Policy) Decision {
 	_, streaming := s.row()
+	const trouble = "its daemon answers, its database does not"
 	switch {
 	case s.PeerAge <= p.HeartbeatLimit:
 		return fine
-	case s.AnswerAge <= p.HeartbeatLimit && streaming:
-		return shut(PassiveStale, "its daemon answers, its database does not: %s", s.PeerTrouble)
-	case s.AnswerAge <= p.HeartbeatLimit:
-		return shut(PassiveNotStreaming, "its daemon answers, its database does not: %s", s.PeerTrouble)
+	case s.ReplyAge <= p.HeartbeatLimit && streaming:
+		return shut(PassiveStale, trouble)
+	case s.ReplyAge <= p.HeartbeatLimit:
+		return shut(PassiveNotStreaming, trouble)
 	case streaming:
 		return shut(PassiveDaemonDown, "%s", heard(s))
 	}
@@ -165,7 +166,7 @@ func presence(s Status, p Policy) Decision {
 }
 
 func heard(s Status) string {
-	if s.AnswerAge == never {
+	if s.HeardAge == never {
 		return "not heard since {self} started"
 	}
 	return ""
@@ -308,7 +309,7 @@ func notReady(s Status, _ Policy) Decision {
 
 // activeGone: no nonce, no answer, no WAL message.
 func activeGone(s Status, p Policy) Decision {
-	if s.AnswerAge > p.AnswerLimit && s.MessageAge > p.AnswerLimit {
+	if s.HeardAge > p.AnswerLimit && s.MessageAge > p.AnswerLimit {
 		return shut(ActiveUnreachable, "%s", heard(s))
 	}
 	return fine

@@ -21,7 +21,7 @@ func inOrder() Status {
 		PeerName: "kt02", Incarnation: "copy1", StandbyName: "kt_kt02_3_abcd", SyncEnabled: true,
 		Peer: Answer{Protocol: Protocol, Name: "kt02", Duty: Passive, Epoch: epoch, Incarnation: "copy1", DiskFree: 1 << 40,
 			Server: Server{Answers: true, Start: "p", Role: Standby, SystemID: 7, Timeline: 1, Version: 150018, Flushed: 900, Replayed: 900, Settings: theirs}},
-		PeerAge: 100 * time.Millisecond, AnswerAge: 100 * time.Millisecond,
+		PeerAge: 100 * time.Millisecond, ReplyAge: 100 * time.Millisecond, HeardAge: 100 * time.Millisecond,
 		Standing: Standing{Start: "a", Verdict: VerdictCompared},
 		Standbys: []StandbyRow{{PID: 1, User: "ktrepl", Application: "kt_kt02_3_abcd", State: "streaming", SyncState: "sync", ClientDN: "/O=Keytrustee/CN=kt02"}},
 		Slot:     &Slot{Name: "kt_kt02_3_abcd", Active: true, WALStatus: "reserved"}, DiskFree: 1 << 40, RootProofAge: 10 * time.Second,
@@ -29,7 +29,7 @@ func inOrder() Status {
 }
 
 func TestDecideActive(t *testing.T) {
-	frozen := func(s *Status) { s.PeerAge, s.AnswerAge = 1100*time.Millisecond, 1100*time.Millisecond }
+	frozen := func(s *Status) { s.PeerAge, s.ReplyAge = 1100*time.Millisecond, 1100*time.Millisecond }
 	for _, row := range []struct {
 		when   string
 		change func(*Status)
@@ -139,10 +139,10 @@ func TestDecidePassive(t *testing.T) {
 		{"its database does not answer", func(s *Status) { s.Local.Answers = false }, Starting, false},
 		{"its database is a primary", func(s *Status) { s.Local.Role = Primary }, Fenced, false},
 		{"it has not replayed its own WAL", func(s *Status) { s.Standing.Ready = false }, Starting, false},
-		{"the active is silent, its WAL comes", func(s *Status) { s.AnswerAge = 3 * time.Second }, "", false},
+		{"the active is silent, its WAL comes", func(s *Status) { s.HeardAge = 3 * time.Second }, "", false},
 		{"its WAL has stopped, the active answers", func(s *Status) { s.MessageAge = never }, "", false},
-		{"the active is silent, and so is its WAL", func(s *Status) { s.AnswerAge, s.MessageAge = 3*time.Second, 3*time.Second }, ActiveUnreachable, false},
-		{"the active was never heard", func(s *Status) { s.AnswerAge, s.MessageAge = never, never }, ActiveUnreachable, false},
+		{"the active is silent, and so is its WAL", func(s *Status) { s.HeardAge, s.MessageAge = 3*time.Second, 3*time.Second }, ActiveUnreachable, false},
+		{"the active was never heard", func(s *Status) { s.HeardAge, s.MessageAge = never, never }, ActiveUnreachable, false},
 	} {
 		t.Run(row.when, func(t *testing.T) {
 			s := inOrder()

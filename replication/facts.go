@@ -23,7 +23,8 @@ type facts struct {
 	peerTried time.Duration
 	peer      Answer
 	peerAt    time.Duration // when the last whole answer was asked for
-	answerAt  time.Duration // when the last answer of any kind was asked for, or the peer asked
+	replyAt   time.Duration // when the last answer of any kind was asked for
+	heardAt   time.Duration // that, or when the peer asked
 	trouble   string
 	skew      time.Duration
 	reported  *GateReport // passive: the active's word on its gate
@@ -83,7 +84,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 	s := Status{
 		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
-		PeerAge: never, AnswerAge: never, MessageAge: never,
+		PeerAge: never, ReplyAge: never, HeardAge: never, MessageAge: never,
 		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
 		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
 	}
@@ -91,7 +92,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 	s.Polled = awake && f.serverTried >= f.resumed
 	if p := state.Peer; p != nil {
 		s.PeerName = p.Name
-		s.Peer, s.PeerAge, s.AnswerAge = f.peer, age(now, f.peerAt), age(now, f.answerAt)
+		s.Peer, s.PeerAge, s.ReplyAge, s.HeardAge = f.peer, age(now, f.peerAt), age(now, f.replyAt), age(now, f.heardAt)
 		s.PeerTrouble, s.Skew = f.trouble, f.skew
 		s.Polled = s.Polled && f.peerTried >= f.resumed
 	}

@@ -21,6 +21,7 @@ func (e *ClosedError) Error() string { return e.Sentence }
 // frozen finds it shut when it wakes, before anything else has run. It may be used concurrently.
 type Gate struct {
 	uptime func() time.Duration
+	look   func() // opens or shuts the gate by what holds now
 
 	mu     sync.Mutex // guards what follows
 	until  time.Duration
@@ -33,17 +34,18 @@ type Gate struct {
 
 type entry struct{ cancel context.CancelCauseFunc }
 
-func newGate(uptime func() time.Duration, closed *ClosedError) *Gate {
-	return &Gate{uptime: uptime, closed: closed, inside: map[*entry]struct{}{}}
+func newGate(uptime func() time.Duration, look func(), closed *ClosedError) *Gate {
+	return &Gate{uptime: uptime, look: look, closed: closed, inside: map[*entry]struct{}{}}
 }
 
 // Enter returns a context for what comes before COMMIT: it ends when ctx does or the gate shuts; context.Cause is then the
 // *ClosedError. leave, which may be called more than once, says that this part is over. A shut gate returns its
 // *ClosedError at once.
 func (g *Gate) Enter(ctx context.Context) (inside context.Context, leave func(), err error) {
+	g.refresh()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.open || g.uptime() > g.until {
+	if !g.open || g.expired() {
 		return nil, nil, g.closed
 	}
 	inside, cancel := context.WithCancelCause(ctx)
@@ -59,13 +61,26 @@ func (g *Gate) Enter(ctx context.Context) (inside context.Context, leave func(),
 
 // Closed returns why the gate is shut; nil while it is open.
 func (g *Gate) Closed() *ClosedError {
+	g.refresh()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.open && g.uptime() <= g.until {
+	if g.open && !g.expired() {
 		return nil
 	}
 	return g.closed
 }
+
+// refresh looks anew if nobody has since the gate was last good.
+func (g *Gate) refresh() {
+	g.mu.Lock()
+	stale := g.open && g.expired()
+	g.mu.Unlock()
+	if stale {
+		g.look()
+	}
+}
+
+func (g *Gate) expired() bool { return g.uptime() > g.until }
 
 // World names this node's duty and epoch: a claim on an earlier write holds only while it is the same. ok is false in the
 // states in which not even a claim is answered.

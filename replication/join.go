@@ -100,7 +100,7 @@ func (m *Monitor) started(state State, a Answer) bool {
 	}
 	m.mu.Lock()
 	f := &m.facts
-	f.peer, f.peerAt, f.answerAt, f.rootAt, f.rootErr = Answer{}, 0, 0, 0, ""
+	f.peer, f.peerAt, f.replyAt, f.heardAt, f.rootAt, f.rootErr = Answer{}, 0, 0, 0, 0, ""
 	f.standing.verdict, f.standing.with = "", ""
 	m.mu.Unlock()
 	m.log.Info("the passive has joined", "passive", p.Peer.Name, "epoch", p.Epoch.String())

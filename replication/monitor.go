@@ -51,7 +51,8 @@ type Monitor struct {
 
 	looking, answering, proving, control *session // to observe, to answer the peer, to see replay advance, for control writes
 
-	beat, wake chan struct{} // ask the peer now; decide and act now
+	beat, wake chan struct{} // ask the peer now; decide now
+	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
 	acting     sync.Mutex    // held by whoever changes hba, settings, slots or the duty of the state file
 
 	mu    sync.Mutex // guards facts, for moments
@@ -80,7 +81,7 @@ func New(c Config) (*Monitor, error) {
 	m.control = newSession(m.server.ConnString("postgres"), m.start)
 	m.facts = newFacts(m.uptime())
 	s := m.state.Current()
-	m.gate = newGate(m.uptime, m.closed(s, Decision{Reason: Starting}, m.now(), false))
+	m.gate = newGate(m.uptime, m.evaluate, m.closed(s, Decision{Reason: Starting}, m.now(), false))
 	m.horizon = newHorizon(m.state)
 	m.horizon.view = m.view
 	return m, nil
@@ -158,6 +159,8 @@ func (m *Monitor) beatNow() { nudge(m.beat) }
 
 // evaluate decides and applies: the gate first when it closes, the gate last when it opens.
 func (m *Monitor) evaluate() {
+	m.deciding.Lock()
+	defer m.deciding.Unlock()
 	now := m.uptime()
 	m.mu.Lock()
 	m.facts.look(now)
@@ -247,7 +250,7 @@ func (m *Monitor) closed(state State, d Decision, since time.Time, answers bool)
 var aboutPeer = map[Reason]bool{PassiveUnreachable: true, PassiveNotStreaming: true, PassiveNotSynchronous: true, PassiveStale: true,
 	ReplayPaused: true, PassiveDaemonDown: true, IdentityMismatch: true, PassiveAhead: true, NeedsClone: true, ActiveUnreachable: true}
 
-func (m *Monitor) answers(s Status) bool { return s.Polled && s.AnswerAge <= m.policy.AnswerLimit }
+func (m *Monitor) answers(s Status) bool { return s.Polled && s.HeardAge <= m.policy.AnswerLimit }
 
 // PeerAnswers reports whether the peer's daemon was heard less than two seconds ago.
 func (m *Monitor) PeerAnswers() bool { return m.answers(m.statusOf(m.state.Current(), m.uptime())) }
@@ -274,8 +277,8 @@ func (m *Monitor) Report() Report {
 	r.ActiveGate = copied(m.facts.reported)
 	m.mu.Unlock()
 	r.Detail = expand(r.Detail, s.Self, s.PeerName)
-	if s.AnswerAge != never {
-		r.PeerHeard = m.now().Add(-s.AnswerAge)
+	if s.HeardAge != never {
+		r.PeerHeard = m.now().Add(-s.HeardAge)
 	}
 	if !r.Open && r.Reason != "" {
 		r.Sentence = m.closed(state, r.Decision, r.Since, r.PeerAnswers).Sentence

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"keytrustee/postgres"
@@ -22,14 +23,20 @@ const (
 
 // proveRoots lets both hosts open the key-encryption key from their root keys, again and again.
 func (m *Monitor) proveRoots(ctx context.Context) {
-	for pause := rootRetry / 4; m.pause(ctx, pause); {
+	var last time.Duration
+	for m.pause(ctx, rootRetry/4) {
 		state := m.state.Current()
-		pause = rootRetry / 4
-		if state.Duty != Active || state.Peer == nil || !m.PeerAnswers() {
+		m.mu.Lock()
+		pace := rootPace
+		if m.facts.rootErr != "" || m.facts.rootAt == 0 {
+			pace = rootRetry
+		}
+		m.mu.Unlock()
+		began := m.uptime()
+		if state.Duty != Active || state.Peer == nil || !m.PeerAnswers() || last != 0 && began < last+pace {
 			continue
 		}
-		pause = rootRetry
-		began := m.uptime()
+		last = began
 		proven, trouble := m.proveRoot(ctx, *state.Peer)
 		if ctx.Err() != nil {
 			return
@@ -38,7 +45,6 @@ func (m *Monitor) proveRoots(ctx context.Context) {
 		m.facts.rootErr = trouble
 		if proven {
 			m.facts.rootAt = began
-			pause = rootPace
 		}
 		m.mu.Unlock()
 		nudge(m.wake)
@@ -77,9 +83,11 @@ func (m *Monitor) proveRows(ctx context.Context) {
 			slots <- struct{}{}
 		}
 	}()
+	var said atomic.Value // the last failure, so that each is logged once
+	said.Store("")
 	for m.pauseOr(ctx, rowsRetry, m.horizon.kick) {
 		peer := m.state.Current().Peer
-		if m.horizon.unproven() == 0 || peer == nil {
+		if m.horizon.unproven() == 0 || peer == nil || !m.PeerAnswers() {
 			continue
 		}
 		select {
@@ -92,8 +100,12 @@ func (m *Monitor) proveRows(ctx context.Context) {
 			defer func() { <-slots }()
 			ok, err := m.proveBatch(ctx, *peer, world, ws)
 			m.horizon.prove(ws, ok)
-			if err != nil && ctx.Err() == nil {
-				m.log.Warn("the passive has not proven rows", "writes", len(ws), "err", err)
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if said.Swap(text) != text && text != "" && ctx.Err() == nil {
+				m.log.Warn("the passive has not proven rows", "writes", len(ws), "err", text)
 			}
 		}()
 	}

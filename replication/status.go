@@ -30,7 +30,8 @@ type Status struct {
 	// Peer is the last whole answer of the peer; whole means that its PostgreSQL answered too.
 	Peer        Answer        `json:"peer"`
 	PeerAge     time.Duration `json:"peer_age"`     // of Peer, counted from when it was asked
-	AnswerAge   time.Duration `json:"answer_age"`   // since the peer's daemon answered or asked anything at all
+	ReplyAge    time.Duration `json:"reply_age"`    // of the last answer of any kind, counted likewise
+	HeardAge    time.Duration `json:"heard_age"`    // since the peer's daemon answered or asked anything at all
 	PeerTrouble string        `json:"peer_trouble"` // the peer's last word on its PostgreSQL, if that did not answer
 	// MessageAge, at the passive: since the last WAL message of the active.
 	MessageAge time.Duration `json:"message_age"`

@@ -151,8 +151,8 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 		m.mu.Unlock()
 		return
 	}
-	if began >= f.answerAt || a.Server.Answers && began >= f.peerAt { // answers may overtake each other
-		f.answerAt = max(f.answerAt, began)
+	if began >= f.replyAt || a.Server.Answers && began >= f.peerAt { // answers may overtake each other
+		f.replyAt, f.heardAt = max(f.replyAt, began), max(f.heardAt, began)
 		f.trouble = a.Server.Trouble
 		f.skew = a.Clock.Sub(m.now())
 		if a.Server.Answers {
