@@ -16,7 +16,8 @@ func (p *devPair) copyBinaries() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(p.dir, "bin"), 0o755); err != nil {
+	bin := filepath.Join(p.dir, "bin")
+	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Chmod(bin, 0o755)); err != nil { // whatever the umask
 		return err
 	}
 	for _, program := range []string{"ktadmin", "keytrusteed"} {

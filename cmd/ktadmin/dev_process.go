@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"keytrustee/host"
 	"keytrustee/postgres"
 )
 
@@ -88,7 +89,8 @@ func (n *devNode) run(ctx context.Context, extra []string, args ...string) (stri
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.Output()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return "", fmt.Errorf("ktadmin %s, on %s: %s", strings.Join(args, " "), n.Name, strings.TrimSpace(string(exit.Stderr)))
+		said, hint, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\nhint: ")
+		return "", &host.HintedError{Err: fmt.Errorf("on the %s: %s", n.Name, said), Hint: hint}
 	}
 	return string(out), err
 }

@@ -18,6 +18,7 @@ import (
 
 	"keytrustee/internal/durable"
 	"keytrustee/postgres"
+	"keytrustee/replication"
 	"keytrustee/status"
 )
 
@@ -49,7 +50,8 @@ func (p *devPair) up(ctx context.Context, say func(string, ...any)) (err error) 
 		return err
 	}
 	say("waiting until both hosts confirm each other")
-	if err := p.awaitConfirmed(ctx); err != nil {
+	// The gate is open only while the passive confirms what the active has.
+	if err := p.await(ctx, "the pair is confirmed", func(code int, _ status.Health) bool { return code == http.StatusOK }); err != nil {
 		return err
 	}
 	p.Confirmed = true
@@ -85,8 +87,16 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if err := passive.start(ctx, devComponents); err != nil {
 		return err
 	}
+	if err := p.await(ctx, "the passive replicates", func(_ int, h status.Health) bool {
+		return h.Writes.Open || h.Writes.Reason == string(replication.SyncNotEnabled)
+	}); err != nil {
+		return err
+	}
 	say("active: ktadmin enable-synchronous-replication")
-	_, err = active.run(ctx, nil, "enable-synchronous-replication")
+	if _, err := active.run(ctx, nil, "enable-synchronous-replication"); err != nil {
+		return err
+	}
+	_, err = active.run(ctx, nil, "root-key", "confirm-recovery", "--key-file", p.recoveryFile())
 	return err
 }
 
@@ -151,13 +161,13 @@ func (n *devNode) health(ctx context.Context, query string) (code int, h status.
 	return response.StatusCode, h, json.NewDecoder(response.Body).Decode(&h)
 }
 
-// awaitConfirmed returns when the active's gate is open, which it is only while the passive confirms it.
-func (p *devPair) awaitConfirmed(ctx context.Context) error {
+// await returns when the active's health satisfies the condition.
+func (p *devPair) await(ctx context.Context, what string, condition func(code int, h status.Health) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		code, h, err := p.active().health(ctx, "?writable=true")
-		if err == nil && code == http.StatusOK {
+		if err == nil && condition(code, h) {
 			return nil
 		}
 		select {
@@ -166,7 +176,7 @@ func (p *devPair) awaitConfirmed(ctx context.Context) error {
 			if err != nil {
 				why = err.Error()
 			}
-			return fmt.Errorf("the pair was not confirmed in time: %s; the logs of both hosts are in %s/*/log", why, p.dir)
+			return fmt.Errorf("waiting until %s: %s; the logs of both hosts are in %s/*/log", what, why, p.dir)
 		case <-time.After(devPoll):
 		}
 	}
