@@ -67,9 +67,12 @@ func (s *Server) checkVersion() error {
 
 // checkPort returns a *SetupError if another server has the port, at an address or at the socket.
 func (s *Server) checkPort() error {
-	if conn, err := net.Dial("unix", s.socketFile()); err == nil {
+	conn, err := net.Dial("unix", s.socketFile())
+	if err == nil {
 		conn.Close()
-		return &SetupError{Problem: "another server listens at " + s.socketFile(), Remedy: "stop it, or choose another port or socket directory"}
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ENOENT) { // left over by a dead server, or not there
+		return &SetupError{Problem: "another server listens at " + s.socketFile(), Err: err, Remedy: "stop it, or choose another port or socket directory"}
 	}
 	for _, address := range s.Listen {
 		if address == "*" {

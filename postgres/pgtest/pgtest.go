@@ -1,4 +1,3 @@
-// Package pgtest starts real PostgreSQL servers for tests.
 package pgtest
 
 import (

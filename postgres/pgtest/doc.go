@@ -1,0 +1,2 @@
+// Package pgtest starts real PostgreSQL servers for tests, as an unprivileged user if the test runs as root.
+package pgtest
