@@ -49,7 +49,7 @@ func LookupOSUser(name string) (*OSUser, error) {
 
 // CurrentOSUser returns the user that this process is.
 func CurrentOSUser() (*OSUser, error) {
-	u, err := user.Current()
+	u, err := user.LookupId(strconv.Itoa(os.Geteuid())) // user.Current remembers who this process once was
 	if err != nil {
 		return nil, fmt.Errorf("looking up this process's user: %w", err)
 	}
