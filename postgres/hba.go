@@ -36,6 +36,7 @@ func (s *Server) WriteHBA(h HBA) error {
 		}
 		ident = append(ident, "sup "+quoted+" "+Superuser)
 	}
+	maps := map[string]int{} // by address
 	for i, peer := range h.Replication {
 		address, err := hbaAddress(peer.Address)
 		if err != nil {
@@ -45,9 +46,14 @@ func (s *Server) WriteHBA(h HBA) error {
 		if err != nil {
 			return fmt.Errorf("common name %w", err)
 		}
-		// A map of its own for each peer: a certificate is good from its own address only.
-		hba = append(hba, fmt.Sprintf("hostssl replication %s %s cert map=peer%d", Replicator, address, i))
-		ident = append(ident, fmt.Sprintf("peer%d %s %s", i, cn, Replicator))
+		// A map of its own for each address: a certificate is good from its own address only. Of two lines for one address
+		// PostgreSQL looks at the first alone.
+		n, known := maps[address]
+		if !known {
+			n, maps[address] = i, i
+			hba = append(hba, fmt.Sprintf("hostssl replication %s %s cert map=peer%d", Replicator, address, i))
+		}
+		ident = append(ident, fmt.Sprintf("peer%d %s %s", n, cn, Replicator))
 	}
 	if err := s.writeConf("pg_ident.conf", strings.Join(ident, "\n")+"\n"); err != nil {
 		return err
