@@ -73,6 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.HasPrefix(path, "forward/") && s.Forward != nil {
 		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, name))
+		r.RequestURI = strings.TrimPrefix(r.RequestURI, prefix+"forward") // what a name was escaped as stands here alone
 		http.StripPrefix(prefix+"forward", s.Forward).ServeHTTP(w, r)
 		return
 	}
