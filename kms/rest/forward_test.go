@@ -222,6 +222,33 @@ func TestForwardBroken(t *testing.T) {
 	}
 }
 
+// TestForwardBrokenThenUnsent: once something was sent, nothing that follows makes it unsent.
+func TestForwardBrokenThenUnsent(t *testing.T) {
+	p := newPair(t, func(_, passive *rest.Config) { passive.ForwardDeadline = 500 * time.Millisecond })
+	var trips int
+	p.onTrip(func(r *http.Request) (*http.Response, error) {
+		switch trips++; trips {
+		case 1:
+			p.send(r)
+			return nil, errors.New("connection reset")
+		case 2:
+			return nil, unsent{}
+		}
+		return p.send(r)
+	})
+	wantStatus(t, "create", create(t, p.passive, "k"), 201)
+	p.onTrip(func(r *http.Request) (*http.Response, error) {
+		if trips++; trips == 4 {
+			return nil, errors.New("connection reset")
+		}
+		return nil, unsent{}
+	})
+	a := create(t, p.passive, "k2")
+	if a.status != 503 || a.reason(t) != "outcome_unknown" || a.class(t) != "java.lang.IllegalStateException" {
+		t.Errorf("create: %d %s, want 503 outcome_unknown", a.status, a.body)
+	}
+}
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
@@ -264,6 +291,9 @@ func TestForwardTooLate(t *testing.T) {
 	wantStatus(t, "create", a, 503)
 	if a.reason(t) != "outcome_unknown" {
 		t.Errorf("answer is %s", a.body)
+	}
+	if e := p.Recorder.Events()[0]; !strings.Contains(a.body, `"request_id":"`+e.RequestID+`"`) {
+		t.Errorf("the active's audit knows the request as %s, the client as %s", e.RequestID, a.body)
 	}
 	release()
 	if r := p.reported(t, 1); r[0].told {

@@ -136,20 +136,12 @@ func (p *pair) reported(t *testing.T, n int) []report {
 	return all
 }
 
-// watch tells p.gone of requests whose client is seen to go.
+// watch tells p.gone of requests whose client was seen to go before the handler ended.
 func (p *pair) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answered := make(chan struct{})
-		defer close(answered)
-		go func() {
-			select {
-			case <-r.Context().Done():
-				select {
-				case <-answered:
-				default:
-					p.gone <- struct{}{}
-				}
-			case <-answered:
+		defer func() {
+			if r.Context().Err() != nil {
+				p.gone <- struct{}{}
 			}
 		}()
 		h.ServeHTTP(w, r)

@@ -1,11 +1,15 @@
 package rest_test
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
+	"keytrustee/kms"
 	"keytrustee/kms/rest"
 )
 
@@ -18,6 +22,34 @@ func TestClientGoneBeforeTheAnswer(t *testing.T) {
 	hangUp()
 	within(t, "the active has seen it", p.gone)
 	release()
+	if text := read(); text != "" {
+		t.Errorf("a client that was gone was sent %q", text)
+	}
+	wantStatus(t, "repeat", create(t, p.active, "k"), 201)
+	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+}
+
+// lingering is a Service whose success comes out only when the client has gone.
+type lingering struct {
+	rest.Service
+	done chan struct{}
+}
+
+func (l lingering) CreateKey(ctx context.Context, c kms.Call, r kms.CreateRequest) (kms.KeyVersion, *kms.Hand, error) {
+	v, hand, err := l.Service.CreateKey(context.WithoutCancel(ctx), c, r)
+	close(l.done)
+	<-ctx.Done()
+	return v, hand, err
+}
+
+// TestClientGoneAtTheLastMoment: the success is there, and not a byte of it was sent.
+func TestClientGoneAtTheLastMoment(t *testing.T) {
+	done := make(chan struct{})
+	p := newPair(t)
+	slow := newPair(t, func(active, _ *rest.Config) { active.Service = lingering{p.Rig, done} })
+	hangUp, read := abandon(t, slow.active, "k")
+	within(t, "the create is done", done)
+	hangUp()
 	if text := read(); text != "" {
 		t.Errorf("a client that was gone was sent %q", text)
 	}
@@ -54,9 +86,16 @@ func TestFingerprint(t *testing.T) {
 // TestPublicServer: HTTP/2 is not spoken, whatever the client offers.
 func TestPublicServer(t *testing.T) {
 	p := newPair(t)
-	transport := p.active.Client().Transport.(*http.Transport).Clone()
-	transport.ForceAttemptHTTP2 = true
-	response, err := transport.RoundTrip(mustRequest(t, "OPTIONS", p.active.URL+"/kms/v1/?user.name=alice"))
+	server := rest.PublicServer(p.active.Config.Handler)
+	server.TLSConfig = &tls.Config{Certificates: p.active.TLS.Certificates}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.ServeTLS(listener, "", "")
+	defer server.Close()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
+	response, err := transport.RoundTrip(mustRequest(t, "OPTIONS", "https://"+listener.Addr().String()+"/kms/v1/?user.name=alice"))
 	if err != nil {
 		t.Fatal(err)
 	}
