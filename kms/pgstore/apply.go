@@ -36,13 +36,14 @@ returning xid`
 // Apply makes one change, as kms.Store says. Until COMMIT is sent ctx bounds it and nothing has happened if it fails.
 // From there on nothing cuts it short but Close.
 func (s *Store) Apply(ctx context.Context, c kms.Change, key *kms.Key, version *kms.SealedVersion) error {
-	filter, err := s.visibility()
-	if err != nil {
-		return err // a creation could not tell a purged name from a taken one
-	}
 	conn, err := s.writes.Acquire(ctx)
 	if err != nil {
 		return s.refusal(ctx, err)
+	}
+	filter := s.visibility()
+	if filter.uncertain != nil {
+		conn.Release()
+		return filter.uncertain // a creation could not tell a purged name from a taken one
 	}
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: begin})
 	if err != nil {
@@ -145,12 +146,11 @@ func (s *Store) explain(ctx context.Context, err error, c kms.Change, key *kms.K
 
 // otherwiseBusy returns kms.ErrConflict if the change that stood in the way is confirmed.
 func (s *Store) otherwiseBusy(ctx context.Context, c kms.Change, where string, args ...any) error {
-	f, err := s.visibility()
-	if err != nil {
-		return err
-	}
 	var confirmed bool
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
+	err := s.read(ctx, func(ctx context.Context, q querier, f filter) error {
+		if f.uncertain != nil {
+			return f.uncertain
+		}
 		return q.QueryRow(ctx, "select exists (select from key_change c where "+visible+" and "+where+")", f.args(args...)...).Scan(&confirmed)
 	})
 	if err != nil {
@@ -179,7 +179,10 @@ func (s *Store) refusal(ctx context.Context, err error) error {
 		}
 		return cause
 	}
-	s.log.Warn("a change was not attempted", "err", err)
+	if f := s.visibility(); f.uncertain != nil {
+		return f.uncertain // it knows why
+	}
+	s.log.Warn("a change was not attempted", "error", err)
 	return s.databaseGone()
 }
 

@@ -102,14 +102,14 @@ func (s *Store) settle(answer <-chan committed, xid postgres.XID, change, row km
 	}
 	at := c.at
 	if c.outcome == unknown {
-		s.log.Warn("the outcome of a change is unknown", "change", change, "xid", uint64(xid), "err", c.err)
+		s.log.Warn("the outcome of a change is unknown", "change", change, "xid", uint64(xid), "error", c.err)
 		var err error
 		if at, err = s.resolve(xid, change); err != nil {
 			return err
 		}
 	}
 	if err := s.horizon.Await(s.life, xid, at, [][16]byte{row}); err != nil {
-		s.log.Warn("the outcome of a change stays unknown", "change", change, "xid", uint64(xid), "err", err)
+		s.log.Warn("the outcome of a change stays unknown", "change", change, "xid", uint64(xid), "error", err)
 		return kms.ErrOutcomeUnknown
 	}
 	return nil

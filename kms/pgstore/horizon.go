@@ -20,8 +20,8 @@ type filter struct {
 // nothing is a snapshot that sees no transaction.
 const nothing = "1:1:"
 
-// visibility returns the filter of this moment, with an error if what it hides can not be called absent.
-func (s *Store) visibility() (filter, error) {
+// visibility returns the filter of this moment.
+func (s *Store) visibility() filter {
 	v, err := s.horizon.Visibility()
 	f := filter{all: v.All, snapshot: nothing, acknowledged: make([]uint64, len(v.Acknowledged))}
 	if !v.All && v.Snapshot.Xmax > 0 {
@@ -31,14 +31,14 @@ func (s *Store) visibility() (filter, error) {
 		f.acknowledged[i] = uint64(x)
 	}
 	if err == nil {
-		return f, nil
+		return f
 	}
 	var ro *kms.ReadOnlyError
 	if !errors.As(err, &ro) {
 		err = kms.NotReadyError(s.host, kms.ReasonStarting, s.hostName()+" can not tell yet which keys it may show: "+err.Error())
 	}
 	f.uncertain = err
-	return f, err
+	return f
 }
 
 // args puts the filter's arguments before the others.

@@ -107,25 +107,26 @@ func (s *Store) ByRequest(ctx context.Context, requestID string) (kms.Change, km
 	return c.change(), key, err
 }
 
-// one reads one row into dest, or returns notFound if there is certainly none.
+// one reads one row into dest, or returns notFound if there is certainly none. What the horizon shows is served, whatever
+// it can not tell.
 func (s *Store) one(ctx context.Context, notFound error, sql string, arg any, dest ...any) error {
-	f, _ := s.visibility() // what it shows is served, whatever it hides
-	err := s.read(ctx, func(ctx context.Context, q querier) error {
+	var asked filter
+	err := s.read(ctx, func(ctx context.Context, q querier, f filter) error {
+		asked = f
 		return q.QueryRow(ctx, sql, f.args(arg)...).Scan(dest...)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return f.absent(notFound)
+		return asked.absent(notFound)
 	}
 	return err
 }
 
 // many reads a list. A list that may lack something is an error.
 func many[T any](ctx context.Context, s *Store, sql string, args []any, scan pgx.RowToFunc[T]) (list []T, err error) {
-	f, err := s.visibility()
-	if err != nil {
-		return nil, err
-	}
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
+	err = s.read(ctx, func(ctx context.Context, q querier, f filter) error {
+		if f.uncertain != nil {
+			return f.uncertain
+		}
 		rows, err := q.Query(ctx, sql, f.args(args...)...)
 		if err != nil {
 			return err

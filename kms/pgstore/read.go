@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"keytrustee/kms"
 )
 
 // A read is tried this often, and all tries together take no longer than readDeadline, also where the server is frozen
@@ -29,14 +31,16 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// read runs fn, and again if a conflict with replay, a timeout or a connection that died meanwhile ended it. If the
-// database can not be read it returns a *kms.ReadOnlyError: the other host may know.
-func (s *Store) read(ctx context.Context, fn func(context.Context, querier) error) error {
+// read runs fn, and again if a conflict with replay, a timeout or a connection that died meanwhile ended it. The filter is
+// asked for after the connection was made, and fn asks on that connection alone: if it answers, the filter is of the same
+// start of PostgreSQL, and what it is certain of holds for the answer. If the database can not be read the error is a
+// *kms.ReadOnlyError: the other host may know.
+func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filter) error) error {
 	bounded, cancel := context.WithTimeout(ctx, readDeadline)
 	defer cancel()
 	var err error
 	for range readTries {
-		if err = fn(bounded, s.reads); err == nil || errors.Is(err, pgx.ErrNoRows) || !passing(err) {
+		if err = s.readOnce(bounded, fn); err == nil || !passing(err) {
 			return err
 		}
 		if bounded.Err() != nil {
@@ -46,13 +50,29 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, querier) erro
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.log.Warn("a read was not served", "err", err)
+	s.log.Warn("a read was not served", "error", err)
+	if f := s.visibility(); f.uncertain != nil {
+		return f.uncertain // it knows why
+	}
 	return s.databaseGone()
+}
+
+func (s *Store) readOnce(ctx context.Context, fn func(context.Context, querier, filter) error) error {
+	conn, err := s.reads.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	return fn(ctx, conn, s.visibility())
 }
 
 // passing reports whether an error says something of the server's state and not of the question: another try, or the other
 // host, may do better. Everything that is no answer of the server is such.
 func passing(err error) bool {
+	var refused *kms.ReadOnlyError
+	if errors.Is(err, pgx.ErrNoRows) || errors.Is(err, kms.ErrKeyNotFound) || errors.Is(err, kms.ErrVersionNotFound) || errors.As(err, &refused) {
+		return false
+	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
 		return true

@@ -261,3 +261,43 @@ func TestPassing(t *testing.T) {
 		t.Error("a broken connection is no answer")
 	}
 }
+
+// TestFilterBelongsToTheConnection: the horizon is asked while the connection that will answer is held. Asked before, it
+// could speak of a start of PostgreSQL that is over, and a standby that has not replayed yet would say "absent".
+func TestFilterBelongsToTheConnection(t *testing.T) {
+	server := pgtest.New(t, pgtest.Options{})
+	if err := Migrate(pgtest.Context(t), server.ConnString("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	h := &held{}
+	s, err := New(Config{ConnString: server.ConnString("postgres"), Horizon: h})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	h.store = s
+	for what, err := range map[string]error{
+		"Key": second(s.Key(t.Context(), "k")), "Keys": second(s.Keys(t.Context())), "Versions": second(s.Versions(t.Context(), kms.NewID())),
+	} {
+		if err != nil && !errors.Is(err, kms.ErrKeyNotFound) {
+			t.Errorf("%s = %v", what, err)
+		}
+	}
+	if h.asked != 3 || h.without != 0 {
+		t.Errorf("asked %d times, %d times without a connection", h.asked, h.without)
+	}
+}
+
+type held struct {
+	everything
+	store          *Store
+	asked, without int
+}
+
+func (h *held) Visibility() (postgres.Visibility, error) {
+	h.asked++
+	if h.store.reads.Stat().AcquiredConns() != 1 {
+		h.without++
+	}
+	return postgres.Visibility{All: true}, nil
+}

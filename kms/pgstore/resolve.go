@@ -39,9 +39,6 @@ func (s *Store) resolve(xid postgres.XID, change kms.ID) (postgres.LSN, error) {
 // fate asks once. settled is false while the transaction runs, while the database does not answer, and while this start
 // of it is not compared with the peer: an older copy of the data would have given the xid to another transaction.
 func (s *Store) fate(xid postgres.XID, change kms.ID) (at postgres.LSN, settled bool, err error) {
-	if _, err := s.horizon.Visibility(); err != nil {
-		return 0, false, nil
-	}
 	ctx, cancel := context.WithTimeout(s.life, readDeadline)
 	defer cancel()
 	conn, err := s.reads.Acquire(ctx)
@@ -49,6 +46,9 @@ func (s *Store) fate(xid postgres.XID, change kms.ID) (at postgres.LSN, settled 
 		return 0, false, nil
 	}
 	defer conn.Release()
+	if s.visibility().uncertain != nil {
+		return 0, false, nil
+	}
 	var status *string
 	if err := conn.QueryRow(ctx, "select pg_xact_status($1)", uint64(xid)).Scan(&status); err != nil || status == nil {
 		return 0, false, nil // an xid that the server has not given yet is an error: it lost the end of its WAL

@@ -27,7 +27,7 @@ func (s *Store) Row(ctx context.Context, id kms.ID) (Row, error) {
 	var v versionRow
 	var c changeRow
 	var found Row
-	err := s.read(ctx, func(ctx context.Context, q querier) error {
+	err := s.read(ctx, func(ctx context.Context, q querier, _ filter) error {
 		err := q.QueryRow(ctx, `select `+versionColumns+`, `+madeColumns+rowVersion, id).Scan(v.dest()...)
 		if err == nil {
 			version := v.version()

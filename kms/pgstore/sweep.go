@@ -20,10 +20,10 @@ func (s *Store) Sweep(ctx context.Context) error {
 	if !s.sweeping.TryLock() {
 		return nil
 	}
-	f, err := s.visibility()
-	if err != nil {
+	f := s.visibility()
+	if f.uncertain != nil {
 		s.sweeping.Unlock()
-		return err
+		return f.uncertain
 	}
 	conn, err := s.writes.Acquire(ctx)
 	if err != nil {
@@ -66,6 +66,6 @@ func (s *Store) Sweep(ctx context.Context) error {
 // sweepOnce follows a confirmed purge.
 func (s *Store) sweepOnce() {
 	if err := s.Sweep(s.life); err != nil && s.life.Err() == nil {
-		s.log.Warn("the material of a purged key is not removed yet", "err", err)
+		s.log.Warn("the material of a purged key is not removed yet", "error", err)
 	}
 }
