@@ -15,10 +15,9 @@ import (
 // act brings this host's PostgreSQL to where it should be, one step at a time. What fails is tried again; nothing here
 // opens the gate.
 func (m *Monitor) act(ctx context.Context) {
-	var did applied
 	var trouble string
 	for m.pause(ctx, heartbeat) {
-		err := m.step(ctx, &did)
+		err := m.step(ctx)
 		text := ""
 		if err != nil && ctx.Err() == nil {
 			text = err.Error()
@@ -34,9 +33,10 @@ func (m *Monitor) act(ctx context.Context) {
 type applied struct {
 	start string
 	hba   *postgres.HBA
+	slots Epoch // old slots were removed
 }
 
-func (m *Monitor) step(ctx context.Context, did *applied) error {
+func (m *Monitor) step(ctx context.Context) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	state := m.state.Current()
@@ -44,20 +44,20 @@ func (m *Monitor) step(ctx context.Context, did *applied) error {
 	if start == "" {
 		return nil
 	}
-	if did.start != start {
-		*did = applied{start: start}
+	if m.did.start != start {
+		m.did = applied{start: start}
 	}
 	if state.Duty == Passive {
 		return m.stepPassive(ctx, state, start)
 	}
-	return m.stepActive(ctx, state, start, did)
+	return m.stepActive(ctx, state, start)
 }
 
 // stepActive, in order: access rules as they should be now; the name that commits wait for; the comparison of histories;
 // the order to follow; the epoch in the database.
-func (m *Monitor) stepActive(ctx context.Context, state State, start string, did *applied) error {
+func (m *Monitor) stepActive(ctx context.Context, state State, start string) error {
 	s := m.statusOf(state, m.uptime())
-	if err := m.writeHBA(ctx, did, m.allowed(state, s, start)); err != nil {
+	if err := m.writeHBA(ctx, m.allowed(state, s, start)); err != nil {
 		return err
 	}
 	if !s.Local.Answers || s.Local.Start != start || s.Local.Role != Primary || s.Local.SystemID != state.SystemID || state.Fenced != nil || s.Standing.Below != "" {
@@ -84,10 +84,10 @@ func (m *Monitor) stepActive(ctx context.Context, state State, start string, did
 	if err := m.writeEpochRow(ctx, state, s); err != nil {
 		return err
 	}
-	if s.Peer.Following == start {
-		return nil
+	if s.Peer.Following != start {
+		return m.order(ctx, state, start, s)
 	}
-	return m.order(ctx, state, start, s)
+	return m.dropOldSlots(ctx, state)
 }
 
 // allowed are the access rules of this moment: the passive whose start was compared with this one, and a joiner that is
@@ -112,8 +112,8 @@ func (m *Monitor) allowed(state State, s Status, start string) postgres.HBA {
 }
 
 // writeHBA makes h the access rules. Closing them also ends the connections of those who are let in no longer.
-func (m *Monitor) writeHBA(ctx context.Context, did *applied, h postgres.HBA) error {
-	if did.hba != nil && slices.Equal(did.hba.Replication, h.Replication) {
+func (m *Monitor) writeHBA(ctx context.Context, h postgres.HBA) error {
+	if m.did.hba != nil && slices.Equal(m.did.hba.Replication, h.Replication) {
 		return nil
 	}
 	if err := m.server.WriteHBA(h); err != nil {
@@ -144,7 +144,7 @@ func (m *Monitor) writeHBA(ctx context.Context, did *applied, h postgres.HBA) er
 	if err != nil {
 		return err
 	}
-	did.hba = &h
+	m.did.hba = &h
 	m.log.Info("replication line", "open to", names)
 	return nil
 }
@@ -216,6 +216,24 @@ func (m *Monitor) keepVerdict(c Compared, v Verdict, detail string) {
 		m.facts.standing.verdict, m.facts.standing.detail, m.facts.standing.with = v, detail, c.Passive+" "+c.Incarnation
 	}
 	nudge(m.wake)
+}
+
+// dropOldSlots removes, once, what passives of earlier epochs have left.
+func (m *Monitor) dropOldSlots(ctx context.Context, state State) error {
+	if m.did.slots == state.Epoch {
+		return nil
+	}
+	keep := map[string]bool{state.Epoch.StandbyName(state.Peer.Name): true}
+	if state.Pending != nil {
+		keep[state.Pending.Slot] = true
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return dropSlots(ctx, conn, keep) }); err != nil {
+		return err
+	}
+	m.did.slots = state.Epoch
+	return nil
 }
 
 // order tells the passive to follow this start.

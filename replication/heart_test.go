@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keytrustee/postgres"
-	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
 )
 
@@ -547,25 +546,32 @@ func TestReplacement(t *testing.T) {
 	w.check(p.active)
 	w.check(p.passive)
 
-	// Whoever was replaced does not know it. Its old peer turns it away.
+	// The one that was replaced comes back, is turned away, and knows now that it lacks what was written since.
 	old.startServer()
 	old.startDaemon()
-	await(t, "the old passive's silence", func() error {
-		if r := old.monitor.Report(); r.Reason != replication.ActiveUnreachable {
-			return fmt.Errorf("%s %s", r.Reason, r.Detail)
+	old.awaitReason(replication.EpochConflict)
+	await(t, "fence", func() error {
+		if old.monitor.State().Fenced == nil {
+			return errors.New("none")
 		}
 		return nil
 	})
+	if items, why := old.shown(); len(items) > 0 || why == nil {
+		t.Errorf("the replaced passive shows %d items (%v)", len(items), why)
+	}
 	if closed := p.active.monitor.Gate().Closed(); closed != nil {
 		t.Errorf("the gate: %v", closed)
 	}
-	var slots []string
-	rows, err := p.active.connect().Query(pgtest.Context(t), "select slot_name from pg_replication_slots")
-	if err == nil {
-		slots, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("slots: %v", slots)
+	conn := p.active.connect()
+	await(t, "removal of the old slot", func() error {
+		rows, err := conn.Query(t.Context(), "select slot_name from pg_replication_slots")
+		if err != nil {
+			return err
+		}
+		slots, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err == nil && len(slots) != 1 {
+			err = fmt.Errorf("slots %v", slots)
+		}
+		return err
+	})
 }

@@ -21,6 +21,14 @@ type Caller interface {
 	Follow(ctx context.Context, to Peer, f Follow) error
 }
 
+// TurnedAwayError is the answer of a host of this cluster that has another peer, or another epoch's.
+type TurnedAwayError struct {
+	Sentence string
+	Epoch    Epoch // of the host that answers
+}
+
+func (e *TurnedAwayError) Error() string { return e.Sentence }
+
 // Prover proves that this host can open what it holds. Both hosts compute; equal results are the proof. replication never
 // learns what is proven.
 type Prover interface {

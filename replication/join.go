@@ -65,8 +65,8 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 	if err != nil {
 		return Admission{}, err
 	}
-	var did applied
-	if err := m.writeHBA(ctx, &did, m.allowed(m.state.Current(), s, m.start())); err != nil {
+	m.did.start = m.start()
+	if err := m.writeHBA(ctx, m.allowed(m.state.Current(), s, m.did.start)); err != nil {
 		return Admission{}, err
 	}
 	m.log.Info("a passive is joining", "passive", j.Name, "epoch", a.Epoch.String(), "incarnation", j.Incarnation)

@@ -53,7 +53,8 @@ type Monitor struct {
 
 	beat, wake chan struct{} // ask the peer now; decide now
 	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
-	acting     sync.Mutex    // held by whoever changes hba, settings, slots or the duty of the state file
+	acting     sync.Mutex    // held by whoever changes hba, settings or slots
+	did        applied       // guarded by acting
 
 	mu    sync.Mutex // guards facts, for moments
 	facts facts

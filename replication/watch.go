@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -147,8 +148,12 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 	m.mu.Lock()
 	f := &m.facts
 	f.peerTried = max(f.peerTried, began)
+	if away, ok := errors.AsType[*TurnedAwayError](err); ok && state.Epoch.supersededBy(away.Epoch) {
+		f.peer.Epoch = away.Epoch // this host was replaced
+	}
 	if err != nil {
 		m.mu.Unlock()
+		nudge(m.wake)
 		return
 	}
 	if began >= f.replyAt || a.Server.Answers && began >= f.peerAt { // answers may overtake each other

@@ -83,6 +83,9 @@ func (c *Client) call(ctx context.Context, to replication.Peer, path string, que
 	if response.StatusCode != http.StatusOK {
 		var r refusal
 		json.Unmarshal(content, &r) // an empty sentence if it is none of ours
+		if response.StatusCode == http.StatusForbidden && r.Epoch != nil {
+			return &replication.TurnedAwayError{Sentence: to.Name + " turns this host away: " + r.Error, Epoch: *r.Epoch}
+		}
 		return fmt.Errorf("%s refuses %s: %s (%d)", to.Name, path, r.Error, response.StatusCode)
 	}
 	if err := json.Unmarshal(content, answer); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"keytrustee/replication"
@@ -37,6 +38,8 @@ type Server struct {
 	// Hand is told what became of a result that was handed to the peer.
 	Hand   func(ctx context.Context, r HandReport) error
 	Logger *slog.Logger // nil: slog.Default()
+
+	turnedAway sync.Map // what was logged: each caller's first
 }
 
 // HandReport says what became of the result that was handed over under a number.
@@ -67,8 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, err := s.caller(r)
 	if err != nil {
-		s.log().Warn("a caller was turned away", "from", r.RemoteAddr, "path", r.URL.Path, "err", err)
-		fail(w, http.StatusForbidden, err.Error())
+		s.turnAway(w, r, name, err)
 		return
 	}
 	if strings.HasPrefix(path, "forward/") && s.Forward != nil {
@@ -107,7 +109,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// caller is the name of the peer that calls.
+// turnAway refuses a caller that is not the peer. A node of this cluster, name not empty, learns the epoch, so that one that
+// was replaced knows it.
+func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, name string, why error) {
+	level := slog.LevelDebug
+	if _, again := s.turnedAway.LoadOrStore(name+": "+why.Error(), true); !again {
+		level = slog.LevelWarn
+	}
+	s.log().Log(r.Context(), level, "a caller was turned away", "from", r.RemoteAddr, "path", r.URL.Path, "err", why)
+	body := refusal{Error: why.Error()}
+	if name != "" {
+		epoch := s.Node.State().Epoch
+		body.Epoch = &epoch
+	}
+	respond(w, http.StatusForbidden, body)
+}
+
+// caller is the name of the peer that calls; with an error, that of the node that calls, if it is one of this cluster.
 func (s *Server) caller(r *http.Request) (string, error) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return "", errors.New("no certificate of this cluster was shown")
@@ -125,7 +143,7 @@ func (s *Server) caller(r *http.Request) (string, error) {
 		peers = append(peers, state.Pending.Peer.Name)
 	}
 	if !slices.Contains(peers, name) {
-		return "", fmt.Errorf("%s is not the peer of %s", name, state.Self)
+		return name, fmt.Errorf("%s is not the peer of %s", name, state.Self)
 	}
 	return name, nil
 }
@@ -157,11 +175,14 @@ func serve[Q, A any](w http.ResponseWriter, r *http.Request, limit time.Duration
 
 // refusal is the body of every answer but 200.
 type refusal struct {
-	Error string `json:"error"`
+	Error string             `json:"error"`
+	Epoch *replication.Epoch `json:"epoch,omitempty"`
 }
 
-func fail(w http.ResponseWriter, status int, text string) {
+func fail(w http.ResponseWriter, status int, text string) { respond(w, status, refusal{Error: text}) }
+
+func respond(w http.ResponseWriter, status int, body refusal) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(refusal{text})
+	json.NewEncoder(w).Encode(body)
 }
