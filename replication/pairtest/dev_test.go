@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"keytrustee/replication/pairtest"
 )
 
@@ -46,11 +48,11 @@ func socketsOf(t *testing.T, p *pairtest.Pair) []string {
 	t.Helper()
 	var found []string
 	for _, n := range p.Nodes {
-		var dir string
-		if err := n.SQL(t).QueryRow(t.Context(), "SHOW unix_socket_directories").Scan(&dir); err != nil {
+		config, err := pgx.ParseConfig(n.AdminDSN)
+		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		files, err := filepath.Glob(filepath.Join(config.Host, "*"))
 		if err != nil {
 			t.Fatal(err)
 		}
