@@ -64,7 +64,7 @@ func (h *Horizon) wait(ctx context.Context, w *waiter) error {
 	h.waiting[w] = struct{}{}
 	h.settleLocked()
 	h.mu.Unlock()
-	if !w.proven {
+	if len(w.rows) > 0 {
 		h.wake()
 	}
 	select {

@@ -1,0 +1,311 @@
+package peer_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/certs"
+	"keytrustee/internal/durable"
+	"keytrustee/replication"
+	"keytrustee/replication/peer"
+)
+
+// cluster is an authority and the certificates that it gave.
+type cluster struct {
+	t         *testing.T
+	authority *certs.Authority
+}
+
+// reloader returns the files of a node of the cluster.
+func (c *cluster) reloader(name string) *certs.Reloader {
+	c.t.Helper()
+	key, keyPEM, err := certs.NewKey()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	der, err := certs.NewCSR(key, name)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	csr, err := certs.ParseCSR(der)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cert, err := c.authority.Sign(csr, certs.Cluster, name, []string{name}, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	dir := c.t.TempDir()
+	files := certs.Files{Cert: filepath.Join(dir, "cert"), Key: filepath.Join(dir, "key"), CA: filepath.Join(dir, "ca")}
+	for path, content := range map[string][]byte{files.Cert: cert, files.Key: keyPEM, files.CA: c.authority.CertPEM()} {
+		if err := durable.WriteFile(path, content, 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	r, err := certs.NewReloader(files, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return r
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	a, err := certs.NewAuthority("test", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{t, a}
+}
+
+// node is a half of a pair that answers, and nothing else.
+type node struct {
+	state  replication.State
+	answer func(context.Context, replication.Ask) replication.Answer
+}
+
+func (n *node) State() replication.State { return n.state }
+func (n *node) Answer(ctx context.Context, q replication.Ask) replication.Answer {
+	return n.answer(ctx, q)
+}
+func (n *node) Boundary(context.Context) (replication.Boundary, error) {
+	return replication.Boundary{}, errors.New("the database does not run")
+}
+func (n *node) Follow(_ context.Context, f replication.Follow) error {
+	if f.Active != "start" {
+		return fmt.Errorf("follows %s", f.Active)
+	}
+	return nil
+}
+
+// listen serves s as kt02 and returns how to reach it.
+func (c *cluster) listen(s *peer.Server) replication.Peer {
+	c.t.Helper()
+	l, err := tls.Listen("tcp", "127.0.0.1:0", c.reloader("kt02").ClusterServer())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	web := &http.Server{Handler: s, ErrorLog: nil}
+	go web.Serve(l)
+	c.t.Cleanup(func() { web.Close() })
+	return replication.Peer{Name: "kt02", Address: "127.0.0.1", ClusterPort: l.Addr().(*net.TCPAddr).Port}
+}
+
+func (c *cluster) client(name string) *peer.Client {
+	r := c.reloader(name)
+	client := peer.NewClient(func(node string) *tls.Config { return r.ClusterClient(func() string { return node }) })
+	c.t.Cleanup(client.Close)
+	return client
+}
+
+func (c *cluster) server() *peer.Server {
+	return &peer.Server{NodeName: certs.NodeName, Node: &node{
+		state: replication.State{Self: "kt02", Epoch: replication.Epoch{Number: 4, ID: "e"}, Peer: &replication.Peer{Name: "kt01"}},
+		answer: func(_ context.Context, q replication.Ask) replication.Answer {
+			return replication.Answer{Nonce: q.Nonce, Name: "kt02", Rows: [][]byte{{1, 2}}}
+		}}}
+}
+
+func TestCalls(t *testing.T) {
+	// A proxy that the environment names would break every call.
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	t.Setenv("https_proxy", "http://127.0.0.1:1")
+	c := newCluster(t)
+	s := c.server()
+	var handed []peer.HandReport
+	s.Hand = func(_ context.Context, r peer.HandReport) error { handed = append(handed, r); return nil }
+	to := c.listen(s)
+	client := c.client("kt01")
+
+	a, err := client.Ask(t.Context(), to, replication.Ask{Nonce: []byte{9}, From: "kt01", Rows: [][16]byte{{7}}, At: 77})
+	if err != nil || a.Nonce[0] != 9 || a.Name != "kt02" || a.Rows[0][1] != 2 {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if _, err := client.Ask(t.Context(), to, replication.Ask{From: "kt03"}); err == nil || !strings.Contains(err.Error(), "kt01 asks in the name of kt03") {
+		t.Errorf("in another's name: %v", err)
+	}
+	if _, err := client.Boundary(t.Context(), to); err == nil || !strings.Contains(err.Error(), "the database does not run") {
+		t.Errorf("a failure lost its text: %v", err)
+	}
+	if err := client.Follow(t.Context(), to, replication.Follow{Active: "start"}); err != nil {
+		t.Error(err)
+	}
+	if err := client.Hand(t.Context(), to, peer.HandReport{Number: 5, Told: true}); err != nil || len(handed) != 1 || handed[0].Number != 5 || !handed[0].Told {
+		t.Errorf("%v %v", handed, err)
+	}
+}
+
+// TestOnlyThePeer: another node of the cluster is turned away and learns the epoch, a stranger learns nothing, and without
+// a certificate the door to join is open and no other.
+func TestOnlyThePeer(t *testing.T) {
+	c := newCluster(t)
+	s := c.server()
+	s.Join = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "welcome") })
+	s.Forward = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { t.Errorf("forwarded %s", r.URL) })
+	to := c.listen(s)
+
+	_, err := c.client("kt03").Ask(t.Context(), to, replication.Ask{From: "kt03"})
+	away, ok := errors.AsType[*replication.TurnedAwayError](err)
+	if !ok || away.Epoch.Number != 4 {
+		t.Errorf("another node: %v", err)
+	}
+	stranger := newCluster(t).client("kt01")
+	if _, err := stranger.Ask(t.Context(), to, replication.Ask{From: "kt01"}); err == nil {
+		t.Error("a node of another cluster was answered")
+	}
+	if wrong := to; true {
+		wrong.Name = "kt09"
+		if _, err := c.client("kt01").Ask(t.Context(), wrong, replication.Ask{From: "kt01"}); err == nil || !strings.Contains(err.Error(), "kt02") {
+			t.Errorf("asked kt09, answered by kt02: %v", err)
+		}
+	}
+
+	bare := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	base := "https://" + net.JoinHostPort(to.Address, strconv.Itoa(to.ClusterPort))
+	for path, want := range map[string]int{
+		"/cluster/v1/join/request":          http.StatusOK,
+		"/cluster/v1/heartbeat":             http.StatusForbidden,
+		"/cluster/v1/forward/kms/v1/keys":   http.StatusForbidden,
+		"/cluster/v1/join/../heartbeat":     http.StatusOK, // the join handler's, not heartbeat's
+		"/cluster/v1//heartbeat":            http.StatusForbidden,
+		"/kms/v1/keys":                      http.StatusNotFound,
+		"/cluster/v1/forward/../join/x":     http.StatusForbidden,
+		"/cluster/v1/join%2F..%2Fheartbeat": http.StatusOK,
+	} {
+		request, err := http.NewRequest(http.MethodPost, base+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := bare.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != want || strings.Contains(string(body), "epoch") {
+			t.Errorf("%s: %d %s, want %d", path, response.StatusCode, body, want)
+		}
+	}
+}
+
+// TestForward: the request arrives with the path, the query and the body it had, and only what can not have arrived is
+// called not sent.
+func TestForward(t *testing.T) {
+	c := newCluster(t)
+	s := c.server()
+	s.Forward = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		caller, _ := peer.CallerOf(r.Context())
+		body, _ := io.ReadAll(r.Body)
+		if r.URL.Path == "/die" {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, "%s %s %s %s", caller, r.Method, r.URL.RequestURI(), body)
+	})
+	to := c.listen(s)
+	forwarder := c.client("kt01").Forwarder(func() (replication.Peer, bool) { return to, true })
+	send := func(ctx context.Context, path string) (string, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://active"+path, strings.NewReader("body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := forwarder.RoundTrip(request)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		return strconv.Itoa(response.StatusCode) + " " + string(body), err
+	}
+	for _, path := range []string{"/kms/v1/keys?user.name=a%20b&x", "/kms/v1/key/a%2Fb%2F..%2Fc/_metadata", "/kms/v1/key//x/../%25", "/"} {
+		got, err := send(t.Context(), path)
+		if want := "201 kt01 POST " + path + " body"; err != nil || got != want {
+			t.Errorf("got  %s, %v\nwant %s", got, err, want)
+		}
+	}
+	notSent := func(err error) bool {
+		var n interface{ NotSent() bool }
+		return errors.As(err, &n) && n.NotSent()
+	}
+	if _, err := send(t.Context(), "/die"); err == nil || notSent(err) {
+		t.Errorf("the active died with the request in its hands: %v", err)
+	}
+	good := to
+
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to.ClusterPort = closed.Addr().(*net.TCPAddr).Port
+	closed.Close()
+	if _, err := send(t.Context(), "/x"); !notSent(err) {
+		t.Errorf("refused connection: %v", err)
+	}
+
+	// A frozen daemon: its kernel takes the connection, nobody shakes hands.
+	frozen := httptest.NewUnstartedServer(nil)
+	defer frozen.Close()
+	to.ClusterPort = frozen.Listener.Addr().(*net.TCPAddr).Port
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := send(ctx, "/x"); !notSent(err) || time.Since(began) > time.Second {
+		t.Errorf("frozen, after %s: %v", time.Since(began), err)
+	}
+
+	to = good
+	to.Name = "kt09"
+	if _, err := send(t.Context(), "/x"); !notSent(err) {
+		t.Errorf("another node: %v", err)
+	}
+}
+
+// TestFrozenPeer: calls that are stuck end with their own deadlines and hold up no other.
+func TestFrozenPeer(t *testing.T) {
+	c := newCluster(t)
+	s := c.server()
+	thaw := make(chan struct{})
+	s.Node.(*node).answer = func(_ context.Context, q replication.Ask) replication.Answer {
+		if len(q.Rows) > 0 {
+			<-thaw
+		}
+		return replication.Answer{Nonce: q.Nonce, Name: "kt02"}
+	}
+	defer close(thaw)
+	to := c.listen(s)
+	client := c.client("kt01")
+	ended := make(chan error, 8)
+	for range cap(ended) {
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := client.Ask(ctx, to, replication.Ask{From: "kt01", Rows: [][16]byte{{}}})
+			ended <- err
+		}()
+	}
+	began := time.Now()
+	for range 5 {
+		if _, err := client.Ask(t.Context(), to, replication.Ask{From: "kt01"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(began); took > 400*time.Millisecond {
+		t.Errorf("five heartbeats beside stuck calls took %s", took)
+	}
+	for range cap(ended) {
+		if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a stuck call: %v", err)
+		}
+	}
+}
