@@ -47,6 +47,9 @@ func (x *exchange) write(status int, contentType string, body []byte) {
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
+	if x.forwarded {
+		h.Set(answeredHeader, x.Host)
+	}
 	x.w.WriteHeader(status)
 	x.w.Write(body)
 }

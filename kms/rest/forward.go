@@ -8,13 +8,15 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
-
-	"keytrustee/kms"
 )
 
 // deliveryHeader names a delivery between the hosts; one that is sent again keeps its id.
 const deliveryHeader = "X-Keytrustee-Delivery-Id"
+
+// answeredHeader says that the active's answer is about the write; without it something before the write turned it away.
+const answeredHeader = "X-Keytrustee-Answered-By"
 
 // noForwarding are the headers by which a client asks to be sent to the active itself.
 var noForwarding = []string{"X-Keytrustee-No-Request-Forwarding", "X-Vault-No-Request-Forwarding"}
@@ -44,7 +46,7 @@ func (x *exchange) elsewhere() bool {
 	}
 	for _, h := range noForwarding {
 		if x.r.Header.Get(h) != "" && route.ActiveURL != "" {
-			x.w.Header().Set("Location", route.ActiveURL+targetOf(x.r).RequestURI())
+			x.w.Header().Set("Location", strings.TrimSuffix(route.ActiveURL, "/")+targetOf(x.r).RequestURI())
 			x.write(http.StatusTemporaryRedirect, "text/plain;charset=utf-8", nil)
 			return true
 		}
@@ -122,6 +124,7 @@ func (x *exchange) ask(ctx context.Context, route Route, request *http.Request) 
 		}
 		var notSent interface{ NotSent() bool }
 		if !sent && errors.As(err, &notSent) && notSent.NotSent() {
+			x.Logger.Warn("a write was not forwarded", "delivery", x.delivery, "error", err)
 			return nil, refusal(x.Host, x.Cluster.Route())
 		}
 		sent = true
@@ -152,6 +155,9 @@ func (x *exchange) askOnce(ctx context.Context, transport http.RoundTripper, req
 	if err != nil {
 		return nil, fmt.Errorf("reading the active's answer: %w", err)
 	}
+	if response.Header.Get(answeredHeader) == "" {
+		return nil, &turnedAwayError{response.Status}
+	}
 	r := &reply{status: response.StatusCode, header: response.Header, body: body}
 	if number := response.Header.Get(handoverHeader); number != "" {
 		if r.handover, err = strconv.ParseUint(number, 10, 64); err != nil {
@@ -160,6 +166,12 @@ func (x *exchange) askOnce(ctx context.Context, transport http.RoundTripper, req
 	}
 	return r, nil
 }
+
+// turnedAwayError: the active's host answered, and did not look at the write.
+type turnedAwayError struct{ status string }
+
+func (e *turnedAwayError) Error() string { return "the active turned the request away: " + e.status }
+func (e *turnedAwayError) NotSent() bool { return true }
 
 // relay passes the active's answer on unchanged, and tells the active what became of a success.
 func (x *exchange) relay(r *reply) {
@@ -196,77 +208,4 @@ func (s *Server) reportHand(number uint64, told bool) {
 		case <-time.After(askAgainAfter):
 		}
 	}
-}
-
-// refusal says why the write can not be sent to the active. While the active is heard the client may find it.
-func refusal(host string, route Route) error {
-	if route.Refusal != nil {
-		return route.Refusal
-	}
-	return &kms.ReadOnlyError{
-		Reason:   reasonActiveUnreachable,
-		Sentence: host + " is the passive host and could not reach the active, which was heard a moment ago; nothing was sent. Ask again, or ask the active itself",
-		Remedy:   kms.ElsewherePeer,
-	}
-}
-
-// notActive refuses what the other host believed to be this one's.
-func notActive(host string, route Route) error {
-	e := kms.ReadOnlyError{Reason: reasonActiveUnreachable, Host: host,
-		Sentence: host + " is not the active host, though its peer forwarded a write to it; ktadmin status says which host is what"}
-	if route.Refusal != nil {
-		e = *route.Refusal
-	}
-	e.Remedy = kms.ElsewherePeer
-	return &e
-}
-
-// reasonActiveUnreachable is the pair's active_unreachable.
-const reasonActiveUnreachable kms.Reason = "active_unreachable"
-
-// recently adds to a refusal that ends the call what this host knows: what it shows is on both disks.
-func (x *exchange) recently(err error) error {
-	kind, name := x.change()
-	if name == "" {
-		return err
-	}
-	var refused *kms.ReadOnlyError
-	var unknown *unknownError
-	final := errors.As(err, &unknown) || errors.As(err, &refused) && refused.Remedy == kms.ElsewhereNone
-	if !final {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(x.ctx, 500*time.Millisecond)
-	defer cancel()
-	change, ok := x.Service.Recent(ctx, x.principal, kind, name)
-	if !ok {
-		return err
-	}
-	more := fmt.Sprintf("; key %s was %s here %d s ago by you: your request was done", name.Quoted(), change.Kind,
-		int(time.Since(change.At).Seconds()))
-	if unknown != nil {
-		return &unknownError{host: unknown.host, more: more}
-	}
-	e := *refused
-	e.Sentence += more
-	return &e
-}
-
-// change is what the write would do, and to which key; no name if that can not be told.
-func (x *exchange) change() (kms.ChangeKind, kms.KeyName) {
-	switch x.row.kind {
-	case kms.Created:
-		r, err := x.createRequest()
-		if err != nil {
-			return "", ""
-		}
-		return kms.Created, kms.KeyName(r.Name)
-	case trusteeOp:
-		kind, err := x.trusteeKind()
-		if err != nil {
-			return "", ""
-		}
-		return kind, x.key()
-	}
-	return x.row.kind, x.key()
 }

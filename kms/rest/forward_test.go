@@ -154,6 +154,13 @@ func TestForwardUnsent(t *testing.T) {
 	if got := a.class(t); got != "org.apache.hadoop.ipc.StandbyException" {
 		t.Errorf("class is %s", got)
 	}
+	p.onTrip(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{Status: "403 Forbidden", StatusCode: 403, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"error":"kt02 is not the peer"}`))}, nil
+	})
+	a = create(t, p.passive, "k")
+	if a.status != 503 || a.class(t) != "org.apache.hadoop.ipc.StandbyException" {
+		t.Errorf("the active's host does not take it: %d %s", a.status, a.body)
+	}
 	p.onTrip(func(*http.Request) (*http.Response, error) {
 		p.setRoute(func(r *rest.Route) {
 			r.Transport, r.Refusal = nil, &kms.ReadOnlyError{Reason: "active_unreachable", Sentence: "kt01 is gone", Remedy: kms.ElsewhereNone}

@@ -68,7 +68,7 @@ type Config struct {
 	// Fingerprint answers GET /?a=fingerprint; nil: nobody asks.
 	Fingerprint func() string
 
-	Host            string        // this host's name, for the bodies of refusals
+	Host            string        // this host's name, for the bodies of refusals; empty means "this host"
 	ContextPath     string        // before /v1/…; empty means /kms
 	ForwardDeadline time.Duration // how long a client waits for a forwarded write; 0 means 6.5 s
 	HandDeadline    time.Duration // how long the active waits for the passive's report; 0 means 5 s
@@ -99,6 +99,9 @@ func New(c Config) (*Server, error) {
 		c.Cluster = alone{}
 	} else if c.Assert == nil || c.Hand == nil {
 		return nil, errors.New("rest.Config has a Cluster and lacks Assert or Hand")
+	}
+	if c.Host == "" {
+		c.Host = "this host"
 	}
 	if c.ContextPath == "" {
 		c.ContextPath = "/kms"
@@ -146,7 +149,7 @@ func PublicServer(h http.Handler) *http.Server {
 		Protocols:         protocols,
 		MaxHeaderBytes:    MaxHeaderBytes,
 		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       60 * time.Second,
 	}
 }
