@@ -284,6 +284,9 @@ func (m *Monitor) Report() Report {
 	if !r.Open && r.Reason != "" {
 		r.Sentence = m.closed(state, r.Decision, r.Since, r.PeerAnswers).Sentence
 	}
+	if c := m.gate.Closed(); r.Open && c != nil { // all is seen that opens it, and it has not been opened yet
+		r.Decision, r.Since, r.Sentence = Decision{Reason: c.Reason}, c.Since, c.Sentence
+	}
 	return r
 }
 
