@@ -17,7 +17,7 @@ const (
 )
 
 // repeats knows the writes of whose success nobody has been told, so that a write delivered again is the same write. It
-// holds no key material. protocol.md section 3.6 is the rule, reference/repeats.md says why each clause is there.
+// holds no key material. docs/repeats.md has the rule, and says why each clause is there.
 type repeats struct {
 	now func() time.Time
 

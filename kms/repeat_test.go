@@ -12,7 +12,7 @@ import (
 	"keytrustee/kms/kmstest"
 )
 
-// The cases are those of the design's page on repeats; the number is the page's.
+// The numbers are those of the cases in docs/repeats.md.
 
 func TestIdenticalCreates(t *testing.T) { // 1, 3, 5
 	r := kmstest.NewService(t)
