@@ -1,7 +1,7 @@
 // Package replication is the pair: it knows PostgreSQL, and knows no keys. It says when a write may begin (Gate), when a
 // write is done and which rows may be shown (Horizon), and it lets two servers talk only after their histories have been
 // compared byte for byte (start.go). Monitor runs all of it on one host; replication/peer carries what two Monitors say to
-// each other.
+// each other. Why it is so: docs/protocol.md, sections 2 to 8.
 //
 // # Words
 //

@@ -38,7 +38,7 @@ func TestFaults(t *testing.T) {
 		w.check(p.passive)
 	})
 
-	const patience = 2 * time.Second // P3
+	const patience = 2 * time.Second // docs/protocol.md, P3
 	for _, fault := range []struct {
 		name   string
 		happen func() (undo func())
