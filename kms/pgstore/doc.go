@@ -17,5 +17,6 @@
 //
 // PostgreSQL alone does not keep the promise of Store: it shows a row that the standby may lack whenever a waiting COMMIT
 // is cancelled, its backend dies, or the server restarts. So a write is done when Horizon says that the peer has flushed,
-// replayed and opened it, and a read on the active shows what Horizon says was so confirmed.
+// replayed and opened it, and a read on the active shows what Horizon says was so confirmed. docs/protocol.md has the rest:
+// section 2 the hole, 4 a write, 6 a read.
 package pgstore
