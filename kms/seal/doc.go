@@ -2,7 +2,7 @@
 //
 // The chain, from the outside in: a host's Root (a private key in a 0600 file of the confdir) opens a Wrap; the Wrap holds
 // a key-encryption key (KEK); the KEK, through a key of its own for each version, opens what a Store keeps. The same KEK is
-// wrapped to every host's root and to the recovery root, whose private half lies on no host.
+// wrapped to every host's root and to the recovery root, whose private half lies on no host. docs/protocol.md, section 9.
 //
 //	root.go      Root and Public: root keys, and their file
 //	recovery.go  the recovery root key, whose private half a person keeps
