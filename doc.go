@@ -16,5 +16,6 @@
 //	status         one report for ktadmin and for load balancers
 //	cmd            keytrusteed, the daemon, and ktadmin, the operator's tool
 //
-// docs/request.md walks a request through them, docs/states.md draws the states of a node.
+// docs/request.md walks a request through them, docs/states.md draws the states of a node, docs/protocol.md says why the
+// pair keeps its promises.
 package keytrustee
