@@ -159,7 +159,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if err := seal.WriteWraps(a.host.Confdir, answer.Wraps); err != nil {
 		return nil, err
 	}
-	if err := replication.Control(ctx, conn, func(tx pgx.Tx) error { return storeWraps(ctx, tx, answer.Wraps) }); err != nil {
+	if err := a.host.storeSecrets(ctx, conn); err != nil {
 		return nil, err
 	}
 	if token.id != "" {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"keytrustee/kms/seal"
 	"keytrustee/postgres"
 	"keytrustee/replication"
 )
@@ -32,7 +31,10 @@ func (h *Host) Bootstrap(ctx context.Context) error {
 	}
 	state, err := replication.OpenState(h.StateFile())
 	if err == nil {
-		return h.checkBootstrapped(ctx, state.Current())
+		if err := h.checkBootstrapped(ctx, state.Current()); err != nil {
+			return err
+		}
+		return h.operate(ctx, bootstrapOperation) // ends one that broke off behind its last step
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -187,30 +189,6 @@ func makeKeyDatabase(ctx context.Context, conn *pgx.Conn) error {
 	}
 	_, err := conn.Exec(ctx, "reset synchronous_commit")
 	return err
-}
-
-// storeSecrets puts the boxes and wraps of the confdir into the control tables, so that a backup and the passive have
-// them.
-func (h *Host) storeSecrets(ctx context.Context, conn *pgx.Conn) error {
-	wraps, err := seal.ReadWraps(h.Confdir)
-	if err != nil {
-		return err
-	}
-	boxes := map[string][]byte{}
-	for _, name := range []string{authorityBox, cookieBox} {
-		if boxes[name], err = os.ReadFile(sealedFile(h.Confdir, name)); err != nil {
-			return err
-		}
-	}
-	return replication.Control(ctx, conn, func(tx pgx.Tx) error {
-		for name, box := range boxes {
-			if _, err := tx.Exec(ctx, `insert into control.boxes (name, box) values ($1, $2)
-				on conflict (name) do update set box = excluded.box where control.boxes.box <> excluded.box`, name, box); err != nil {
-				return err
-			}
-		}
-		return storeWraps(ctx, tx, wraps)
-	})
 }
 
 // becomeActive writes the state file, which is what makes this host the active.

@@ -33,8 +33,21 @@ func (h *Host) Init(ctx context.Context, o InitOptions) error {
 		step{"cluster", func(context.Context, *Journal) error { return h.foundCluster(o) }},
 		step{"recovery key", func(context.Context, *Journal) error { return h.completeRecovery(o.Recovery) }},
 		step{"certificates", func(context.Context, *Journal) error { return h.completeCertificates() }},
-		step{"settings", func(context.Context, *Journal) error { return h.Settings.SaveNode() }},
+		step{"settings", func(context.Context, *Journal) error { return h.completeSettings() }},
 	)
+}
+
+// completeSettings writes keytrustee.yaml if it was lost, and node.yaml.
+func (h *Host) completeSettings() error {
+	shared := filepath.Join(h.Confdir, "keytrustee.yaml")
+	if have, err := exists(shared); err != nil {
+		return err
+	} else if !have {
+		if err := durable.WriteFile(shared, h.Settings.Shared(), 0o644); err != nil {
+			return err
+		}
+	}
+	return h.Settings.SaveNode()
 }
 
 func (h *Host) makeDirectories() error {
@@ -52,6 +65,9 @@ var essentials = []string{"ca.pem", "root.key", "kek", sealedFile("", authorityB
 // Initialized reports whether the confdir holds a cluster's files. One that holds some of them and lacks others is an
 // error that names them.
 func (h *Host) Initialized() (bool, error) {
+	if half, err := exists(h.made()); err != nil || half {
+		return false, err // Init completes it
+	}
 	var missing []string
 	for _, name := range essentials {
 		if _, err := os.Lstat(filepath.Join(h.Confdir, name)); errors.Is(err, fs.ErrNotExist) {
@@ -72,12 +88,32 @@ func (h *Host) Initialized() (bool, error) {
 		"%s is incomplete: it has no %s", h.Confdir, strings.Join(missing, ", "))
 }
 
+// made is where a new cluster's files lie until they are in the confdir.
+func (h *Host) made() string { return h.Confdir + ".made" }
+
+// Founding is the id of the cluster that an Init which broke off was founding here; empty if there is none.
+func (h *Host) Founding() (string, error) {
+	if half, err := exists(h.made()); err != nil || !half {
+		return "", err
+	}
+	text, err := os.ReadFile(filepath.Join(h.made(), foundingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // all of it is in the confdir, and made is being removed
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// foundingFile says which cluster is being made. It is not published.
+const foundingFile = "founding"
+
 // foundCluster makes a new cluster's files, unless the confdir has them. They are made in a directory beside the confdir,
 // which gets the name "made" when it is whole: a crash before that leaves nothing of the cluster, one after it is
 // completed here.
 func (h *Host) foundCluster(o InitOptions) error {
-	making, made := h.Confdir+".making", h.Confdir+".made"
-	if _, err := os.Lstat(made); err == nil {
+	making, made := h.Confdir+".making", h.made()
+	if half, err := exists(made); err != nil {
+		return err
+	} else if half {
 		return h.publish(made)
 	}
 	if done, err := h.Initialized(); done || err != nil {
@@ -154,6 +190,9 @@ func (h *Host) makeCluster(dir string, o InitOptions) error {
 			return err
 		}
 	}
+	if err := durable.WriteFile(filepath.Join(dir, foundingFile), []byte(h.ClusterID+"\n"), 0o644); err != nil {
+		return err
+	}
 	return durable.WriteFile(filepath.Join(dir, "keytrustee.yaml"), h.Settings.Shared(), 0o644)
 }
 
@@ -166,6 +205,9 @@ func (h *Host) publish(made string) error {
 		rel, err := filepath.Rel(made, path)
 		if err != nil {
 			return err
+		}
+		if rel == foundingFile {
+			return nil
 		}
 		target := filepath.Join(h.Confdir, rel)
 		if d.IsDir() {

@@ -91,9 +91,9 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 		if err := s.do(ctx, j); err != nil {
 			return err
 		}
-		if err := h.reached(operation + ": after " + s.name); err != nil {
-			return err
-		}
+	}
+	if err := h.reached(operation + ": before its end"); err != nil {
+		return err
 	}
 	return durable.Remove(h.journalFile())
 }

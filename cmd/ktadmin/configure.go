@@ -107,10 +107,4 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// notInitialized reports whether the confdir belongs to no cluster yet.
-func notInitialized(h *host.Host) (bool, error) {
-	done, err := h.Initialized()
-	return !done && err == nil, err
-}
-
 var errNoTerminal = errors.New("no terminal")

@@ -83,16 +83,9 @@ func (a *app) init(f initFlags) error {
 	if err := f.apply(a, c); err != nil {
 		return err
 	}
-	fresh, err := notInitialized(hostOf(c))
-	if err != nil {
-		return err
-	}
-	if fresh && c.ClusterID == "" {
-		c.ClusterID = host.NewClusterID()
-	}
-	if c.ClusterID == "" { // keytrustee.yaml was lost; its other half knows
-		if ring, err := seal.Load(c.Confdir); err == nil {
-			c.ClusterID = ring.Cluster()
+	if c.ClusterID == "" {
+		if c.ClusterID, err = clusterID(hostOf(c)); err != nil {
+			return err
 		}
 	}
 	if err := c.Validate(); err != nil {
@@ -131,4 +124,23 @@ func (a *app) init(f initFlags) error {
 	}
 	_, err = fmt.Fprintf(a.cmd.OutOrStdout(), "Initialized directory for %s\n", fingerprint)
 	return err
+}
+
+// clusterID is the id of the cluster that the host belongs to, or begins; keytrustee.yaml does not say it.
+func clusterID(h *host.Host) (string, error) {
+	done, err := h.Initialized()
+	if err != nil {
+		return "", err
+	}
+	if done {
+		ring, err := seal.Load(h.Confdir)
+		if err != nil {
+			return "", err
+		}
+		return ring.Cluster(), nil
+	}
+	if id, err := h.Founding(); err != nil || id != "" {
+		return id, err
+	}
+	return host.NewClusterID(), nil
 }
