@@ -84,9 +84,21 @@ func (p *pair) eventually(what string, condition func() bool) {
 	}
 }
 
-// freeze stops every process of the passive; thaw lets them go on.
-func (p *pair) freeze() { p.signalAll(p.passive, syscall.SIGSTOP) }
-func (p *pair) thaw()   { p.signalAll(p.passive, syscall.SIGCONT) }
+// freeze stops every process of the passive; thaw, or the test's end, lets them go on.
+func (p *pair) freeze() {
+	p.Helper()
+	p.Cleanup(func() {
+		if _, running := p.passive.Pid(); running {
+			p.thaw() // a frozen server could not be stopped
+		}
+	})
+	p.signalAll(p.passive, syscall.SIGSTOP)
+}
+
+func (p *pair) thaw() {
+	p.Helper()
+	p.signalAll(p.passive, syscall.SIGCONT)
+}
 
 func (p *pair) signalAll(s *postgres.Server, sig syscall.Signal) {
 	p.Helper()
