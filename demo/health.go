@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// noticed returns when the survivor says for that reason that it takes no writes, as a load balancer would see it. Until then, a second or two,
-// a client may be told to try the other host.
-func (s *stage) noticed(ctx context.Context, survivor node, reason string) error {
+// noticed returns when the survivor's health says for that reason that it takes no writes, and returns the sentence in which it says so to
+// people. Until then, a second or two, a client may be told to try the other host.
+func (s *stage) noticed(ctx context.Context, survivor node, reason string) (sentence string, err error) {
 	authority, err := os.ReadFile(s.pair.CAFile)
 	if err != nil {
-		return err
+		return "", err
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(authority)
@@ -29,16 +29,16 @@ func (s *stage) noticed(ctx context.Context, survivor node, reason string) error
 	defer cancel()
 	for {
 		var health struct {
-			Writes struct{ Reason string }
+			Writes struct{ Reason, Message string }
 		}
 		err := get(ctx, &client, url, &health)
 		if err == nil && health.Writes.Reason == reason {
 			fmt.Printf("    \"writes\": {\"open\": false, \"reason\": %q, …\n", reason)
-			return nil
+			return health.Writes.Message, nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the %s does not say %s: it says %q (%v)", survivor.Name, reason, health.Writes.Reason, err)
+			return "", fmt.Errorf("the %s does not say %s: it says %q (%v)", survivor.Name, reason, health.Writes.Reason, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -106,7 +106,12 @@ func (s *stage) ktadmin(ctx context.Context, args ...string) error {
 func (s *stage) shell(ctx context.Context, args []string) (printed string, status int, err error) {
 	fmt.Println("$ hadoop key " + strings.Join(args, " "))
 	printed, status, err = s.client.Shell(ctx, args...)
-	for line := range strings.Lines(printed) {
+	before, failure, failed := strings.Cut(printed, "Executing command failed")
+	if failed {
+		fmt.Printf("    (%d lines of the command's usage)\n", strings.Count(before, "\n"))
+		before = "Executing command failed" + failure
+	}
+	for line := range strings.Lines(before) {
 		fmt.Print("    " + line)
 	}
 	return printed, status, err
