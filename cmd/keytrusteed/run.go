@@ -67,6 +67,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	authority, err := fingerprint(self.AuthorityFile())
+	if err != nil {
+		return err
+	}
 	public, err := certs.NewReloader(self.PublicFiles(), log)
 	if err != nil {
 		return err
@@ -128,7 +132,8 @@ func run(ctx context.Context, o options) error {
 			}
 			return peers.Hand(ctx, p, peer.HandReport{Number: number, Told: told})
 		},
-		Host: self.Name, Logger: log,
+		Fingerprint: authority,
+		Host:        self.Name, Logger: log,
 	})
 	if err != nil {
 		return err
