@@ -25,9 +25,9 @@ func TestShellReadsTheReason(t *testing.T) {
 		if dead == pair.Active {
 			survivor = pair.Passive
 		}
-		// Until the survivor is sure, a second or two, a client may be sent to the other host.
+		// Until the survivor is sure, a second or two, a client may be sent to the other host, or its write may wait for its deadline, 5 s.
 		var sentence string
-		pairtest.Await(t, 5*time.Second, "the refusal says that the "+dead.Name+" is gone", func() bool {
+		pairtest.Await(t, 10*time.Second, "the refusal says that the "+dead.Name+" is gone", func() bool {
 			a := survivor.Create(t, pairtest.NewKey())
 			sentence = a.Message
 			return a.Reason == dead.Name+"_unreachable" && a.Class == "java.lang.IllegalStateException"
