@@ -84,8 +84,8 @@ func TestAuthorityTravelsAsBytes(t *testing.T) {
 	}
 }
 
-// handshake returns the client's and the server's errors.
-func handshake(t *testing.T, server, client *tls.Config) (cerr, serr error, state tls.ConnectionState) {
+// handshake returns what the server sees, and the client's and the server's errors.
+func handshake(t *testing.T, server, client *tls.Config) (state tls.ConnectionState, cerr, serr error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -117,7 +117,8 @@ func handshake(t *testing.T, server, client *tls.Config) (cerr, serr error, stat
 		_, cerr = k.Read(make([]byte, 1)) // TLS 1.3: the server's refusal comes with the first read
 	}
 	c.Close()
-	return cerr, <-done, state
+	serr = <-done
+	return state, cerr, serr
 }
 
 func TestClusterIdentity(t *testing.T) {
@@ -151,7 +152,7 @@ func TestClusterIdentity(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cerr, serr, _ := handshake(t, tt.server, tt.client)
+			_, cerr, serr := handshake(t, tt.server, tt.client)
 			if ok := cerr == nil && serr == nil; ok != tt.ok {
 				t.Fatalf("client: %v; server: %v; want success %v", cerr, serr, tt.ok)
 			}
@@ -160,7 +161,7 @@ func TestClusterIdentity(t *testing.T) {
 			}
 		})
 	}
-	_, _, state := handshake(t, kt01.ClusterServer(), kt02.ClusterClient(name("kt01")))
+	state, _, _ := handshake(t, kt01.ClusterServer(), kt02.ClusterClient(name("kt01")))
 	if got, ok := NodeName(state.PeerCertificates[0]); !ok || got != "kt02" {
 		t.Errorf("the server saw %q, %v", got, ok)
 	}

@@ -33,7 +33,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("printed as %q", s)
 		}
 	}
-	if NewToken("a:1", Fingerprint{}, now).Secret() == NewToken("a:1", Fingerprint{}, now).Secret() {
+	if again := NewToken("a:1", Fingerprint{}, now); again.Secret() == NewToken("a:1", Fingerprint{}, now).Secret() {
 		t.Error("two tokens share a secret")
 	}
 }
