@@ -259,8 +259,7 @@ func (s storeTest) purgeAndCreateAnew() {
 	k, v := s.mustCreate("k")
 	s.wantKey(k)
 	s.wantVersions(k, v)
-	k = s.mustStep(k, kms.Deleted)
-	k = s.mustStep(k, kms.Purged)
+	s.mustStep(s.mustStep(k, kms.Deleted), kms.Purged)
 	k, v = s.mustCreate("k")
 	s.wantVersions(k, v)
 }
