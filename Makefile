@@ -20,7 +20,7 @@ interop:
 # The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
 demo: build
 	@tools/need postgresql java maven
-	go run ./demo
+	@go run ./demo
 
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
