@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 
+	"keytrustee/kms"
 	"keytrustee/kms/rest"
 	"keytrustee/replication"
 )
@@ -29,6 +30,9 @@ func (c cluster) Route() rest.Route {
 		route.Transport = c.transport
 	default:
 		route.Refusal = refusal(c.monitor.Gate().Closed())
+		if reason == replication.Joining { // this host is the joiner; the active may well be open
+			route.Refusal.Remedy = kms.ElsewherePeer
+		}
 	}
 	return route
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
+	"keytrustee/kms"
 	"keytrustee/kms/pgstore"
 	"keytrustee/postgres"
 	"keytrustee/replication"
@@ -19,13 +21,23 @@ type horizon struct {
 	migrated atomic.Bool
 }
 
-// Visibility translates replication's refusals.
+// Visibility translates replication's refusals into those of a read.
 func (h *horizon) Visibility() (postgres.Visibility, error) {
 	v, err := h.Horizon.Visibility()
 	if err == nil && !v.All && !h.migrated.Load() {
 		err = &replication.ClosedError{Reason: replication.Starting, Sentence: "this host is starting; ask the other one, or try again in a moment"}
 	}
-	return v, translate(err)
+	return v, unread(err)
+}
+
+// unread is the refusal of a read: whatever keeps this host from being certain, the other one may serve it, and no client may
+// be kept from asking there.
+func unread(err error) error {
+	err = translate(err)
+	if refused, ok := errors.AsType[*kms.ReadOnlyError](err); ok {
+		refused.Remedy = kms.ElsewherePeer
+	}
+	return err
 }
 
 // migrate brings an active's tables to this version's form, as soon as its PostgreSQL answers. It returns when that is done

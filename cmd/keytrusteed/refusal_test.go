@@ -27,6 +27,9 @@ func TestRefusalNamesTheHostThatCanDoBetter(t *testing.T) {
 		{replication.ActiveUnreachable, false, kms.ElsewhereNone},
 	} {
 		got := refusal(&replication.ClosedError{Reason: row.reason, PeerAnswers: row.peerAnswers})
+		if read, ok := unread(&replication.ClosedError{Reason: row.reason, PeerAnswers: row.peerAnswers}).(*kms.ReadOnlyError); !ok || read.Remedy != kms.ElsewherePeer {
+			t.Errorf("%s, peer answers %t: a read would end the client's call", row.reason, row.peerAnswers)
+		}
 		if got.Remedy != row.want || got.Reason != kms.Reason(row.reason) {
 			t.Errorf("%s, peer answers %t: %v %v, want %v", row.reason, row.peerAnswers, got.Reason, got.Remedy, row.want)
 		}
