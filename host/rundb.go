@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path/filepath"
 
 	"keytrustee/postgres"
 	"keytrustee/replication"
@@ -36,6 +37,12 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 		return "", nil, err
 	}
 	s := state.Current()
+	if have, err := exists(filepath.Join(server.Data, "PG_VERSION")); err != nil {
+		return "", nil, err
+	} else if !have {
+		return "", nil, hinted("name the right directory with --pg-rootdir, or put it back: see docs/runbook/restore-from-passive.md",
+			"there is no database in %s", server.Data)
+	}
 	control, err := postgres.ReadControl(ctx, server.Installation, server.Data)
 	if err != nil {
 		return "", nil, err
