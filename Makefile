@@ -22,11 +22,12 @@ demo: build
 	@tools/need postgresql java maven
 	@go run ./demo
 
+# Code that only tests reach is dead too, except in the packages that are made for tests.
 lint:
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	go tool -modfile=tools/staticcheck.mod staticcheck ./...
-	@dead=$$(go tool -modfile=tools/deadcode.mod deadcode -test ./...) && [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+	@dead=$$(go tool -modfile=tools/deadcode.mod deadcode ./... | grep -v '^[^ ]*test/' || true); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
 
 clean:
 	rm -rf bin interop/target
