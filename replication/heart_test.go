@@ -335,7 +335,6 @@ func TestStaleCopy(t *testing.T) {
 	}
 	p.active.stop()
 	p.active.stopServer(postgres.Immediate)
-	p.passive.stopServer(postgres.Immediate)
 	if err := os.Rename(data, good); err != nil {
 		t.Fatal(err)
 	}
@@ -343,9 +342,18 @@ func TestStaleCopy(t *testing.T) {
 	before := p.passive.wal()
 	t.Logf("the passive's WAL: %s", before)
 
+	theirs := p.passive.connect() // the passive stays up all the time, ready to stream
 	nothingOpens := func(want ...replication.Reason) {
 		t.Helper()
 		p.active.awaitReason(want...)
+		await(t, "end of the passive's following", func() error {
+			var conninfo string
+			err := theirs.QueryRow(t.Context(), "select current_setting('primary_conninfo')").Scan(&conninfo)
+			if err == nil && conninfo != "" {
+				err = errors.New("it follows a start that it was not compared with")
+			}
+			return err
+		})
 		r := p.active.monitor.Report()
 		t.Logf("evidence: %s", r.Sentence)
 		deadline := time.Now().Add(3 * time.Second)
@@ -373,7 +381,6 @@ func TestStaleCopy(t *testing.T) {
 	}
 
 	p.active.startServer()
-	p.passive.startServer()
 	p.active.startDaemon()
 	nothingOpens(replication.Fenced)
 

@@ -23,9 +23,15 @@ func TestPair(t *testing.T) {
 		{"the passive is frozen", frozenPassive},
 		{"200 creates at once with the passive frozen", manyCreatesFrozen},
 		{"only the passive's daemon stops", passiveDaemonStops},
+		{"a waiting COMMIT is cancelled", waitCancelled},
+		{"a waiting COMMIT is terminated", waitTerminated},
+		{"a waiting backend is killed", waitKilled},
+		{"the server is stopped while a COMMIT waits", waitServerStopped},
 		{"both hosts die, the active alone comes back", activeAlone},
 		{"the active dies, the passive is started cold", coldPassive},
 		{"the active's confdir is gone", ownRootKey},
+		{"an old copy of the active's data is put back", oldCopy},
+		{"an old copy that has overtaken the passive", oldCopyAhead},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
 			return // the next one would begin with a pair in an unknown state
