@@ -63,7 +63,9 @@ func putOldCopyBack(t *testing.T, p *pairtest.Pair, more func()) {
 	var message string
 	pairtest.Await(t, 15*time.Second, "the active says what is wrong", func() bool {
 		a := p.Active.Do(t, http.MethodGet, "/v1/sys/health", nil, nil)
-		var health struct{ Writes struct{ Reason, Message string } }
+		var health struct {
+			Writes struct{ Reason, Message string }
+		}
 		if a.Err != nil || json.Unmarshal(a.Body, &health) != nil {
 			return false
 		}
