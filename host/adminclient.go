@@ -76,7 +76,7 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 		return fmt.Errorf("asking keytrusteed: %w", err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return refusedBy("keytrusteed", answer.Status, text)
+		return refusedBy("keytrusteed", answer, text)
 	}
 	if a == nil {
 		return nil
@@ -84,11 +84,14 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 	return json.Unmarshal(text, a)
 }
 
-// refusedBy reads the body of an answer that is not 200.
-func refusedBy(who, status string, body []byte) error {
+// refusedBy reads an answer that is not 200.
+func refusedBy(who string, answer *http.Response, body []byte) error {
 	var no refusal
 	if json.Unmarshal(body, &no) != nil || no.Error == "" {
-		return fmt.Errorf("%s answered %s", who, status)
+		return fmt.Errorf("%s answered %s", who, answer.Status)
+	}
+	if answer.StatusCode == http.StatusInternalServerError {
+		return errors.New(no.Error)
 	}
 	return &HintedError{&RefusedError{no.Error}, no.Hint}
 }

@@ -117,7 +117,7 @@ func (a *Admitter) serveAdmit(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusConflict, refusal{Error: err.Error()})
 	default:
 		a.log.Error("admitting a host", "from", from, "err", err)
-		writeJSON(w, http.StatusInternalServerError, refusal{"the active could not admit this host", "look at the log of keytrusteed on the active"})
+		writeJSON(w, http.StatusInternalServerError, refusal{Error: "the active could not admit this host; the log of its keytrusteed says why"})
 	}
 }
 

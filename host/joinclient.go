@@ -70,5 +70,5 @@ func (c *joinClient) call(ctx context.Context, path string, q, a any) error {
 	if answer.StatusCode == http.StatusOK {
 		return json.Unmarshal(text, a)
 	}
-	return refusedBy(c.address, answer.Status, text)
+	return refusedBy(c.address, answer, text)
 }

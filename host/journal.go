@@ -80,7 +80,7 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 			"repeat that command, or remove " + h.journalFile() + " and what it was making",
 		}
 	}
-	for _, s := range steps {
+	for i, s := range steps {
 		j.Step = s.name
 		if err := h.saveJournal(j); err != nil {
 			return err
@@ -89,6 +89,9 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 			return err
 		}
 		if err := s.do(ctx, j); err != nil {
+			if i == 0 && *j == (Journal{Operation: operation, Step: s.name, Since: j.Since}) { // nothing has been begun
+				return errors.Join(err, durable.Remove(h.journalFile()))
+			}
 			return err
 		}
 	}

@@ -14,33 +14,42 @@ import (
 	"keytrustee/postgres"
 )
 
-// become makes this process the service's user: root prepares what only root can, and then is root no more. Nobody else
-// can become another user. After it every file is made by, and belongs to, the service's user.
-func (a *app) become(c *config.Config) error {
-	syscall.Umask(0o077)
+// serviceUser returns the user to become; nil if this process is it already. It refuses everybody but root and that user.
+func (a *app) serviceUser(c *config.Config) (*postgres.OSUser, error) {
 	if a.user != "" {
 		c.User = a.user
 	}
 	self, err := postgres.CurrentOSUser()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if self.UID != 0 {
 		if self.Name != c.User {
-			return &deniedError{fmt.Sprintf("this command works on files of %s, and this user is %s", c.User, self.Name),
+			return nil, &deniedError{fmt.Sprintf("this command works on files of %s, and this user is %s", c.User, self.Name),
 				"run it as root or as " + c.User + ", or name this user with --user"}
 		}
-		return nil
+		return nil, nil
 	}
 	u, err := postgres.LookupOSUser(c.User)
 	if unknown := user.UnknownUserError(""); errors.As(err, &unknown) {
-		return &postgres.SetupError{Problem: fmt.Sprintf("the user %s does not exist on this host", c.User),
+		return nil, &postgres.SetupError{Problem: fmt.Sprintf("the user %s does not exist on this host", c.User),
 			Remedy: fmt.Sprintf("create it: useradd --system --home-dir %s %s; or name another one with --user", c.Home(), c.User)}
 	} else if err != nil {
-		return err
+		return nil, err
 	}
 	if u.UID == 0 {
-		return &usageError{errors.New("--user: PostgreSQL refuses to run as root; name another user")}
+		return nil, usagef("--user: PostgreSQL refuses to run as root; name another user")
+	}
+	return u, nil
+}
+
+// become makes this process the service's user: root prepares what only root can, and then is root no more. After it every
+// file is made by, and belongs to, the service's user.
+func (a *app) become(c *config.Config) error {
+	syscall.Umask(0o077)
+	u, err := a.serviceUser(c)
+	if err != nil || u == nil {
+		return err
 	}
 	if err := prepare(c, u); err != nil {
 		return err

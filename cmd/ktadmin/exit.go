@@ -68,6 +68,7 @@ func exitStatus(err error) int {
 		denied  *deniedError
 		refused *host.HintedError
 		setup   *postgres.SetupError
+		damage  *postgres.DamageError
 	)
 	switch {
 	case err == nil:
@@ -78,6 +79,8 @@ func exitStatus(err error) int {
 		return exitDenied
 	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrUnreachable):
 		return exitNobody
+	case errors.As(err, &damage):
+		return exitFailed
 	case errors.As(err, &refused), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
 		return exitRefused
 	}

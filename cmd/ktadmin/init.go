@@ -91,6 +91,9 @@ func (a *app) init(f initFlags) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if _, err := a.serviceUser(c); err != nil { // before anything is made
+		return err
+	}
 	recovery, show, err := a.takeRecovery(c, f.recoveryOut)
 	if err != nil {
 		return err
