@@ -75,13 +75,15 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if err := active.start(ctx, devComponents); err != nil {
 		return err
 	}
-	say("passive: ktadmin init-slave, with a token of ktadmin join-token")
-	token, err := active.run(ctx, nil, "join-token")
-	if err != nil {
-		return err
-	}
-	if _, err := passive.run(ctx, []string{"KEYTRUSTEE_JOIN_TOKEN=" + strings.TrimSpace(token)}, "init-slave", "--master", active.Address); err != nil {
-		return err
+	if !passive.joined() {
+		say("passive: ktadmin init-slave, with a token of ktadmin join-token")
+		token, err := active.run(ctx, nil, "join-token")
+		if err != nil {
+			return err
+		}
+		if _, err := passive.run(ctx, []string{"KEYTRUSTEE_JOIN_TOKEN=" + strings.TrimSpace(token)}, "init-slave", "--master", active.Address); err != nil {
+			return err
+		}
 	}
 	say("passive: starting PostgreSQL and keytrusteed")
 	if err := passive.start(ctx, devComponents); err != nil {
@@ -96,8 +98,15 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if _, err := active.run(ctx, nil, "enable-synchronous-replication"); err != nil {
 		return err
 	}
-	_, err = active.run(ctx, nil, "root-key", "confirm-recovery", "--key-file", p.recoveryFile())
+	_, err := active.run(ctx, nil, "root-key", "confirm-recovery", "--key-file", p.recoveryFile())
 	return err
+}
+
+// joined reports whether an earlier try has made this node the passive; init-slave would refuse its directory.
+func (n *devNode) joined() bool {
+	_, none := os.Stat(filepath.Join(n.home(), "node", "state.json"))
+	_, ended := os.Stat(filepath.Join(n.home(), "node", "journal.json"))
+	return none == nil && errors.Is(ended, fs.ErrNotExist)
 }
 
 // start starts the components of a node that do not run and returns when they answer: PostgreSQL has written that it is ready,
