@@ -115,9 +115,6 @@ func (r *Reloader) now() *loaded {
 	return l
 }
 
-// Expires is when the certificate that is served now ends.
-func (r *Reloader) Expires() time.Time { return r.now().cert.Leaf.NotAfter }
-
 // PublicConfig is for the listener that clients of the key server see.
 func (r *Reloader) PublicConfig() *tls.Config {
 	return &tls.Config{
