@@ -68,7 +68,7 @@ func below(s State, first Server) string {
 	case s.Duty != Active:
 		return ""
 	case first.Flushed < s.Confirmed.Position:
-		return fmt.Sprintf("the database of {self} ends at %s, but %s is confirmed on both hosts: its data is an older copy", first.Flushed, s.Confirmed.Position)
+		return fmt.Sprintf("the database of {self} ends at %s, but %s is confirmed on both hosts: its data is an older copy, and the good one is on {peer}", first.Flushed, s.Confirmed.Position)
 	}
 	return ""
 }

@@ -14,66 +14,55 @@ import (
 	"keytrustee/replication/pairtest"
 )
 
-func oldCopy(t *testing.T, p *pairtest.Pair) { putOldCopyBack(t, p, func() {}) }
+// The data alone, beside the state of now.
+func oldData(t *testing.T, p *pairtest.Pair) { putOldCopyBack(t, p, p.Active.PGData, func() {}) }
 
-// An old copy that has overtaken the passive: positions alone would say that the passive is behind.
-func oldCopyAhead(t *testing.T, p *pairtest.Pair) {
-	putOldCopyBack(t, p, func() {
+// Everything of the host, as a restored snapshot of a machine is.
+func oldHost(t *testing.T, p *pairtest.Pair) { putOldCopyBack(t, p, p.Active.Home, func() {}) }
+
+// One that has overtaken the passive: positions alone would say that the passive is behind.
+func oldHostAhead(t *testing.T, p *pairtest.Pair) {
+	putOldCopyBack(t, p, p.Active.Home, func() {
 		passive := position(t, p.Passive, "coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())")
 		p.Active.Start(t, pairtest.PostgreSQL)
 		admin := p.Active.SQL(t)
 		for position(t, p.Active, "pg_current_wal_flush_lsn()") <= passive {
-			if _, err := admin.Exec(t.Context(), "CHECKPOINT"); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := admin.Exec(t.Context(), "SELECT pg_switch_wal()"); err != nil {
-				t.Fatal(err)
-			}
+			execute(t, admin, "CHECKPOINT")
+			execute(t, admin, "SELECT pg_switch_wal()")
 		}
 		t.Logf("the old copy is at %v, the passive at %v", position(t, p.Active, "pg_current_wal_flush_lsn()"), passive)
 		p.Active.Stop(t, pairtest.PostgreSQL)
 	})
 }
 
-// putOldCopyBack replaces the active's data by an older copy, to which more may be done, and checks that nothing opens, that nothing of
-// the passive is overwritten, and that the message says where the good copy is.
-func putOldCopyBack(t *testing.T, p *pairtest.Pair, more func()) {
+// putOldCopyBack replaces dir, a directory of the active, by an older copy, to which more may be done, and checks that nothing opens, that
+// nothing of the passive is overwritten, and that the message says where the good copy is.
+func putOldCopyBack(t *testing.T, p *pairtest.Pair, dir string, more func()) {
 	t.Helper()
 	p.Active.Stop(t)
-	old, good := p.Active.PGData+".old", p.Active.PGData+".good"
-	command(t, "cp", "-a", p.Active.PGData, old)
+	old, good := dir+".old", dir+".good"
+	command(t, "cp", "-a", dir, old)
 	p.Up(t)
 	name, material := create(t, p.Active) // the old copy knows nothing of it
 	p.Active.Stop(t)
 	before := walOf(t, p.Passive)
 
-	rename(t, p.Active.PGData, good)
-	rename(t, old, p.Active.PGData)
+	rename(t, dir, good)
+	rename(t, old, dir)
 	defer func() {
 		p.Active.Kill(t)
-		if err := os.RemoveAll(p.Active.PGData); err != nil {
+		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)
 		}
-		rename(t, good, p.Active.PGData)
+		rename(t, good, dir)
 	}()
 	more()
 	p.Active.Start(t)
 
-	reasons := []string{"history_differs", "passive_ahead", "fenced"}
-	var message string
-	pairtest.Await(t, 15*time.Second, "the active says what is wrong", func() bool {
-		a := p.Active.Do(t, http.MethodGet, "/v1/sys/health", nil, nil)
-		var health struct {
-			Writes struct{ Reason, Message string }
-		}
-		if a.Err != nil || json.Unmarshal(a.Body, &health) != nil {
-			return false
-		}
-		message = health.Writes.Reason + ": " + health.Writes.Message
-		return slices.Contains(reasons, health.Writes.Reason)
-	})
-	t.Log(message)
-	if !strings.Contains(message, p.Passive.Name) || !strings.Contains(message, "docs/runbook/restore-from-passive.md") {
+	message := awaitComplaint(t, p.Active, "history_differs", "passive_ahead", "fenced")
+	const page = "docs/runbook/restore-from-passive.md"
+	if text := strings.ReplaceAll(message, page, ""); text == message || !strings.Contains(text, "good one") && !strings.Contains(text, "good copy") ||
+		!strings.Contains(text, p.Passive.Name) {
 		t.Error("the message does not name the good copy and the runbook's page")
 	}
 	if a := p.Active.Create(t, pairtest.NewKey()); a.Status != http.StatusServiceUnavailable {
@@ -88,6 +77,20 @@ func putOldCopyBack(t *testing.T, p *pairtest.Pair, more func()) {
 	if after := walOf(t, p.Passive); after != before {
 		t.Errorf("the passive's log was %+v and is %+v", before, after)
 	}
+}
+
+// awaitComplaint returns the sentence with which the host says that it takes no writes, once it does so for one of the reasons.
+func awaitComplaint(t *testing.T, n *pairtest.Node, reasons ...string) string {
+	t.Helper()
+	var health struct {
+		Writes struct{ Reason, Message string }
+	}
+	pairtest.Await(t, 15*time.Second, n.Name+" says what is wrong", func() bool {
+		a := n.Do(t, http.MethodGet, "/v1/sys/health", nil, nil)
+		return a.Err == nil && json.Unmarshal(a.Body, &health) == nil && slices.Contains(reasons, health.Writes.Reason)
+	})
+	t.Logf("%s says %s: %s", n.Name, health.Writes.Reason, health.Writes.Message)
+	return health.Writes.Message
 }
 
 // wal is what a host's PostgreSQL has of the log: where it ends, and the bytes from the last whole segment to that end.
