@@ -68,6 +68,8 @@ var house = []room{
 		everything, ""},
 	{"interop", "the stock Hadoop client, as a program to run",
 		"", "replication/pairtest"},
+	{"interop/twohosts", "the original's command lines, between two hosts made of namespaces",
+		"", "interop"},
 	{"demo", "shows a newcomer the promises, with the stock Hadoop client",
 		"interop", ""},
 }

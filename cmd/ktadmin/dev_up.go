@@ -109,22 +109,25 @@ func (n *devNode) joined() bool {
 	return none == nil && errors.Is(ended, fs.ErrNotExist)
 }
 
-// start starts the components of a node that do not run and returns when they answer: PostgreSQL has written that it is ready,
-// keytrusteed serves its clients' port.
+// start starts the components of a node that do not run, none of them waiting for another, and returns when they answer: PostgreSQL has
+// written that it is ready, keytrusteed serves its clients' port.
 func (n *devNode) start(ctx context.Context, components []string) error {
 	if err := n.makeDirectories(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	ended := map[string]<-chan struct{}{}
 	for _, component := range components {
-		ended, err := n.launch(component)
-		if err != nil {
+		var err error
+		if ended[component], err = n.launch(component); err != nil {
 			return err
 		}
+	}
+	for _, component := range components {
 		for !n.answers(ctx, component) {
 			select {
-			case <-ended:
+			case <-ended[component]:
 				return fmt.Errorf("%s on %s ended; its log ends:\n%s", component, n.Name, n.tail(component))
 			case <-ctx.Done():
 				return fmt.Errorf("%s on %s does not answer; its log ends:\n%s", component, n.Name, n.tail(component))

@@ -29,6 +29,7 @@ func TestPair(t *testing.T) {
 		{"the server is stopped while a COMMIT waits", waitServerStopped},
 		{"both hosts die, the active alone comes back", activeAlone},
 		{"the active dies, the passive is started cold", coldPassive},
+		{"the passive is started cold under a long replay", longReplay},
 		{"the active's confdir is gone", ownRootKey},
 		{"an old copy of the active's data is put back", oldData},
 		{"an old copy of the active is put back", oldHost},
