@@ -114,7 +114,10 @@ func (m *Monitor) findGoal(ctx context.Context, start string) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.facts.standing.start, m.facts.standing.goal = start, max(end, m.state.Current().LastConfirmed)
+	if m.facts.standing.start != start {
+		m.facts.standing = examined{start: start}
+	}
+	m.facts.standing.goal = max(end, m.state.Current().LastConfirmed)
 	return nil
 }
 

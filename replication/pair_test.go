@@ -523,7 +523,17 @@ func (w *writer) begin() (wr *write, done chan struct{}) {
 	return wr, done
 }
 
+// insert does all of a write but its COMMIT.
 func (w *writer) insert(ctx context.Context, wr *write) (*pgxpool.Conn, pgx.Tx, error) {
+	conn, tx, err := w.tryInsert(ctx, wr)
+	if err == nil || ctx.Err() != nil {
+		return conn, tx, err
+	}
+	w.pool.Reset() // its connections were of an earlier start
+	return w.tryInsert(ctx, wr)
+}
+
+func (w *writer) tryInsert(ctx context.Context, wr *write) (*pgxpool.Conn, pgx.Tx, error) {
 	conn, err := w.pool.Acquire(ctx)
 	if err != nil {
 		return nil, nil, err
