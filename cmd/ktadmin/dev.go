@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,7 +15,7 @@ import (
 
 // newDevCommand returns `ktadmin dev`: a whole pair on this machine, for trying out and for tests. It runs the production commands as
 // child processes and has no step of its own.
-func newDevCommand() *cobra.Command {
+func newDevCommand(a *app) *cobra.Command {
 	var dir string
 	dev := &cobra.Command{
 		Use:   "dev",
@@ -27,8 +25,7 @@ func newDevCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	dev.PersistentFlags().StringVar(&dir, "dir", "", "directory that holds the pair")
-	dev.MarkPersistentFlagRequired("dir")
-	dev.AddCommand(newDevUpCommand(&dir), newDevDownCommand(&dir))
+	dev.AddCommand(newDevUpCommand(a, &dir), newDevDownCommand(&dir))
 	dev.AddCommand(newDevNodeCommand(&dir, "start", "Start what of a host does not run", (*devNode).start))
 	dev.AddCommand(newDevNodeCommand(&dir, "stop", "Stop a host as its services do", func(n *devNode, ctx context.Context, components []string) error {
 		return n.each(ctx, components, n.stop)
@@ -39,7 +36,7 @@ func newDevCommand() *cobra.Command {
 	return dev
 }
 
-func newDevUpCommand(dir *string) *cobra.Command {
+func newDevUpCommand(a *app, dir *string) *cobra.Command {
 	var port, dbPort, clusterPort int
 	cmd := &cobra.Command{
 		Use:   "up --dir DIR",
@@ -50,33 +47,37 @@ func newDevUpCommand(dir *string) *cobra.Command {
 	cmd.Flags().IntVar(&dbPort, "db-port", 11381, "PostgreSQL's port, on both hosts")
 	cmd.Flags().IntVar(&clusterPort, "cluster-port", 11372, "port between the two daemons, on both hosts")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		say := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...) }
-		err := withNewDevPair(*dir, port, dbPort, clusterPort, func(p *devPair) error {
-			for flag, given := range map[string]bool{
+		for flag, port := range map[string]int{"port": port, "db-port": dbPort, "cluster-port": clusterPort} {
+			if port < 1 || port > 65535 {
+				return usagef("--%s: %d is no port", flag, port)
+			}
+		}
+		return withNewDevPair(cmd.Context(), *dir, port, dbPort, clusterPort, func(p *devPair) error {
+			for flag, same := range map[string]bool{
 				"port": p.Port == port, "db-port": p.DBPort == dbPort, "cluster-port": p.ClusterPort == clusterPort,
 			} {
-				if !given && cmd.Flags().Changed(flag) {
-					return fmt.Errorf("the pair under %s has another --%s already", p.dir, flag)
+				if !same && cmd.Flags().Changed(flag) {
+					return usagef("--%s: the pair under %s has another one already", flag, p.dir)
 				}
 			}
-			if err := p.makeTraversable(say); err != nil {
+			if err := p.makeTraversable(a.say); err != nil {
 				return err
 			}
 			if err := p.copyBinaries(); err != nil {
 				return err
 			}
-			return p.up(cmd.Context(), say)
+			if err := p.up(cmd.Context(), a.say); err != nil {
+				return err
+			}
+			if err := p.save(); err != nil {
+				return err
+			}
+			a.say("the pair is confirmed")
+			return a.result(p.public(), []row{
+				{"pair", p.publicFile()}, {"kms_uri", p.kmsURI()}, {"ca_file", p.caFile()},
+				{"active", p.active().url()}, {"passive", p.passive().url()},
+			})
 		})
-		if err != nil {
-			return err
-		}
-		pair, err := filepath.Abs(filepath.Join(*dir, "pair.json"))
-		if err != nil {
-			return err
-		}
-		say("the pair is confirmed")
-		fmt.Fprintln(cmd.OutOrStdout(), pair)
-		return nil
 	}
 	return cmd
 }
@@ -105,7 +106,7 @@ func newDevNodeCommand(dir *string, verb, short string, act func(*devNode, conte
 		components := devComponents
 		if component != "" {
 			if !slices.Contains(devComponents, component) {
-				return fmt.Errorf("--component: %q is neither %s", component, strings.Join(devComponents, " nor "))
+				return usagef("--component: %q is neither %s", component, strings.Join(devComponents, " nor "))
 			}
 			components = []string{component}
 		}
@@ -134,11 +135,12 @@ func (n *devNode) each(ctx context.Context, components []string, do func(context
 }
 
 // withNewDevPair is withDevPair for a directory that may not hold a pair yet: it is made then, and has to be empty.
-func withNewDevPair(dir string, port, dbPort, clusterPort int, do func(*devPair) error) error {
-	dir, err := filepath.Abs(dir)
+func withNewDevPair(ctx context.Context, dir string, port, dbPort, clusterPort int, do func(*devPair) error) error {
+	dir, err := devDir(dir)
 	if err != nil {
 		return err
 	}
+	_, absent := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -148,19 +150,22 @@ func withNewDevPair(dir string, port, dbPort, clusterPort int, do func(*devPair)
 	}
 	p, err := loadDevPair(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		p, err = layOutDevPair(dir, port, dbPort, clusterPort)
+		p, err = layOutDevPair(ctx, dir, port, dbPort, clusterPort)
 	}
 	if err == nil {
 		err = p.save()
 	}
 	unlock()
 	if err != nil {
+		if absent != nil {
+			os.Remove(dir)
+		}
 		return err
 	}
 	return withDevPair(dir, do)
 }
 
-func layOutDevPair(dir string, port, dbPort, clusterPort int) (*devPair, error) {
+func layOutDevPair(ctx context.Context, dir string, port, dbPort, clusterPort int) (*devPair, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
@@ -176,5 +181,8 @@ func layOutDevPair(dir string, port, dbPort, clusterPort int) (*devPair, error) 
 		return nil, err
 	}
 	p := newDevPair(dir, user, port, dbPort, clusterPort)
+	if err := p.checkPorts(ctx); err != nil { // before anything is made that would fix the ports
+		return nil, err
+	}
 	return p, p.own(dir)
 }

@@ -54,11 +54,13 @@ func (p *devPair) node(name string) (*devNode, error) {
 			return n, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is no node of the pair; its nodes are active and passive", name)
+	return nil, usagef("%q is no node of the pair; its nodes are active and passive", name)
 }
 
 func (p *devPair) bin(program string) string { return filepath.Join(p.dir, "bin", program) }
 func (p *devPair) recoveryFile() string      { return filepath.Join(p.dir, "recovery.key") }
+func (p *devPair) publicFile() string        { return filepath.Join(p.dir, "pair.json") }
+func (p *devPair) caFile() string            { return filepath.Join(p.dir, "ca.pem") }
 func (p *devPair) kmsURI() string {
 	return fmt.Sprintf("kms://https@%s;%s:%d/kms", p.active().Address, p.passive().Address, p.Port)
 }
@@ -108,27 +110,37 @@ func (n *devNode) environment() []string {
 
 // withDevPair calls do with the pair under dir while no other command works on it, and saves what do has changed in it.
 func withDevPair(dir string, do func(*devPair) error) error {
-	dir, err := filepath.Abs(dir)
+	dir, err := devDir(dir)
 	if err != nil {
 		return err
 	}
+	absent := &postgres.SetupError{Problem: "there is no pair under " + dir, Remedy: "ktadmin dev up --dir " + dir}
 	unlock, err := lockDev(dir)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return absent
+	} else if err != nil {
 		return err
 	}
 	defer unlock()
 	p, err := loadDevPair(dir)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return absent
+	} else if err != nil {
 		return err
 	}
 	return errors.Join(do(p), p.save())
 }
 
+func devDir(dir string) (string, error) {
+	if dir == "" {
+		return "", usagef("--dir is missing: name a directory for the pair")
+	}
+	return filepath.Abs(dir)
+}
+
 func lockDev(dir string) (unlock func(), err error) {
 	f, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noDevPair(dir)
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
@@ -137,15 +149,9 @@ func lockDev(dir string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-func noDevPair(dir string) error {
-	return &postgres.SetupError{Problem: "there is no pair under " + dir, Remedy: "ktadmin dev up --dir " + dir, Err: fs.ErrNotExist}
-}
-
 func loadDevPair(dir string) (*devPair, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "dev.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noDevPair(dir)
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	p := &devPair{dir: dir}
@@ -164,14 +170,13 @@ func (p *devPair) save() error {
 	if err := writeJSONFile(filepath.Join(p.dir, "dev.json"), p); err != nil {
 		return err
 	}
-	public := filepath.Join(p.dir, "pair.json")
 	if !p.Confirmed {
 		return nil
 	}
 	if p.Sockets == "" { // all of it was ended
-		return durable.Remove(public)
+		return durable.Remove(p.publicFile())
 	}
-	return writeJSONFile(public, p.public())
+	return writeJSONFile(p.publicFile(), p.public())
 }
 
 func writeJSONFile(path string, v any) error {
@@ -203,7 +208,7 @@ type pairFileNode struct {
 }
 
 func (p *devPair) public() pairFile {
-	f := pairFile{KMSURI: p.kmsURI(), CAFile: filepath.Join(p.dir, "ca.pem"), User: p.User}
+	f := pairFile{KMSURI: p.kmsURI(), CAFile: p.caFile(), User: p.User}
 	for _, n := range p.Nodes {
 		f.Nodes = append(f.Nodes, pairFileNode{
 			Name: n.Name, Address: n.Address, URL: n.url(), Home: n.home(), Confdir: n.confdir(),

@@ -68,7 +68,7 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if _, err := active.run(ctx, nil, "db", "--bootstrap", "--port", strconv.Itoa(p.DBPort), "--pg-rootdir", active.data()); err != nil {
 		return err
 	}
-	if err := copyFile(active.caFile(), filepath.Join(p.dir, "ca.pem")); err != nil {
+	if err := copyFile(active.caFile(), p.caFile()); err != nil {
 		return err
 	}
 	say("active: starting PostgreSQL and keytrusteed")
