@@ -45,7 +45,7 @@ type Admin struct {
 }
 
 // enableLimit bounds how long enabling synchronous replication may take.
-const enableLimit = enablePatience + 20*time.Second
+const enableLimit = patience + 20*time.Second
 
 // Handler is what the socket serves.
 func (a *Admin) Handler() http.Handler {

@@ -123,6 +123,9 @@ func (a *Admitter) serveAdmit(w http.ResponseWriter, r *http.Request) {
 
 // admit lets the caller join. Whatever it is refused for, nothing was changed; the token is used up last.
 func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*joinAnswer, error) {
+	if err := a.awaitDatabase(ctx); err != nil {
+		return nil, err
+	}
 	a.one.Lock()
 	defer a.one.Unlock()
 	state := a.pair.State()
@@ -169,6 +172,21 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	}
 	a.log.Info("a host was let in", "name", peer.Name, "address", peer.Address, "from", from, "token", token.id)
 	return answer, nil
+}
+
+// awaitDatabase gives a database that was started just now time to answer. At a passive, which has none to ask, it does not wait.
+func (a *Admitter) awaitDatabase(ctx context.Context) error {
+	for deadline := time.Now().Add(patience); !a.pair.Report().Local.Answers && a.pair.State().Duty == replication.Active; {
+		if time.Now().After(deadline) {
+			return hinted("start keytrustee-db on it, then repeat the command", "the database of %s does not answer", a.host.Name)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(patiencePoll):
+		}
+	}
+	return nil
 }
 
 // believe decides whether the caller is one who may join.
@@ -265,6 +283,9 @@ func (a *Admitter) NewToken(ctx context.Context, replace bool, life time.Duratio
 		return nil, &replication.RefusedError{Sentence: state.Self + " is fenced: " + state.Fenced.Detail}
 	case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:
 		return nil, hinted("to replace it, use ktadmin join-token --replace", "%s has a passive, %s, and it answers", state.Self, state.Peer.Name)
+	}
+	if err := a.awaitDatabase(ctx); err != nil {
+		return nil, err
 	}
 	authority, err := a.host.authorityCertificate()
 	if err != nil {

@@ -8,13 +8,16 @@ import (
 	"keytrustee/replication"
 )
 
-// enablePatience is how long EnableSync waits for a passive that has been started just now.
-const enablePatience = 20 * time.Second
+// patience is how long the active waits for what has been started just now: its database, the passive.
+const (
+	patience     = 20 * time.Second
+	patiencePoll = 100 * time.Millisecond
+)
 
 // EnableSync makes replication synchronous. A passive that is joining, or whose services were just started, it gives time
 // to appear; without one it returns the pair's refusal at once.
 func EnableSync(ctx context.Context, pair Pair) error {
-	deadline := time.Now().Add(enablePatience)
+	deadline := time.Now().Add(patience)
 	for {
 		err := pair.EnableSync(ctx)
 		refused := (*replication.RefusedError)(nil)
@@ -26,7 +29,7 @@ func EnableSync(ctx context.Context, pair Pair) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(patiencePoll):
 		}
 	}
 }

@@ -1,10 +1,15 @@
 package host
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
+	"keytrustee/postgres"
+	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
 )
 
@@ -38,5 +43,33 @@ func TestNoTokenWhileAPassiveAnswers(t *testing.T) {
 		if token != nil || err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
 		}
+	}
+}
+
+// TestAdmissionAwaitsTheDatabase asks an active whose database is down: a database that comes up meanwhile is waited for.
+func TestAdmissionAwaitsTheDatabase(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	if err := a.server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the daemon misses its database", func() bool { return !a.monitor.Report().Local.Answers })
+	impatient, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := a.admitter.NewToken(impatient, false, 0); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("without a database: %v", err)
+	}
+	made := make(chan error, 1)
+	go func() {
+		_, err := a.admitter.NewToken(pgtest.Context(t), false, 0)
+		made <- err
+	}()
+	if err := a.server.Start(pgtest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-made; err != nil {
+		t.Fatalf("with a database that came up: %v", err)
 	}
 }
