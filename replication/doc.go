@@ -32,13 +32,17 @@
 // Closing: gate first, then anything else. Opening: proof first, gate last. What a promise depends on is in the state file,
 // fsynced, before the promise is made.
 //
-//	role.go epoch.go reason.go   the words
-//	state.go                     the state file
-//	status.go decide.go          facts of one instant; what follows from them (pure)
-//	observe.go heartbeat.go      where the facts come from: this server, the peer
-//	gate.go horizon.go           what the rest of the house asks
-//	monitor.go apply.go          Run: observe, decide, apply
-//	start.go follow.go           the gated start, on the active and on the passive
-//	join.go sync.go slot.go      admission of a passive, synchronous replication, replication slots
-//	control.go                   the control tables
+//	role.go epoch.go reason.go       the words
+//	state.go                         the state file
+//	status.go decide.go rules.go     facts of one instant; what follows from them (pure)
+//	gate.go horizon.go               what the rest of the house asks
+//	monitor.go                       Monitor, Run
+//	watch.go observe.go session.go   asks this server and the peer, again and again
+//	heartbeat.go answer.go           what the two daemons say to each other, and the answering half
+//	facts.go apply.go report.go      what was gathered; gate and horizon set by it; told to people
+//	canary.go prove.go               confirms snapshots; lets the peer prove rows and root keys
+//	act.go start.go follow.go        the gated start, on the active and on the passive
+//	startid.go clock.go              one life of a postmaster; a clock that never stands still
+//	join.go sync.go slot.go          admission of a passive, synchronous replication, replication slots
+//	control.go                       the control tables
 package replication

@@ -109,6 +109,21 @@ func TestFaults(t *testing.T) {
 		})
 	}
 
+	t.Run("the active's daemon is started anew", func(t *testing.T) {
+		p.awaitOpen()
+		p.active.stop()
+		if closed := p.active.monitor.Gate().Closed(); closed == nil {
+			t.Error("the gate of a daemon that has stopped is open")
+		}
+		p.active.startDaemon()
+		if _, _, err := p.active.monitor.Gate().Enter(t.Context()); err == nil {
+			t.Error("the gate was open before anything was asked")
+		}
+		t.Logf("the gate opened after %s; neither database was started anew, so their comparison stands", p.awaitOpen().Round(time.Millisecond))
+		w.must()
+		w.check(p.active)
+	})
+
 	t.Run("the passive opens a row to something else", func(t *testing.T) {
 		p.awaitOpen()
 		good, err := os.ReadFile(p.passive.prover.path)

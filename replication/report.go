@@ -1,0 +1,80 @@
+package replication
+
+import "time"
+
+func (m *Monitor) answers(s Status) bool { return s.Polled && s.HeardAge <= m.policy.AnswerLimit }
+
+// PeerAnswers reports whether the peer's daemon was heard less than two seconds ago.
+func (m *Monitor) PeerAnswers() bool { return m.answers(m.statusOf(m.state.Current(), m.uptime())) }
+
+// Report is this host's view of the pair at one instant.
+type Report struct {
+	Status
+	Decision
+	Since       time.Time   `json:"since"` // when Reason began; for an open gate, when it opened
+	Sentence    string      `json:"sentence,omitempty"`
+	PeerAnswers bool        `json:"peer_answers"`
+	PeerHeard   time.Time   `json:"peer_heard"`            // zero: never since this process started
+	ActiveGate  *GateReport `json:"active_gate,omitempty"` // passive: as the active last said
+	Waiting     int         `json:"waiting"`               // writes that wait for the peer
+}
+
+// Report looks at the clock and tells what holds now.
+func (m *Monitor) Report() Report {
+	state, now := m.state.Current(), m.uptime()
+	s := m.statusOf(state, now)
+	r := Report{Status: s, Decision: Decide(s, m.policy), PeerAnswers: m.answers(s), Waiting: m.horizon.Waiting()}
+	m.mu.Lock()
+	r.Since = m.facts.since(r.Decision, m.now())
+	r.ActiveGate = copied(m.facts.reported)
+	m.mu.Unlock()
+	r.Detail = expand(r.Detail, s.Self, s.PeerName)
+	if s.HeardAge != never {
+		r.PeerHeard = m.now().Add(-s.HeardAge)
+	}
+	if !r.Open && r.Reason != "" {
+		r.Sentence = m.closed(state, r.Decision, r.Since, r.PeerAnswers).Sentence
+	}
+	if c := m.gate.Closed(); r.Open && c != nil { // all is seen that opens it, and it has not been opened yet
+		r.Decision, r.Since, r.Sentence = Decision{Reason: c.Reason}, c.Since, c.Sentence
+	}
+	return r
+}
+
+// view is what a reader may be told now, in this very start of PostgreSQL.
+func (m *Monitor) view() (all, some bool, why *ClosedError) {
+	state, now, start := m.state.Current(), m.uptime(), m.start()
+	s := m.statusOf(state, now)
+	no := func(d Decision) *ClosedError {
+		c := m.closed(state, d, time.Time{}, m.answers(s))
+		c.Sentence = d.Reason.readSentence(s.Self, s.PeerName, d.Detail)
+		return c
+	}
+	for _, rule := range []rule{fenced, localServer} {
+		if d := rule(s, m.policy); d.Reason != "" {
+			return false, false, no(d)
+		}
+	}
+	if start == "" || s.Standing.Start != start || s.Local.Start != start {
+		return false, false, no(shut(Starting, "the database of {self} has just been started"))
+	}
+	if s.Duty == Passive {
+		if d := notReady(s, m.policy); d.Reason != "" {
+			return false, false, no(d)
+		}
+		if state.LastConfirmed == 0 {
+			return false, false, no(Decision{Reason: Joining})
+		}
+		return true, false, nil
+	}
+	compared := state.Compared != nil && state.Compared.Active == start
+	alone := state.Peer == nil && state.Pending == nil && state.Confirmed.Position == 0 // nothing was ever acknowledged
+	if !compared && !alone {
+		d := comparison(s, m.policy)
+		if d.Reason == "" {
+			d = shut(Starting, "the data of {self} has not been compared with that of {peer} since its database started")
+		}
+		return false, true, no(d)
+	}
+	return false, true, nil
+}

@@ -1,0 +1,212 @@
+package replication
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"keytrustee/postgres"
+)
+
+// identity looks at the last whole answer, however old: a passive of another world is not one that is away.
+func identity(s Status, _ Policy) Decision {
+	if s.Peer.Epoch.IsZero() {
+		return fine // it has not answered yet; presence says so
+	}
+	switch {
+	case s.Peer.Fenced != "":
+		return shut(s.Peer.Fenced, "{peer} has fenced itself")
+	case s.Peer.Epoch != s.Epoch:
+		return shut(EpochConflict, "{self} is of epoch %s, {peer} of the older %s", s.Epoch, s.Peer.Epoch)
+	case s.Peer.Duty != Passive || s.Peer.Server.Answers && s.Peer.Server.Role != Standby:
+		return shut(IdentityMismatch, "{peer} is not a passive with a standby")
+	case s.Peer.Incarnation != s.Incarnation:
+		return shut(IdentityMismatch, "{peer} has copy %s of the data, the one that joined is %s", s.Peer.Incarnation, s.Incarnation)
+	case s.Peer.Server.Answers && s.Peer.Server.SystemID != s.SystemID:
+		return shut(IdentityMismatch, "{peer} has the database with system identifier %d, {self} has %d", s.Peer.Server.SystemID, s.SystemID)
+	}
+	return fine
+}
+
+func comparison(s Status, _ Policy) Decision {
+	if v := s.Standing.Verdict; v != "" && v != VerdictCompared {
+		return shut(Reason(v), "%s", s.Standing.Detail)
+	}
+	return fine
+}
+
+func syncNotEnabled(s Status, _ Policy) Decision {
+	if !s.SyncEnabled {
+		return shut(SyncNotEnabled, "")
+	}
+	return fine
+}
+
+// presence: is the passive there at all? A walsender that still counts the passive as streaming is what a frozen host
+// looks like for its first seconds.
+func presence(s Status, p Policy) Decision {
+	_, streaming := s.row()
+	const trouble = "its daemon answers, its database does not"
+	switch {
+	case s.PeerAge <= p.HeartbeatLimit:
+		return fine
+	case s.ReplyAge <= p.HeartbeatLimit && streaming:
+		return shut(PassiveStale, trouble)
+	case s.ReplyAge <= p.HeartbeatLimit:
+		return shut(PassiveNotStreaming, trouble)
+	case streaming:
+		return shut(PassiveDaemonDown, "%s", heard(s))
+	}
+	return shut(PassiveUnreachable, "%s", heard(s))
+}
+
+func heard(s Status) string {
+	if s.HeardAge == never {
+		return "not heard since {self} started"
+	}
+	return ""
+}
+
+func versions(s Status, p Policy) Decision {
+	switch {
+	case s.Peer.Protocol != Protocol:
+		return shut(VersionMismatch, "cluster protocol %d here, %d there", Protocol, s.Peer.Protocol)
+	case s.Local.Version/10000 != s.Peer.Server.Version/10000:
+		return shut(VersionMismatch, "PostgreSQL %d here, %d there", s.Local.Version/10000, s.Peer.Server.Version/10000)
+	case s.Skew.Abs() > p.SkewLimit:
+		return shut(ClockSkew, "%.0f s", s.Skew.Abs().Seconds())
+	}
+	return fine
+}
+
+// ownSettings: what this server must be set to, so that COMMIT waits for the named standby and for nobody else.
+func ownSettings(s Status, _ Policy) Decision {
+	want := map[string]string{"synchronous_commit": "remote_apply", "synchronous_standby_names": synchronousNames(s.StandbyName, s.SyncEnabled)}
+	maps.Copy(want, durableSettings)
+	if bad := differences(s.Local.Settings, want); bad != "" {
+		return shut(UnsafeSettings, "on {self}: %s", bad)
+	}
+	if s.Local.Overrides > 0 {
+		return shut(UnsafeSettings, "on {self}: settings of a role or a database, see pg_db_role_setting")
+	}
+	return fine
+}
+
+func peerSettings(s Status, _ Policy) Decision {
+	want := map[string]string{"hot_standby": "on", "recovery_min_apply_delay": "0"}
+	maps.Copy(want, durableSettings)
+	if bad := differences(s.Peer.Server.Settings, want); bad != "" {
+		return shut(UnsafeSettings, "on {peer}: %s", bad)
+	}
+	if s.Peer.Server.ReplayPaused {
+		return shut(ReplayPaused, "")
+	}
+	return fine
+}
+
+// durableSettings make "flushed" true, on either host.
+var durableSettings = map[string]string{"fsync": "on", "full_page_writes": "on", "data_sync_retry": "off", "data_checksums": "on",
+	"zero_damaged_pages": "off", "ignore_checksum_failure": "off", "restart_after_crash": "off"}
+
+func differences(have, want map[string]string) string {
+	var bad []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if have[name] != want[name] {
+			bad = append(bad, fmt.Sprintf("%s is %s, must be %s", name, have[name], want[name]))
+		}
+	}
+	return strings.Join(bad, "; ")
+}
+
+// streaming: exactly one standby of the name, and it is the one that joined.
+func streaming(s Status, _ Policy) Decision {
+	row, ok := s.row()
+	n := 0
+	for _, r := range s.Standbys {
+		if strings.EqualFold(r.Application, s.StandbyName) { // PostgreSQL compares the name in this way
+			n++
+		}
+	}
+	switch {
+	case n > 1:
+		return shut(IdentityMismatch, "%d standbys call themselves %s", n, s.StandbyName)
+	case n == 1 && row.PID != 0 && (row.User != postgres.Replicator || commonName(row.ClientDN) != s.PeerName):
+		return shut(IdentityMismatch, "the standby %s is user %q with certificate %q", s.StandbyName, row.User, row.ClientDN)
+	case s.Standing.Verdict == "":
+		return shut(Starting, "the histories of {self} and {peer} have not been compared since one of the databases started")
+	case !ok:
+		return shut(PassiveNotStreaming, "%s", row.State)
+	case row.SyncState != "sync":
+		return shut(PassiveNotSynchronous, "it is %s", row.SyncState)
+	}
+	return fine
+}
+
+// row is the standby of the expected name; ok when it is streaming.
+func (s Status) row() (row StandbyRow, ok bool) {
+	for _, r := range s.Standbys {
+		if strings.EqualFold(r.Application, s.StandbyName) {
+			return r, r.State == "streaming"
+		}
+	}
+	return StandbyRow{}, false
+}
+
+// commonName is the CN of a distinguished name as PostgreSQL writes it: /O=Keytrustee/CN=kt02.
+func commonName(dn string) string {
+	for part := range strings.SplitSeq(dn, "/") {
+		if cn, ok := strings.CutPrefix(part, "CN="); ok {
+			return cn
+		}
+	}
+	return ""
+}
+
+func progress(s Status, p Policy) Decision {
+	if s.Canary > p.StaleLimit {
+		return shut(PassiveStale, "a position waits for %.1f s, {peer} has flushed %s and replayed %s", s.Canary.Seconds(), s.Peer.Server.Flushed, s.Peer.Server.Replayed)
+	}
+	return fine
+}
+
+func rootProofs(s Status, p Policy) Decision {
+	switch {
+	case s.RootProofError != "":
+		return shut(RootKeyMismatch, "%s", s.RootProofError)
+	case s.RootProofAge == never:
+		return shut(Starting, "no proof of the root keys yet")
+	case s.RootProofAge > p.RootProofLimit:
+		return shut(RootKeyMismatch, "the last proof is %.0f s old", s.RootProofAge.Seconds())
+	}
+	return fine
+}
+
+func room(s Status, p Policy) Decision {
+	switch {
+	case s.DiskFree < p.DiskFloor:
+		return shut(DiskLow, "{self} has %d MiB left, wanted are %d", s.DiskFree>>20, p.DiskFloor>>20)
+	case s.Peer.DiskFree < p.DiskFloor:
+		return shut(DiskLow, "{peer} has %d MiB left, wanted are %d", s.Peer.DiskFree>>20, p.DiskFloor>>20)
+	case s.Slot == nil:
+		return shut(WALRetention, "the replication slot %s does not exist", s.StandbyName)
+	case s.Slot.WALStatus != "reserved" && s.Slot.WALStatus != "extended":
+		return shut(WALRetention, "the replication slot %s is %s", s.Slot.Name, s.Slot.WALStatus)
+	}
+	return fine
+}
+
+func notReady(s Status, _ Policy) Decision {
+	if !s.Standing.Ready {
+		return shut(Starting, "the database of {self} has not yet replayed what it had confirmed")
+	}
+	return fine
+}
+
+// activeGone: no nonce, no answer, no WAL message.
+func activeGone(s Status, p Policy) Decision {
+	if s.HeardAge > p.AnswerLimit && s.MessageAge > p.AnswerLimit {
+		return shut(ActiveUnreachable, "%s", heard(s))
+	}
+	return fine
+}
