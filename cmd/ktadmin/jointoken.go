@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keytrustee/host"
+	"keytrustee/internal/config"
 	"keytrustee/internal/durable"
 )
 
@@ -29,8 +30,11 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 		if q.Life < time.Minute || q.Life > 7*24*time.Hour {
 			return usagef("--ttl: %v is not between 1m and 168h", q.Life)
 		}
-		c, err := a.load()
+		c, err := config.Load(a.confdir)
 		if err != nil {
+			return err
+		}
+		if _, err := a.serviceUser(c); err != nil { // root stays root: the file may lie where only root may write
 			return err
 		}
 		write, drop, err := reserve(out)
