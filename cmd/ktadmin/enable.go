@@ -37,8 +37,12 @@ func newEnableCommand(a *app) *cobra.Command {
 		if s.Recovery.Confirmed == nil {
 			a.say("note: nobody has proven yet that the recovery key is kept: ktadmin root-key confirm-recovery")
 		}
-		return a.result(map[string]any{"synchronous": s.Report.SyncEnabled, "passive": s.Report.PeerName},
-			[]row{{"replication", "synchronous"}, {"passive", s.Report.PeerName}})
+		writes := "open"
+		if !s.Report.Open {
+			writes = "closed: " + string(s.Report.Reason) + "; ktadmin status says more"
+		}
+		return a.result(map[string]any{"synchronous": s.Report.SyncEnabled, "passive": s.Report.PeerName, "open": s.Report.Open, "reason": s.Report.Reason},
+			[]row{{"replication", "synchronous"}, {"passive", s.Report.PeerName}, {"writes", writes}})
 	}
 	return cmd
 }
