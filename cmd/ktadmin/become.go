@@ -40,7 +40,7 @@ func (a *app) serviceUser(c *config.Config) (*postgres.OSUser, error) {
 	if u.UID == 0 {
 		return nil, usagef("--user: PostgreSQL refuses to run as root; name another user")
 	}
-	return u, nil
+	return u, checkOwner(c, u)
 }
 
 // become makes this process the service's user: root prepares what only root can, and then is root no more. After it every
@@ -66,26 +66,53 @@ func (a *app) become(c *config.Config) error {
 	return os.Setenv("HOME", c.Home())
 }
 
+// checkOwner refuses a user whose the configuration is not: whoever can write it would choose whom root becomes.
+func checkOwner(c *config.Config, u *postgres.OSUser) error {
+	for path, owner := range c.Owners() {
+		if owner != 0 && owner != u.UID {
+			return &deniedError{fmt.Sprintf("%s belongs to the user number %d, and root was to become %s", path, owner, u.Name),
+				"name its owner with --user, or give the files of this host to " + u.Name}
+		}
+	}
+	return nil
+}
+
 // prepare gives the user the directories that it could not make itself: the home, with a confdir that root copied there,
-// the socket directory, and a data or log directory elsewhere.
+// the socket directory, and a data or log directory elsewhere. The last three root makes where the command line or the
+// environment says so, not on the word of a file: that is the user's, who could have a directory anywhere.
 func prepare(c *config.Config, u *postgres.OSUser) error {
 	if err := takeHome(c, u); err != nil {
 		return err
 	}
-	for _, dir := range []string{c.SocketDir, c.PGRootDir, c.LogDir} {
-		if filepath.Dir(dir) == c.Home() {
+	for _, d := range []struct{ key, path string }{{"socket_dir", c.SocketDir}, {"pg_rootdir", c.PGRootDir}, {"log_dir", c.LogDir}} {
+		if filepath.Dir(d.path) == c.Home() {
 			continue // the user's own to make
 		}
-		if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+		if c.FromFile(d.key, d.path) && d.path != config.DefaultSocketDir {
 			continue
-		} else if err != nil {
-			return err
 		}
-		if err := os.Chown(dir, u.UID, u.GID); err != nil {
+		if err := makeFor(u, d.path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// makeFor makes a directory that is u's alone, unless it is there. Whoever may write to its parent can not have anything
+// else given to u in its place.
+func makeFor(u *postgres.OSUser, dir string) error {
+	parent, err := os.OpenRoot(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	name := filepath.Base(dir)
+	if err := parent.Mkdir(name, 0o700); errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return parent.Lchown(name, u.UID, u.GID)
 }
 
 // takeHome makes the home, or gives one that root made (rsync does) to the user, if it holds nothing but our files.
@@ -93,17 +120,19 @@ func takeHome(c *config.Config, u *postgres.OSUser) error {
 	home := c.Home()
 	info, err := os.Lstat(home)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.Mkdir(home, 0o700); err != nil {
-			return err
-		}
-		return os.Chown(home, u.UID, u.GID)
+		return makeFor(u, home)
 	} else if err != nil {
 		return err
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); !ok || owner.Uid != 0 || !info.IsDir() {
 		return nil
 	}
-	entries, err := os.ReadDir(home)
+	root, err := os.OpenRoot(home)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return err
 	}
@@ -114,7 +143,14 @@ func takeHome(c *config.Config, u *postgres.OSUser) error {
 				Remedy: fmt.Sprintf("give the host a home of its own: mkdir DIR && chown %s DIR, and use --confdir DIR/%s", u.Name, filepath.Base(c.Confdir))}
 		}
 	}
-	return filepath.WalkDir(home, func(path string, d fs.DirEntry, err error) error {
+	return giveTree(root, u)
+}
+
+// giveTree gives to u what is root's in the tree: each directory after all that is in it, so that nobody but root can
+// exchange what is yet to be given. A directory that is another's is left alone, with all that is in it.
+func giveTree(root *os.Root, u *postgres.OSUser) error {
+	var paths []string
+	err := fs.WalkDir(root.FS(), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -122,9 +158,22 @@ func takeHome(c *config.Config, u *postgres.OSUser) error {
 		if err != nil {
 			return err
 		}
-		if s, ok := info.Sys().(*syscall.Stat_t); !ok || s.Uid != 0 || s.Nlink > 1 && !d.IsDir() {
-			return nil
+		s, ok := info.Sys().(*syscall.Stat_t)
+		switch {
+		case ok && s.Uid == 0 && (d.IsDir() || s.Nlink == 1):
+			paths = append(paths, path)
+		case d.IsDir():
+			return fs.SkipDir
 		}
-		return os.Lchown(path, u.UID, u.GID)
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Backward(paths) {
+		if err := root.Lchown(path, u.UID, u.GID); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -104,6 +106,90 @@ func TestRootTakesACopiedConfdir(t *testing.T) {
 		}
 		if taken := owner(info) == user.UID; taken == foreign {
 			t.Errorf("foreign %v: %s belongs to %d", foreign, file, owner(info))
+		}
+	}
+}
+
+// TestRootDoesNothingOnTheWordOfAFile: node.yaml belongs to the service's user, who must not have root make a directory
+// for him where he could not, nor make root another user.
+func TestRootDoesNothingOnTheWordOfAFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this user is not root")
+	}
+	user, dir := pgtest.User(t), pgtest.Dir(t)
+	home, closed := filepath.Join(dir, "home"), t.TempDir() // where only root may write
+	confdir, node := filepath.Join(home, ".keytrustee"), filepath.Join(home, "node", "node.yaml")
+	ktadmin := func(args ...string) (string, int) {
+		t.Helper()
+		cmd := exec.Command("ktadmin", append(args, "--confdir", confdir)...)
+		out, _ := cmd.CombinedOutput()
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	if out, status := ktadmin("init", "--user", user.Name, "--external-address", "127.0.0.1", "--socket-dir", filepath.Join(dir, "s")); status != exitOK {
+		t.Fatalf("init: %d, %s", status, out)
+	}
+	text, err := os.ReadFile(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func(key, value string) {
+		t.Helper()
+		said := regexp.MustCompile(`(?m)^`+key+`: .*$`).ReplaceAllString(string(text), key+": "+value)
+		if err := os.WriteFile(node, []byte(said), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, key := range []string{"socket_dir", "pg_rootdir", "log_dir"} {
+		planted := filepath.Join(closed, key)
+		say(key, planted)
+		ktadmin("status")
+		if info, err := os.Lstat(planted); err == nil {
+			t.Errorf("%s: root made %s for user %d", key, planted, owner(info))
+		}
+	}
+	say("user", "daemon")
+	if out, status := ktadmin("status"); status != exitDenied || !strings.Contains(out, "belongs to the user number") {
+		t.Errorf("another user in node.yaml: %d, %s", status, out)
+	}
+	if out, status := ktadmin("status", "--user", user.Name); status != exitOK {
+		t.Errorf("its owner on the command line: %d, %s", status, out)
+	}
+}
+
+// TestGiveTreeLeavesAloneWhatIsAnothers: what is in a directory that is not root's, and a file with another name elsewhere.
+func TestGiveTreeLeavesAloneWhatIsAnothers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this user is not root")
+	}
+	user, dir := pgtest.User(t), t.TempDir()
+	for _, path := range []string{"ours/deep", "theirs/deep"} {
+		if err := os.MkdirAll(filepath.Join(dir, path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Symlink(outside, filepath.Join(dir, "ours", "link")), os.Link(outside, filepath.Join(dir, "ours", "hard")),
+		os.Chown(filepath.Join(dir, "theirs"), user.UID+1, user.GID)); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if err := giveTree(root, user); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{dir: user.UID, "ours": user.UID, "ours/deep": user.UID, "ours/link": user.UID, "ours/hard": 0,
+		"theirs": user.UID + 1, "theirs/deep": 0, outside: 0} {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if info, err := os.Lstat(path); err != nil || owner(info) != want {
+			t.Errorf("%s: %v, belongs to %d, want %d", path, err, owner(info), want)
 		}
 	}
 }

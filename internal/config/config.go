@@ -3,10 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/viper"
 	"go.yaml.in/yaml/v3"
@@ -14,6 +16,9 @@ import (
 
 // DefaultConfdir is where the confdir lies unless told otherwise.
 const DefaultConfdir = "/var/lib/keytrustee/.keytrustee"
+
+// DefaultSocketDir is where the sockets lie unless told otherwise.
+const DefaultSocketDir = "/run/keytrustee"
 
 // Config is the configuration of one host.
 type Config struct {
@@ -34,6 +39,8 @@ type Config struct {
 	Peer            Peer
 
 	shared map[string]any // what keytrustee.yaml holds
+	files  *viper.Viper   // what both files hold, without the environment
+	owners map[string]int // of the files
 }
 
 // Peer is what this host is told of the other one. All of it may be empty: a join fills in what is missing.
@@ -85,7 +92,7 @@ func Read(confdir string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{Confdir: confdir}
+	c := &Config{Confdir: confdir, files: viper.New(), owners: map[string]int{}}
 	v := viper.New()
 	v.SetConfigType("yaml")
 	v.SetEnvPrefix("KEYTRUSTEE")
@@ -93,11 +100,11 @@ func Read(confdir string) (*Config, error) {
 	v.AutomaticEnv()
 	var faults []Fault
 	for _, path := range []string{c.SharedFile(), c.NodeFile()} {
-		held, err := parse(path)
+		held, err := c.parse(path)
 		if errors.Is(err, fs.ErrPermission) {
 			return nil, fmt.Errorf("%w; run ktadmin as root or as the service's user", err)
 		} else if err == nil {
-			err = v.MergeConfigMap(held)
+			err = errors.Join(v.MergeConfigMap(held), c.files.MergeConfigMap(held))
 		}
 		if err != nil {
 			faults = append(faults, Fault{Field: path, Problem: err.Error(), Remedy: "correct the file"})
@@ -128,12 +135,31 @@ func Read(confdir string) (*Config, error) {
 	return c, nil
 }
 
-// parse returns the file's keys; none if the file does not exist.
-func parse(path string) (map[string]any, error) {
-	data, err := os.ReadFile(path)
+// FromFile reports whether a key's value is the one that the files hold. Those belong to the service's user, so root does
+// nothing on their word alone.
+func (c *Config) FromFile(key, value string) bool {
+	return c.files.IsSet(key) && fmt.Sprint(c.files.Get(key)) == value
+}
+
+// Owners are the user numbers of those that the files belonged to when they were read, by the file.
+func (c *Config) Owners() map[string]int { return c.owners }
+
+// parse returns the file's keys, and notes its owner; none if the file does not exist.
+func (c *Config) parse(path string) (map[string]any, error) {
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	c.owners[path] = int(info.Sys().(*syscall.Stat_t).Uid)
+	data, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err
 	}

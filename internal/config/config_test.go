@@ -173,3 +173,20 @@ func names(e *InvalidError, field string) bool {
 	}
 	return false
 }
+
+func TestFromFileTellsFilesFromTheEnvironment(t *testing.T) {
+	confdir := home(t, "cluster_id: c1\nsocket_dir: /run/shared\n", "Socket_Dir: /run/node\nlog_dir: /var/log/node\n")
+	t.Setenv("KEYTRUSTEE_LOG_DIR", "/var/log/given")
+	c, err := Read(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, row := range map[string]struct {
+		value string
+		want  bool
+	}{"socket_dir": {c.SocketDir, true}, "log_dir": {c.LogDir, false}, "pg_rootdir": {c.PGRootDir, false}} {
+		if got := c.FromFile(key, row.value); got != row.want {
+			t.Errorf("%s %s: from a file: %t", key, row.value, got)
+		}
+	}
+}

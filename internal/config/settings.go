@@ -24,7 +24,7 @@ var settings = []setting{
 	number("cluster_port", func(c *Config) *int { return &c.ClusterPort }, 11372),
 	number("db_port", func(c *Config) *int { return &c.DBPort }, 11381),
 	directory("pg_rootdir", func(c *Config) *string { return &c.PGRootDir }, "db"),
-	text("socket_dir", func(c *Config) *string { return &c.SocketDir }, "/run/keytrustee"),
+	text("socket_dir", func(c *Config) *string { return &c.SocketDir }, DefaultSocketDir),
 	directory("log_dir", func(c *Config) *string { return &c.LogDir }, "log"),
 	text("user", func(c *Config) *string { return &c.User }, "keytrustee"),
 	text("peer.name", func(c *Config) *string { return &c.Peer.Name }, ""),
