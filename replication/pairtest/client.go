@@ -37,7 +37,8 @@ func (a Answer) String() string {
 	return fmt.Sprintf("%d after %v", a.Status, a.Took.Round(time.Millisecond))
 }
 
-// Do sends a request to this host alone, as hdfs, over a connection of its own, and waits up to 30 s. body, if not nil, is sent as JSON.
+// Do sends a request to this host alone, as hdfs unless query names another user.name, over a connection of its own, and waits up to 30 s.
+// body, if not nil, is sent as JSON.
 func (n *Node) Do(t testing.TB, method, path string, query url.Values, body any) Answer {
 	t.Helper()
 	transport := n.transport(t)
@@ -45,7 +46,9 @@ func (n *Node) Do(t testing.TB, method, path string, query url.Values, body any)
 	if query == nil {
 		query = url.Values{}
 	}
-	query.Set("user.name", "hdfs")
+	if !query.Has("user.name") {
+		query.Set("user.name", "hdfs")
+	}
 	var content io.Reader
 	if body != nil {
 		data, err := json.Marshal(body)
@@ -105,7 +108,14 @@ func (n *Node) transport(t testing.TB) *http.Transport {
 // Create asks this host for a new key of 128 bits.
 func (n *Node) Create(t testing.TB, name string) Answer {
 	t.Helper()
-	return n.Do(t, http.MethodPost, "/kms/v1/keys", nil, map[string]any{"name": name, "cipher": "AES/CTR/NoPadding", "length": 128})
+	return n.CreateAs(t, "hdfs", name)
+}
+
+// CreateAs is Create by another user.
+func (n *Node) CreateAs(t testing.TB, user, name string) Answer {
+	t.Helper()
+	return n.Do(t, http.MethodPost, "/kms/v1/keys", url.Values{"user.name": {user}},
+		map[string]any{"name": name, "cipher": "AES/CTR/NoPadding", "length": 128})
 }
 
 // Version asks this host for version number of a key. Its material, base64, is the second value; empty if it was not given.

@@ -2,6 +2,7 @@
 //
 //	pair.go     New, and the pair as pair.json describes it
 //	faults.go   Start, Stop, Kill; Freeze and Thaw
+//	hold.go     HoldAnswers: both hosts have a write, and nobody is told
 //	process.go  the processes of a host
 //	client.go   requests to one host, and what it answers
 //	sql.go      the administrator's connection to a host's database
