@@ -67,7 +67,7 @@ func WriteWraps(confdir string, wraps []Wrap) error {
 		return err
 	}
 	for _, w := range wraps {
-		if err := w.Verify(trust); err != nil {
+		if err := errors.Join(w.check(), w.Verify(trust)); err != nil {
 			return err
 		}
 	}

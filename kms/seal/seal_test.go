@@ -651,3 +651,25 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestWriteWrapsStaysInTheConfdir: a wrap that travels names its own file, and a host of the cluster may have signed anything.
+func TestWriteWrapsStaysInTheConfdir(t *testing.T) {
+	h := newHosts(t)
+	_, public, err := NewRecovery()
+	must(t, err)
+	for _, names := range [][2]string{{"../../escaped", public.Fingerprint()}, {"0123456789abcdef", "../../../escaped"}, {"0123456789ABCDEF", public.Fingerprint()}} {
+		k := newKEK(made)
+		k.id = names[0]
+		w, err := wrapKEK(k, "cluster-1", public, h.signer)
+		must(t, err)
+		w.Recipient = names[1]
+		w.Signature, err = sign(h.signer.Key, w.signed())
+		must(t, err)
+		if err := WriteWraps(h.passive, []Wrap{w}); err == nil {
+			t.Errorf("a wrap named %q was written", names)
+		}
+	}
+	if found, err := filepath.Glob(filepath.Join(filepath.Dir(h.passive), "escaped*")); err != nil || len(found) > 0 {
+		t.Errorf("outside of the confdir there is %v, %v", found, err)
+	}
+}

@@ -40,10 +40,18 @@ func ParseWrap(text []byte) (Wrap, error) {
 	if err := json.Unmarshal(text, &w); err != nil {
 		return Wrap{}, fmt.Errorf("key-encryption key's wrap: %w", err)
 	}
-	if w.Cluster == "" || !isHex(w.KEK, 16) || !isHex(w.Recipient, 32) {
-		return Wrap{}, errors.New("key-encryption key's wrap: cluster, kek and recipient do not name anything")
+	if err := w.check(); err != nil {
+		return Wrap{}, err
 	}
 	return w, nil
+}
+
+// check reports whether the wrap's names are names, whoever signed them.
+func (w *Wrap) check() error {
+	if w.Cluster == "" || !isHex(w.KEK, 16) || !isHex(w.Recipient, 32) {
+		return errors.New("key-encryption key's wrap: cluster, kek and recipient do not name anything")
+	}
+	return nil
 }
 
 // isHex holds the two ids that become names of files to digits.
