@@ -38,6 +38,27 @@ func TestFaults(t *testing.T) {
 		w.check(p.passive)
 	})
 
+	t.Run("an idle pair wears no disk", func(t *testing.T) {
+		stat := func() (times [2]time.Time) {
+			for i, h := range []*host{p.active, p.passive} {
+				info, err := os.Stat(h.statePath())
+				if err != nil {
+					t.Fatal(err)
+				}
+				times[i] = info.ModTime()
+			}
+			return times
+		}
+		await(t, "three quiet seconds", func() error {
+			before := stat()
+			time.Sleep(3 * time.Second)
+			if after := stat(); after != before {
+				return errors.New("a state file was written")
+			}
+			return nil
+		})
+	})
+
 	const patience = 2 * time.Second // docs/protocol.md, P3
 	for _, fault := range []struct {
 		name   string

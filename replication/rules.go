@@ -33,6 +33,9 @@ func comparison(s Status, _ Policy) Decision {
 	if v := s.Standing.Verdict; v != "" && v != VerdictCompared {
 		return shut(Reason(v), "%s", s.Standing.Detail)
 	}
+	if s.Slot != nil && s.Slot.WALStatus == "lost" {
+		return shut(NeedsClone, "the replication slot %s has lost WAL", s.Slot.Name)
+	}
 	return fine
 }
 
