@@ -53,6 +53,7 @@ var fixed = []setting{
 	{"max_wal_size", "256MB"},
 	{"max_connections", "40"},
 	{"superuser_reserved_connections", "5"},
+	{"authentication_timeout", "5s"}, // who only connects holds one of about a hundred places, before any rule is asked
 	{"idle_in_transaction_session_timeout", "5s"},
 	{"client_connection_check_interval", "0"},
 	{"shared_preload_libraries", ""},
