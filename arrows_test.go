@@ -60,6 +60,8 @@ var house = []room{
 		"", ""},
 	{"internal/config", "keytrustee.yaml and node.yaml in one struct, validated whole",
 		"internal/durable", ""},
+	{"internal/release", "names what is running",
+		"", ""},
 	{"cmd/internal/thishost", "the host that a program runs on, out of its configuration",
 		"host internal/config", ""},
 	{"cmd/keytrusteed", "the daemon: introduces the rooms to each other",

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keytrustee/host"
+	"keytrustee/internal/release"
 	"keytrustee/kms/seal"
 	"keytrustee/replication"
 	"keytrustee/status"
@@ -20,7 +21,7 @@ func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() 
 			Initialized: true,
 			Standby:     state.Duty == replication.Passive,
 			ServerTime:  time.Now().Unix(),
-			Version:     version,
+			Version:     release.Version,
 			ClusterName: "keytrustee",
 			ClusterID:   ring.Cluster(),
 			Host:        self.Name,

@@ -12,17 +12,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"keytrustee/internal/config"
+	"keytrustee/internal/release"
 )
-
-// version is set when a release is built.
-var version = "0.1.0-dev"
 
 func main() {
 	var o options
 	command := &cobra.Command{
 		Use:           "keytrusteed",
 		Short:         "The key server of this host",
-		Version:       version,
+		Version:       release.Version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keytrustee/host"
+	"keytrustee/internal/release"
 	"keytrustee/kms"
 	"keytrustee/kms/audit"
 	"keytrustee/kms/pgstore"
@@ -82,7 +83,7 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 		p.service.Wait()
 		return err
 	})
-	log.Info("keytrusteed is up", "version", version, "host", p.self.Name, "duty", p.monitor.State().Duty,
+	log.Info("keytrusteed is up", "version", release.Version, "host", p.self.Name, "duty", p.monitor.State().Duty,
 		"clients", clients.Addr().String(), "peer", nodes.Addr().String())
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
 		return err

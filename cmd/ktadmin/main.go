@@ -8,9 +8,6 @@ import (
 	"syscall"
 )
 
-// version is set when a release is built.
-var version = "0.1.0-dev"
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	code := run(ctx, os.Args[1:])

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"keytrustee/internal/release"
 )
 
 func newVersionCommand(a *app) *cobra.Command {
@@ -14,9 +16,9 @@ func newVersionCommand(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if a.format == "json" {
-				return a.result(map[string]string{"version": version, "go": runtime.Version()}, nil)
+				return a.result(map[string]string{"version": release.Version, "go": runtime.Version()}, nil)
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ktadmin %s (%s)\n", version, runtime.Version())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "ktadmin %s (%s)\n", release.Version, runtime.Version())
 			return err
 		},
 	}
