@@ -1,21 +1,30 @@
 // Package keytrustee is the map of the house. It holds no code; the rooms, in reading order:
 //
-//	kms            the vocabulary: keys, versions, principals, errors, and Service, the one door to them
-//	kms/rest       HTTP in, HTTP out: Hadoop's KMS protocol, and forwarding from the passive to the active
-//	kms/auth       who calls: simple authentication, the signed cookie, the peer's assertion
-//	kms/acl        who may: the Policy
-//	kms/audit      what was asked and what came of it: the Recorder
-//	kms/seal       root keys, the key-encryption key, sealing, proofs
-//	kms/pgstore    kms.Store on PostgreSQL
-//	kms/kmstest    kms.Store in memory, and the conformance test that both stores pass
-//	postgres       one PostgreSQL server of this host
-//	replication    the pair: states, gate, horizon, gated start
-//	replication/peer  the protocol between the two daemons
-//	certs          the cluster's authority and each host's certificates
-//	host           a host's life: init, bootstrap, join, enable
-//	status         one report for ktadmin and for load balancers
-//	cmd            keytrusteed, the daemon, and ktadmin, the operator's tool
+//	kms                    the vocabulary: keys, versions, principals, errors, and Service, the one door to them
+//	kms/rest               HTTP in, HTTP out: Hadoop's KMS protocol, and forwarding from the passive to the active
+//	kms/auth               who calls: simple authentication, the signed cookie, the peer's assertion
+//	kms/acl                who may: the Policy
+//	kms/audit              what was asked and what came of it: the Recorder
+//	kms/seal               root keys, the key-encryption key, sealing, proofs
+//	kms/pgstore            kms.Store on PostgreSQL
+//	kms/kmstest            kms.Store in memory, and the conformance test that every store passes
+//	postgres               one PostgreSQL server of this host
+//	postgres/pgtest        real PostgreSQL servers for tests
+//	replication            the pair: states, gate, horizon, gated start; knows no keys
+//	replication/peer       the protocol between the two daemons
+//	replication/pairtest   a real pair for tests, with faults
+//	certs                  the cluster's authority and each host's certificates
+//	host                   a host's life: init, bootstrap, join, enable
+//	status                 what a host says of itself to load balancers: Vault's health contract
+//	internal/config        keytrustee.yaml and node.yaml in one struct, validated whole
+//	internal/durable       changes files in ways that survive power loss
+//	cmd/internal/thishost  the host that a program runs on, out of its configuration
+//	cmd/keytrusteed        the daemon: introduces the rooms to each other
+//	cmd/ktadmin            the operator's tool
+//	interop                the stock Hadoop client, as a program to run
+//	interop/twohosts       the original's command lines, between two hosts made of namespaces
+//	demo                   shows a newcomer the promises, with the stock Hadoop client
 //
 // docs/request.md walks a request through them, docs/states.md draws the states of a node, docs/protocol.md says why the
-// pair keeps its promises.
+// pair keeps its promises. arrows_test.go holds which room may import which.
 package keytrustee

@@ -1,2 +1,3 @@
-// Package status says how a host is: one Report for ktadmin, and Vault's health contract for load balancers.
+// Package status is what a host says of itself to load balancers: Vault's health contract. What it says to its operator is
+// host.Status.
 package status
