@@ -42,6 +42,7 @@ var house = []room{
 	{"status", "", ""},
 	{"internal/config", "internal/durable", ""},
 	{"internal/durable", "", ""},
+	{"internal/release", "", ""},
 	{"cmd/internal/thishost", "host internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
