@@ -102,8 +102,7 @@ func (j *join) check(ctx context.Context) error {
 	case cerr == nil && j.o.Token != nil && certs.FingerprintOf(own) != j.o.Token.Authority:
 		return hinted("use a token of that cluster, or move "+j.Confdir+" aside", "the join token is of another cluster than %s", j.Confdir)
 	case j.o.Token != nil && j.o.Token.Expired(time.Now()):
-		return hinted("make another one with ktadmin join-token on the active", "this join token expired at %s",
-			j.o.Token.Expires.UTC().Format("2006-01-02 15:04:05 UTC"))
+		return hinted("make another one with ktadmin join-token on the active", "this join token expired at %s", stamp(j.o.Token.Expires))
 	}
 	return nil
 }

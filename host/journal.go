@@ -134,3 +134,6 @@ func (e *HintedError) Unwrap() error { return e.Err }
 func hinted(hint, format string, args ...any) error {
 	return &HintedError{fmt.Errorf(format, args...), hint}
 }
+
+// stamp is how sentences write a time.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -44,8 +44,8 @@ func storeToken(ctx context.Context, conn *pgx.Conn, t *certs.Token, replaces bo
 	})
 }
 
-// checkToken returns the stored token of that secret, if the host with that root key may join with it now. joining is the
-// root key of the joiner that is being admitted at present: a joiner whose attempt broke off may try again with its token.
+// checkToken returns the stored token of that secret, if the host with that root key may join with it now. While an
+// admission is pending, the host that used the token may try again with it: its attempt broke off.
 func checkToken(ctx context.Context, conn *pgx.Conn, secret, root string, pending bool, now time.Time) (storedToken, error) {
 	hash, err := hex.DecodeString(certs.HashSecret(secret))
 	if err != nil {
@@ -61,9 +61,9 @@ func checkToken(ctx context.Context, conn *pgx.Conn, secret, root string, pendin
 	case err != nil:
 		return t, fmt.Errorf("looking up a join token: %w", err)
 	case t.used != nil && !(pending && t.usedBy != nil && *t.usedBy == root):
-		return t, hinted(another, "this join token was used at %s; each is good for one host, once", t.used.UTC().Format("2006-01-02 15:04:05 UTC"))
+		return t, hinted(another, "this join token was used at %s; each is good for one host, once", stamp(*t.used))
 	case !now.Before(t.expires):
-		return t, hinted(another, "this join token expired at %s", t.expires.UTC().Format("2006-01-02 15:04:05 UTC"))
+		return t, hinted(another, "this join token expired at %s", stamp(t.expires))
 	}
 	return t, nil
 }
