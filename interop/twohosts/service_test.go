@@ -1,0 +1,292 @@
+package twohosts
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// unit is what a unit's file says: each key's values.
+type unit map[string][]string
+
+func unitFile(name string) string { return filepath.Join("/etc/systemd/system", name) }
+
+func loadUnit(name string) (unit, error) {
+	text, err := os.ReadFile(unitFile(name + ".service"))
+	if err != nil {
+		return nil, err
+	}
+	u := unit{}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(key, "#") {
+			u[key] = append(u[key], strings.Fields(value)...)
+		}
+	}
+	return u, nil
+}
+
+func (u unit) get(key, otherwise string) string {
+	if values := u[key]; len(values) > 0 {
+		return values[0]
+	}
+	return otherwise
+}
+
+func (u unit) yes(key string) bool { return u.get(key, "no") == "yes" }
+
+// runService is `service NAME start|stop`.
+func runService() error { return control(os.Args[1], os.Args[2]) }
+
+// runSystemctl is `systemctl start|stop NAME`.
+func runSystemctl() error { return control(os.Args[2], os.Args[1]) }
+
+func control(name, verb string) error {
+	u, err := loadUnit(name)
+	if err != nil {
+		return err
+	}
+	switch verb {
+	case "start":
+		return u.start(name)
+	case "stop":
+		return u.stop(name)
+	}
+	return fmt.Errorf("%s is neither start nor stop", verb)
+}
+
+// pidFile is where a host finds the service's main process. It says nothing once that has ended.
+func pidFile(name string) string { return "/run/" + name + ".pid" }
+
+func logFile(name string) string { return "/var/log/" + name + ".log" }
+
+func running(name string) (pid int, ok bool) {
+	text, err := os.ReadFile(pidFile(name))
+	if err != nil {
+		return 0, false
+	}
+	pid, err = strconv.Atoi(string(text))
+	return pid, err == nil && unix.Kill(pid, 0) == nil
+}
+
+// start starts the unit's command line with what systemd gives it, and returns when the unit counts as started: Type=exec once the
+// program is executed, Type=notify once it says so.
+func (u unit) start(name string) error {
+	if _, ok := running(name); ok {
+		return nil
+	}
+	log, err := os.OpenFile(logFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	e, err := u.prepare()
+	if err != nil {
+		return err
+	}
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: "@notify-" + name})
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	if u.get("Type", "") == "notify" {
+		e.Env = append(e.Env, "NOTIFY_SOCKET=@notify-"+name)
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	refused, executed, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self)
+	cmd.Args = []string{"unit"}
+	cmd.Env = []string{"EXECUTION=" + string(text)}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.ExtraFiles = []*os.File{executed}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Cloneflags: syscall.CLONE_NEWNS}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	executed.Close()
+	if why, err := io.ReadAll(refused); err != nil || len(why) > 0 {
+		return fmt.Errorf("%s was not executed: %s", name, why)
+	}
+	if err := os.WriteFile(pidFile(name), []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
+		return err
+	}
+	if u.get("Type", "") != "notify" {
+		return nil
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		socket.Close()
+	}()
+	socket.SetReadDeadline(time.Now().Add(30 * time.Second))
+	for buffer := make([]byte, 4096); ; {
+		n, err := socket.Read(buffer)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("%s ended: %w; see %s", name, <-ended, logFile(name))
+		case err != nil:
+			return fmt.Errorf("%s is not ready: %w", name, err)
+		case bytes.Contains(buffer[:n], []byte("READY=1")):
+			return nil
+		}
+	}
+}
+
+// stop ends the service as the unit says and waits for its end. One that does not run is stopped already.
+func (u unit) stop(name string) error {
+	pid, ok := running(name)
+	if !ok {
+		return nil
+	}
+	if err := unix.Kill(pid, unix.SignalNum(u.get("KillSignal", "SIGTERM"))); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, ok := running(name); !ok {
+			return os.Remove(pidFile(name))
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not stop", name)
+		}
+	}
+}
+
+// execution is how a unit's process becomes the unit's program.
+type execution struct {
+	Argv, Env []string
+	UID, GID  int
+	Umask     int
+	Writable  []string // where nothing else is
+	Strict    bool     // ProtectSystem: strict, otherwise full
+	NoHome    bool     // ProtectHome
+	OwnTmp    bool     // PrivateTmp
+}
+
+// prepare makes the unit's directories and reads its environment.
+func (u unit) prepare() (execution, error) {
+	who, err := user.Lookup(u.get("User", "root"))
+	if err != nil {
+		return execution{}, err
+	}
+	e := execution{Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "LANG=C.UTF-8", "USER=" + who.Username, "HOME=" + who.HomeDir},
+		Strict: u.get("ProtectSystem", "") == "strict", NoHome: u.yes("ProtectHome"), OwnTmp: u.yes("PrivateTmp"), Writable: u["ReadWritePaths"]}
+	umask, err := strconv.ParseInt(u.get("UMask", "0022"), 8, 0)
+	if err != nil {
+		return e, err
+	}
+	e.Umask = int(umask)
+	if e.UID, err = strconv.Atoi(who.Uid); err != nil {
+		return e, err
+	}
+	if e.GID, err = strconv.Atoi(who.Gid); err != nil {
+		return e, err
+	}
+	for key, parent := range map[string]string{"RuntimeDirectory": "/run", "StateDirectory": "/var/lib"} {
+		dir := filepath.Join(parent, u.get(key, ""))
+		mode, err := strconv.ParseUint(u.get(key+"Mode", "0755"), 8, 32)
+		if err != nil {
+			return e, err
+		}
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, os.FileMode(mode)), os.Chown(dir, e.UID, e.GID)); err != nil {
+			return e, err
+		}
+		e.Writable = append(e.Writable, dir)
+	}
+	given := map[string]string{}
+	text, err := os.ReadFile(strings.TrimPrefix(u.get("EnvironmentFile", ""), "-"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return e, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			given[key] = strings.Trim(value, `"`)
+			e.Env = append(e.Env, key+"="+given[key])
+		}
+	}
+	for _, word := range u["ExecStart"] {
+		if variable, ok := strings.CutPrefix(word, "$"); ok {
+			e.Argv = append(e.Argv, strings.Fields(given[variable])...) // unset: no word at all
+		} else {
+			e.Argv = append(e.Argv, word)
+		}
+	}
+	return e, nil
+}
+
+// runUnit becomes a unit's program. What prevents it goes to file 3, which the program does not inherit.
+func runUnit() error {
+	unix.CloseOnExec(3)
+	err := becomeUnit()
+	fmt.Fprint(os.NewFile(3, "refused"), err)
+	return err
+}
+
+func becomeUnit() error {
+	runtime.LockOSThread() // no_new_privs belongs to the thread, and exec has to come from it
+	var e execution
+	if err := json.Unmarshal([]byte(os.Getenv("EXECUTION")), &e); err != nil {
+		return err
+	}
+	if err := e.confine(); err != nil {
+		return err
+	}
+	unix.Umask(e.Umask)
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(e.GID), syscall.Setuid(e.UID)); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	return syscall.Exec(e.Argv[0], e.Argv, e.Env)
+}
+
+// confine takes away the files that the unit does without.
+func (e execution) confine() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	bind := func(path string) error { return unix.Mount(path, path, "", unix.MS_BIND|unix.MS_REC, "") }
+	readOnly := func(path string) error {
+		return unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
+	}
+	var errs []error
+	for _, path := range e.Writable {
+		errs = append(errs, bind(path))
+	}
+	if e.NoHome {
+		for _, dir := range []string{"/home", "/root"} {
+			errs = append(errs, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_RDONLY, "mode=0"))
+		}
+	}
+	if e.OwnTmp {
+		for _, dir := range []string{"/tmp", "/var/tmp"} {
+			errs = append(errs, unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=1777"))
+		}
+	}
+	if e.Strict {
+		errs = append(errs, readOnly("/"), readOnly("/run"))
+	} else {
+		for _, dir := range []string{"/usr", "/etc"} {
+			errs = append(errs, bind(dir), readOnly(dir))
+		}
+	}
+	return errors.Join(errs...)
+}
