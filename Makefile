@@ -14,7 +14,7 @@ test:
 
 # Stock Hadoop clients against a real pair.
 interop:
-	@tools/need postgresql java maven
+	@tools/need postgresql java maven ip rsync
 	go test -count=1 -v ./interop/...
 
 # The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
