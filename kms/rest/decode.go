@@ -16,15 +16,36 @@ import (
 )
 
 // readBody reads the whole body, so that net/http notices from here on when the client goes away.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(bodyDeadline)) // not every ResponseWriter can; then the server's own limits hold
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	control.SetReadDeadline(time.Time{}) // a deadline that passes later would look like a client that went away
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		return nil, &bodyError{err}
 	}
 	return body, nil
+}
+
+// inTime gives each client d to send its body, whoever reads it: h, or net/http, which after the answer reads what h has
+// left. No deadline is left once the body is there, since one that passes later would look like a client that went away.
+func inTime(h http.Handler, d time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if control := http.NewResponseController(w); r.Body != http.NoBody && control.SetReadDeadline(time.Now().Add(d)) == nil {
+			r.Body = &timedBody{r.Body, control}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // parameter is the InvalidError of a member or a query parameter, with the words of Hadoop's server.

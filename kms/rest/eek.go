@@ -81,23 +81,52 @@ func (x *exchange) decryptOrReencryptEEK() (result, error) {
 }
 
 func (x *exchange) reencryptEEKs() (result, error) {
-	var items []json.RawMessage
+	var items eekItems
 	if err := x.decodeJSON(&items); err != nil {
 		return result{}, err
 	}
-	if items == nil {
+	if items.fault != nil {
+		return result{}, items.fault
+	}
+	if items.es == nil {
 		return result{}, &kms.InvalidError{Field: "body", Reason: "is null; an array is expected"}
 	}
-	es := make([]kms.EncryptedKeyVersion, len(items))
-	for i, item := range items {
-		var err error
-		if es[i], err = parseEEK(item); err != nil {
-			return result{}, err
-		}
-		es[i].Key = x.key()
+	for i := range items.es {
+		items.es[i].Key = x.key()
 	}
-	again, err := x.Service.ReencryptEEKs(x.ctx, x.principal, x.key(), es)
+	again, err := x.Service.ReencryptEEKs(x.ctx, x.principal, x.key(), items.es)
 	return result{body: toEEKs(again)}, err
+}
+
+// eekItems takes an array item by item: as raw texts all of them together would be many times as large as the body.
+type eekItems struct {
+	es    []kms.EncryptedKeyVersion
+	fault error // the first item's that is wrong
+}
+
+// UnmarshalJSON reads what encoding/json has found to be one JSON value.
+func (b *eekItems) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	d, err := within(text, '[')
+	if err != nil {
+		return err
+	}
+	b.es = []kms.EncryptedKeyVersion{}
+	for d.More() {
+		var item json.RawMessage
+		if err := d.Decode(&item); err != nil {
+			return err
+		}
+		e, err := parseEEK(item)
+		if err != nil {
+			b.fault = err
+			return nil
+		}
+		b.es = append(b.es, e)
+	}
+	return nil
 }
 
 // parseEEK reads an EncryptedKeyVersion but its key: the name inside is null in what stock clients send.

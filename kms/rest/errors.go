@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -163,6 +164,7 @@ func (x *exchange) sentence(err error) string {
 		exists   *kms.ExistsError
 		readOnly *kms.ReadOnlyError
 		unknown  *unknownError
+		tooLarge *http.MaxBytesError
 	)
 	switch {
 	case errors.As(err, &invalid):
@@ -179,8 +181,8 @@ func (x *exchange) sentence(err error) string {
 		return (&unknownError{host: x.Host}).Error()
 	case errors.Is(err, kms.ErrKeyNotFound):
 		return "Key " + x.key().Quoted() + " does not exist"
-	case isTooLarge(err):
-		return "the body is larger than 16 MiB; send less"
+	case errors.As(err, &tooLarge):
+		return fmt.Sprintf("the body is larger than %d MiB; send less", tooLarge.Limit>>20)
 	case isBadBody(err):
 		return "the body did not arrive whole"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -86,7 +86,7 @@ func TestRefusals(t *testing.T) {
 			keytrustee: map[string]any{"reason": "starting", "host": "kt01", "request_id": ""}},
 		{name: "denied", err: fmt.Errorf("creating: %w", &kms.DeniedError{Sentence: "User:alice not allowed to do 'CREATE_KEY' on 'k'"}), status: 403, class: notAuthorized, message: "User:alice not allowed to do 'CREATE_KEY' on 'k'"},
 		{name: "invalid", err: fmt.Errorf("creating: %w", &kms.InvalidError{Field: "length", Reason: "must be 128"}), status: 400, class: illegalArgument, message: "length must be 128"},
-		{name: "too large", send: sendTooMuch, status: 413, class: illegalArgument, message: "the body is larger than 16 MiB; send less"},
+		{name: "too large", send: sendTooMuch, status: 413, class: illegalArgument, message: "the body is larger than 4 MiB; send less"},
 		{name: "body broken off", send: sendBadChunk, status: 400, class: illegalArgument, message: "the body did not arrive whole"},
 		{name: "no path", target: "POST /kms/v1/nothing", status: 404, class: fileNotFound, message: "there is nothing at this path"},
 		{name: "no method", target: "PUT /kms/v1/keys", status: 405, class: unsupported, message: "this method means nothing here"},

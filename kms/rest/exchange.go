@@ -104,7 +104,11 @@ func (x *exchange) prepare(path string) error {
 		return errNoPath // reads are never forwarded
 	}
 	x.row = row
-	if x.body, err = readBody(x.w, x.r); err != nil {
+	limit := int64(maxBody)
+	if row.resource == reencryptBatch {
+		limit = maxBatch
+	}
+	if x.body, err = readBody(x.w, x.r, limit); err != nil {
 		return err
 	}
 	return x.identify()

@@ -1,16 +1,70 @@
 package rest
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 
 	"keytrustee/kms"
 )
 
 // object is a JSON object of which members are taken one by one: their names are exact, the last of a name counts, null is
-// as good as absent unless said otherwise.
+// as good as absent unless said otherwise. It keeps those members only that some request has: all others together would be
+// many times as large as the body.
 type object map[string]json.RawMessage
+
+var members = []string{"name", "cipher", "length", "material", "description", "attributes", "iv", "versionName", "encryptedKeyVersion"}
+
+// UnmarshalJSON reads what encoding/json has found to be one JSON value.
+func (o *object) UnmarshalJSON(text []byte) error {
+	*o = nil
+	if string(text) == "null" {
+		return nil
+	}
+	d, err := within(text, '{')
+	if err != nil {
+		return err
+	}
+	*o = object{}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if name, ok := name.(string); ok && slices.Contains(members, name) {
+			(*o)[name] = value
+		}
+	}
+	return nil
+}
+
+// within returns a Decoder of what is in an array or an object, whichever is wanted.
+func within(text []byte, want json.Delim) (*json.Decoder, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	first, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch first := first.(type) {
+	case json.Delim:
+		if first == want {
+			return d, nil
+		}
+		return nil, &json.UnmarshalTypeError{Value: map[json.Delim]string{'{': "object", '[': "array"}[first]}
+	case string:
+		return nil, &json.UnmarshalTypeError{Value: "string"}
+	case bool:
+		return nil, &json.UnmarshalTypeError{Value: "bool"}
+	default:
+		return nil, &json.UnmarshalTypeError{Value: "number"}
+	}
+}
 
 // object reads the body as a JSON object.
 func (x *exchange) object() (object, error) {

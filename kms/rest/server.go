@@ -78,7 +78,8 @@ type Config struct {
 // The limits of a request.
 const (
 	MaxHeaderBytes = 64 << 10
-	maxBody        = 16 << 20
+	maxBody        = 4 << 20
+	maxBatch       = 16 << 20         // of a batch of EEKs
 	bodyDeadline   = 10 * time.Second // for the client to send its body
 	answerDeadline = 10 * time.Second // for everything else
 )
@@ -140,12 +141,12 @@ func (s *Server) ClusterHandler() http.Handler {
 func (s *Server) Report(number uint64, told bool) { s.handed.report(number, told) }
 
 // PublicServer returns the http.Server that h needs: HTTP/1.1 alone (of HTTP/2 nobody knows when a byte of one answer is on
-// its way), and no ReadTimeout (at its end a client that waits would seem to have gone).
+// its way), and no ReadTimeout (at its end a client that waits would seem to have gone) but a bound on the body's arrival.
 func PublicServer(h http.Handler) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Server{
-		Handler:           h,
+		Handler:           inTime(h, bodyDeadline),
 		Protocols:         protocols,
 		MaxHeaderBytes:    MaxHeaderBytes,
 		ReadHeaderTimeout: 10 * time.Second,
