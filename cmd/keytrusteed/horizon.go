@@ -17,7 +17,6 @@ import (
 // version's form.
 type horizon struct {
 	*replication.Horizon
-	gate     *replication.Gate
 	migrated atomic.Bool
 }
 

@@ -95,7 +95,7 @@ func run(ctx context.Context, o options) error {
 	}
 
 	// The keys.
-	sight := &horizon{Horizon: monitor.Horizon(), gate: monitor.Gate()}
+	sight := &horizon{Horizon: monitor.Horizon()}
 	keyDatabase := server.ConnString(host.Database)
 	store, err := pgstore.New(pgstore.Config{ConnString: keyDatabase, Horizon: sight, Host: self.Name, Logger: log})
 	if err != nil {
