@@ -47,8 +47,8 @@ type Admin struct {
 // enableLimit bounds how long enabling synchronous replication may take.
 const enableLimit = patience + 20*time.Second
 
-// Handler is what the socket serves.
-func (a *Admin) Handler() http.Handler {
+// handler is what the socket serves.
+func (a *Admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+tokenPath, a.serveToken)
 	mux.HandleFunc("POST "+enablePath, a.serveEnable)
@@ -73,7 +73,7 @@ func (a *Admin) Run(ctx context.Context) error {
 		return err
 	}
 	server := &http.Server{
-		Handler:           a.Handler(),
+		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog:          slog.NewLogLogger(a.Logger.Handler(), slog.LevelWarn),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
@@ -141,7 +141,7 @@ func (a *Admin) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, refusal{Error: "the request can not be read: " + err.Error()})
 		return
 	}
-	token, err := a.Admitter.NewToken(r.Context(), q.Replace, q.Life)
+	token, err := a.Admitter.newToken(r.Context(), q.Replace, q.Life)
 	if err != nil {
 		a.refuse(w, err)
 		return
@@ -172,7 +172,7 @@ func (a *Admin) serveStatus(w http.ResponseWriter, _ *http.Request) {
 
 // refuse tells the operator, who is on this host and may know everything.
 func (a *Admin) refuse(w http.ResponseWriter, err error) {
-	a.Logger.Warn("ktadmin was refused", "err", err)
+	a.Logger.Warn("ktadmin was refused", "error", err)
 	no := refusal{Error: err.Error()}
 	if hint := (*HintedError)(nil); errors.As(err, &hint) {
 		no.Hint = hint.Hint

@@ -22,11 +22,6 @@ var ErrDaemonDown = errors.New("keytrusteed does not run on this host")
 // ErrUnreachable: the other host does not answer.
 var ErrUnreachable = errors.New("it can not be reached")
 
-// RefusedError: the daemon, or the active, refused; nothing was changed.
-type RefusedError struct{ Sentence string }
-
-func (e *RefusedError) Error() string { return e.Sentence }
-
 // NewToken asks for a join token.
 func (c AdminClient) NewToken(ctx context.Context, q TokenRequest) (TokenAnswer, error) {
 	var a TokenAnswer
@@ -84,7 +79,7 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 	return json.Unmarshal(text, a)
 }
 
-// refusedBy reads an answer that is not 200.
+// refusedBy reads an answer that is not 200. A *HintedError: the daemon, or the active, refused, and nothing was changed.
 func refusedBy(who string, answer *http.Response, body []byte) error {
 	var no refusal
 	if json.Unmarshal(body, &no) != nil || no.Error == "" {
@@ -93,5 +88,5 @@ func refusedBy(who string, answer *http.Response, body []byte) error {
 	if answer.StatusCode == http.StatusInternalServerError {
 		return errors.New(no.Error)
 	}
-	return &HintedError{&RefusedError{no.Error}, no.Hint}
+	return &HintedError{errors.New(no.Error), no.Hint}
 }

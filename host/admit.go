@@ -13,8 +13,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -116,7 +114,7 @@ func (a *Admitter) serveAdmit(w http.ResponseWriter, r *http.Request) {
 		a.log.Warn("a host was not let in", "from", from, "name", q.Name, "why", err.Error())
 		writeJSON(w, http.StatusConflict, refusal{Error: err.Error()})
 	default:
-		a.log.Error("admitting a host", "from", from, "err", err)
+		a.log.Error("admitting a host", "from", from, "error", err)
 		writeJSON(w, http.StatusInternalServerError, refusal{Error: "the active could not admit this host; the log of its keytrusteed says why"})
 	}
 }
@@ -240,7 +238,7 @@ func (a *Admitter) identify(q joinRequest, from string) (replication.Peer, error
 
 // certify signs the joiner's certificates and wraps the KEKs to its root key.
 func (a *Admitter) certify(answer *joinAnswer, q joinRequest, root seal.Public) error {
-	authority, err := a.host.Authority(a.ring)
+	authority, err := a.host.authority(a.ring)
 	if err != nil {
 		return err
 	}
@@ -258,7 +256,7 @@ func (a *Admitter) certify(answer *joinAnswer, q joinRequest, root seal.Public) 
 	if answer.PublicCertificate, err = sign(q.PublicCSR, certs.Public, answer.Address); err != nil {
 		return err
 	}
-	signer, err := a.host.Signer(a.now())
+	signer, err := a.host.signer(a.now())
 	if err != nil {
 		return err
 	}
@@ -270,56 +268,5 @@ func (a *Admitter) certify(answer *joinAnswer, q joinRequest, root seal.Public) 
 func (a *Admitter) self(s replication.State) replication.Peer {
 	h := a.host
 	return replication.Peer{Name: h.Name, Address: h.ExternalAddress, ClusterPort: h.ClusterPort, DatabasePort: h.DBPort,
-		URL: publicURL(h.ExternalAddress, h.Port), Incarnation: s.Incarnation}
-}
-
-// NewToken makes a join token and stores its hash. While a passive is confirmed it is refused, unless the token replaces.
-func (a *Admitter) NewToken(ctx context.Context, replace bool, life time.Duration) (*certs.Token, error) {
-	state := a.pair.State()
-	switch {
-	case state.Duty != replication.Active:
-		return nil, hinted("make the token on the active", "%s is the passive", state.Self)
-	case state.Fenced != nil:
-		return nil, &replication.RefusedError{Sentence: state.Self + " is fenced: " + state.Fenced.Detail}
-	case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:
-		return nil, hinted("to replace it, use ktadmin join-token --replace", "%s has a passive, %s, and it answers", state.Self, state.Peer.Name)
-	}
-	if err := a.awaitDatabase(ctx); err != nil {
-		return nil, err
-	}
-	authority, err := a.host.authorityCertificate()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := a.host.connect(ctx, a.server)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	now := a.now()
-	token := certs.NewToken(a.host.ClusterAddress(), certs.FingerprintOf(authority), now.Add(cmp.Or(life, TokenLife)))
-	if err := storeToken(ctx, conn, token, replace, now); err != nil {
-		return nil, err
-	}
-	a.log.Info("a join token was made", "token", tokenID(token.Hash()), "expires", token.Expires, "replaces", replace)
-	return token, nil
-}
-
-// NodeName is the name that a host with that address gets, when nobody gives it one: the first label of a DNS name.
-func NodeName(address string) string {
-	if net.ParseIP(address) != nil {
-		return "kt-" + strings.Trim(strings.NewReplacer(".", "-", ":", "-").Replace(address), "-")
-	}
-	label, _, _ := strings.Cut(strings.ToLower(address), ".")
-	label = strings.Map(func(r rune) rune {
-		if r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' {
-			return r
-		}
-		return '-'
-	}, label)
-	return strings.Trim(label[:min(len(label), 32)], "-")
-}
-
-func publicURL(address string, port int) string {
-	return "https://" + net.JoinHostPort(address, strconv.Itoa(port))
+		URL: h.URL(), Incarnation: s.Incarnation}
 }

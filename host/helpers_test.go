@@ -172,7 +172,7 @@ func startActive(t *testing.T) *activeHost {
 
 func (a *activeHost) token(t *testing.T) *certs.Token {
 	t.Helper()
-	token, err := a.admitter.NewToken(pgtest.Context(t), false, 0)
+	token, err := a.admitter.newToken(pgtest.Context(t), false, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

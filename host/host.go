@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"keytrustee/certs"
 )
@@ -88,6 +89,28 @@ func (h *Host) ClusterFiles() certs.Files {
 // ClusterAddress is host:port of this host's cluster listener.
 func (h *Host) ClusterAddress() string {
 	return net.JoinHostPort(h.ExternalAddress, strconv.Itoa(h.ClusterPort))
+}
+
+// URL is where clients reach this host.
+func (h *Host) URL() string { return publicURL(h.ExternalAddress, h.Port) }
+
+func publicURL(address string, port int) string {
+	return "https://" + net.JoinHostPort(address, strconv.Itoa(port))
+}
+
+// NodeName is the name that a host with that address gets, when nobody gives it one: the first label of a DNS name.
+func NodeName(address string) string {
+	if net.ParseIP(address) != nil {
+		return "kt-" + strings.Trim(strings.NewReplacer(".", "-", ":", "-").Replace(address), "-")
+	}
+	label, _, _ := strings.Cut(strings.ToLower(address), ".")
+	label = strings.Map(func(r rune) rune {
+		if r == '-' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' {
+			return r
+		}
+		return '-'
+	}, label)
+	return strings.Trim(label[:min(len(label), 32)], "-")
 }
 
 // sealedFile is where a secret lies as a box under the KEK.

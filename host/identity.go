@@ -21,8 +21,8 @@ import (
 	"keytrustee/kms/seal"
 )
 
-// Signer is this host as a maker of wraps.
-func (h *Host) Signer(now time.Time) (seal.Signer, error) {
+// signer is this host as a maker of wraps.
+func (h *Host) signer(now time.Time) (seal.Signer, error) {
 	f := h.ClusterFiles()
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
@@ -35,8 +35,8 @@ func (h *Host) Signer(now time.Time) (seal.Signer, error) {
 	return seal.Signer{Certificate: pair.Leaf, Key: key, Now: now}, nil
 }
 
-// Authority opens the cluster's authority with this host's root key.
-func (h *Host) Authority(ring *seal.Keyring) (*certs.Authority, error) {
+// authority opens the cluster's authority with this host's root key.
+func (h *Host) authority(ring *seal.Keyring) (*certs.Authority, error) {
 	key, err := h.secret(ring, authorityBox)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (h *Host) completeCertificates() error {
 		if err != nil {
 			return err
 		}
-		authority, err := h.Authority(ring)
+		authority, err := h.authority(ring)
 		if err != nil {
 			return err
 		}

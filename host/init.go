@@ -164,7 +164,7 @@ func (h *Host) makeCluster(dir string, o InitOptions) error {
 			return err
 		}
 	}
-	signer, err := at.Signer(now)
+	signer, err := at.signer(now)
 	if err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (h *Host) completeRecovery(recovery *seal.Public) error {
 	if err != nil {
 		return err
 	}
-	signer, err := h.Signer(time.Now())
+	signer, err := h.signer(time.Now())
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func whole(t *testing.T, h *Host) {
 	if ring.Cluster() != h.ClusterID {
 		t.Errorf("cluster %s, want %s", ring.Cluster(), h.ClusterID)
 	}
-	if _, err := h.Authority(ring); err != nil {
+	if _, err := h.authority(ring); err != nil {
 		t.Error(err)
 	}
 	if secret, err := h.CookieSecret(ring); err != nil || len(secret) != 32 {

@@ -393,7 +393,7 @@ func TestAdminSocket(t *testing.T) {
 	if token.Address != a.ClusterAddress() || !token.Expires.Equal(answer.Expires) {
 		t.Errorf("token for %s until %v", token.Address, token.Expires)
 	}
-	refused := (*RefusedError)(nil)
+	refused := (*HintedError)(nil)
 	if err := client.EnableSync(t.Context()); !errors.As(err, &refused) || !strings.Contains(err.Error(), "has no passive") {
 		t.Errorf("enabling: %v", err)
 	}
@@ -417,13 +417,13 @@ func TestAdminSocketTellsUsersApart(t *testing.T) {
 	for uid, want := range map[uint32]int{0: 200, uint32(os.Geteuid()): 200, 12345: 403} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, statusPath, nil)
-		admin.Handler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uid)))
+		admin.handler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uid)))
 		if w.Code != want {
 			t.Errorf("uid %d: %d, want %d: %s", uid, w.Code, want, w.Body)
 		}
 	}
 	w := httptest.NewRecorder()
-	admin.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, statusPath, nil))
+	admin.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, statusPath, nil))
 	if w.Code != 403 {
 		t.Errorf("nobody knows who: %d", w.Code)
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,38 @@ import (
 
 // TokenLife is how long a join token may be used, unless told otherwise.
 const TokenLife = time.Hour
+
+// newToken makes a join token and stores its hash. While a passive is confirmed it is refused, unless the token replaces.
+func (a *Admitter) newToken(ctx context.Context, replace bool, life time.Duration) (*certs.Token, error) {
+	state := a.pair.State()
+	switch {
+	case state.Duty != replication.Active:
+		return nil, hinted("make the token on the active", "%s is the passive", state.Self)
+	case state.Fenced != nil:
+		return nil, &replication.RefusedError{Sentence: state.Self + " is fenced: " + state.Fenced.Detail}
+	case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:
+		return nil, hinted("to replace it, use ktadmin join-token --replace", "%s has a passive, %s, and it answers", state.Self, state.Peer.Name)
+	}
+	if err := a.awaitDatabase(ctx); err != nil {
+		return nil, err
+	}
+	authority, err := a.host.authorityCertificate()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := a.host.connect(ctx, a.server)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	now := a.now()
+	token := certs.NewToken(a.host.ClusterAddress(), certs.FingerprintOf(authority), now.Add(cmp.Or(life, TokenLife)))
+	if err := storeToken(ctx, conn, token, replace, now); err != nil {
+		return nil, err
+	}
+	a.log.Info("a join token was made", "token", tokenID(token.Hash()), "expires", token.Expires, "replaces", replace)
+	return token, nil
+}
 
 // storedToken is a row of control.join_tokens.
 type storedToken struct {

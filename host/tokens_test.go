@@ -39,7 +39,7 @@ func TestNoTokenWhileAPassiveAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		a := NewAdmitter(newHost(t, "kt01", 1), nil, nil, tt.pair, slog.New(slog.DiscardHandler))
-		token, err := a.NewToken(t.Context(), tt.replace, 0)
+		token, err := a.newToken(t.Context(), tt.replace, 0)
 		if token != nil || err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
 		}
@@ -58,12 +58,12 @@ func TestAdmissionAwaitsTheDatabase(t *testing.T) {
 	await(t, "the daemon misses its database", func() bool { return !a.monitor.Report().Local.Answers })
 	impatient, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := a.admitter.NewToken(impatient, false, 0); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := a.admitter.newToken(impatient, false, 0); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("without a database: %v", err)
 	}
 	made := make(chan error, 1)
 	go func() {
-		_, err := a.admitter.NewToken(pgtest.Context(t), false, 0)
+		_, err := a.admitter.newToken(pgtest.Context(t), false, 0)
 		made <- err
 	}()
 	if err := a.server.Start(pgtest.Context(t)); err != nil {

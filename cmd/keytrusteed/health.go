@@ -1,8 +1,6 @@
 package main
 
 import (
-	"net"
-	"strconv"
 	"time"
 
 	"keytrustee/host"
@@ -14,7 +12,6 @@ import (
 
 // health is what this host says of itself to a load balancer.
 func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() status.Health {
-	selfURL := "https://" + net.JoinHostPort(self.ExternalAddress, strconv.Itoa(self.Port))
 	return func() status.Health {
 		report, state := m.Report(), m.State()
 		h := status.Health{
@@ -25,7 +22,7 @@ func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() 
 			ClusterName: "keytrustee",
 			ClusterID:   ring.Cluster(),
 			Host:        self.Name,
-			Active:      selfURL,
+			Active:      self.URL(),
 			Writes:      status.Writes{Open: report.Open, Reason: string(report.Reason), Sentence: report.Sentence, Since: report.Since},
 			Peer:        status.PeerHealth{Answers: report.PeerAnswers},
 		}
