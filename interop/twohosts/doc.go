@@ -7,6 +7,7 @@
 //	host_test.go      a host, from its start to its end
 //	init_test.go      its first process: puts its root directory together
 //	service_test.go   `service NAME start|stop`, by the unit's file
+//	unit_test.go      how the unit's program is executed
 //	programs_test.go  `sudo` and `ssh`
 //
 // Only root can make namespaces, so the tests are skipped for everybody else.

@@ -140,6 +140,15 @@ func TestManualElsewhere(t *testing.T) {
 }
 
 func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range readme {
+		if strings.HasPrefix(step.line, "ktadmin ") && !strings.Contains(string(text), step.line) {
+			t.Errorf("the README does not say: %s", step.line)
+		}
+	}
 	s := newSite(t, "kt01.example.com", "kt02.example.com")
 	s.follow(t, readme)
 	client := s.works(t)
