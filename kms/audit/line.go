@@ -85,3 +85,32 @@ var tokens = regexp.MustCompile(`([?&](?:delegation|token)=)[^&\s']*`)
 
 // redact hides the tokens of a URL.
 func redact(s string) string { return tokens.ReplaceAllString(s, "${1}[redacted]") }
+
+// maxText bounds each text of an event, so that no caller fills the disk, or the memory of reads that are counted, with
+// a few requests. Every name that a key can have is shorter.
+const maxText = 1024
+
+// bounded is the event with its texts cut to maxText.
+func bounded(e kms.Event) kms.Event {
+	e.Key = kms.KeyName(cut(string(e.Key)))
+	e.RequestID, e.Extra, e.Err = cut(e.RequestID), cut(e.Extra), cut(e.Err)
+	e.Principal.Full, e.Principal.Addr = cut(e.Principal.Full), cut(e.Principal.Addr)
+	if e.Principal.Real != nil {
+		real := *e.Principal.Real
+		real.Full = cut(real.Full)
+		e.Principal.Real = &real
+	}
+	return e
+}
+
+// cut shortens a text, and says so and how long it was.
+func cut(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	end := maxText
+	for !utf8.RuneStart(s[end]) && end > maxText-utf8.UTFMax {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d bytes)", s[:end], len(s))
+}

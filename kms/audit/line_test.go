@@ -64,3 +64,33 @@ func FuzzLineIsOneLine(f *testing.F) {
 		}
 	})
 }
+
+// TestEventsAreCut: what a caller sends at length is neither written nor kept.
+func TestEventsAreCut(t *testing.T) {
+	long := strings.Repeat("é", 1<<20)
+	r := newRecorder(t, Config{})
+	e := kms.Event{At: start, Result: kms.AuditOK, Op: kms.AuditGetCurrentKey, Key: kms.KeyName(long), RequestID: long, Extra: long, Err: long,
+		Principal: kms.Principal{Full: long, Addr: long, Real: &kms.Principal{Full: long}}}
+	r.Access(e)
+	for g := range r.groups {
+		if len(g.user)+len(g.key) > 3*maxText {
+			t.Errorf("a group of %d bytes is kept", len(g.user)+len(g.key))
+		}
+	}
+	for _, result := range []kms.AuditResult{kms.AuditAttempt, kms.AuditOK, kms.AuditError, kms.AuditUnauthorized, kms.AuditUnauthenticated, kms.AuditUnknown} {
+		e.Result = result
+		must(t, r.Record(e))
+	}
+	lines := content(t, r)
+	for _, line := range lines {
+		if len(line) > 8*maxText || strings.Contains(line, `\x`) || !strings.Contains(line, "… (2097152 bytes)") {
+			t.Errorf("%d bytes: %.120s", len(line), line)
+		}
+	}
+	if e.Principal.Real.Full != long || len(lines) < 6 {
+		t.Error("the caller's event was changed, or lines are missing")
+	}
+	if got := cut(strings.Repeat("k", maxText)); len(got) != maxText {
+		t.Errorf("a text of %d bytes was cut to %d", maxText, len(got))
+	}
+}

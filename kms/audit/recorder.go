@@ -83,6 +83,7 @@ func New(c Config) (*Recorder, error) {
 // Record writes the event and returns when it is on the disk. Whoever calls while another call syncs shares the next sync.
 // A refusal closes the group of reads that it belongs to, so that the reads before it stand before it.
 func (r *Recorder) Record(e kms.Event) error {
+	e = bounded(e)
 	r.mu.Lock()
 	if e.Result == kms.AuditUnauthorized {
 		r.endGroup(group{e.Principal.Full, e.Key, e.Op}, e.At)
@@ -103,6 +104,7 @@ func (r *Recorder) Record(e kms.Event) error {
 // Access notes a read. The first of a user, key and operation is written soon, and again with the number of all when its
 // window ends. It never waits for the disk; what does not fit the buffer is lost and counted.
 func (r *Recorder) Access(e kms.Event) {
+	e = bounded(e)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g := group{e.Principal.Full, e.Key, e.Op}
