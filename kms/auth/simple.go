@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -68,7 +69,8 @@ func (s *Simple) Authenticate(h http.Header, r *http.Request) (kms.Principal, er
 		expires := time.UnixMilli(t.Expires)
 		h.Add("Set-Cookie", s.setCookie(`"`+sign(t.String(), secrets.Current)+`"`, expires, r))
 	}
-	p := kms.Principal{Short: shortName(t.Principal), Full: t.Principal, Method: kms.Simple, Addr: address(r)}
+	full := strings.Clone(t.Principal) // of a request that may be much larger, and is not to live as long as the name
+	p := kms.Principal{Short: shortName(full), Full: full, Method: kms.Simple, Addr: address(r)}
 	return p, impersonate(p, query)
 }
 
@@ -123,12 +125,17 @@ func (s *Simple) fromCookie(secrets Secrets, r *http.Request) (ticket, error) {
 	return t, nil
 }
 
+// maxName bounds the name of a user: it is kept with each key that the user makes and in each line of the audit log.
+const maxName = 512
+
 // checkName says what is wrong with the name of a user, or nothing. A control character would be changed on its way to
 // the client and back, and the signature with it.
 func checkName(name string) string {
 	switch {
 	case name == "":
 		return "is empty"
+	case len(name) > maxName:
+		return "is longer than " + strconv.Itoa(maxName) + " bytes"
 	case strings.Contains(name, "&"):
 		return "contains &"
 	case !utf8.ValidString(name):

@@ -34,6 +34,8 @@ func TestAuthenticate(t *testing.T) {
 		{name: "name empty", target: "/?user.name=", setCookie: cleared, again: true, sentence: "user.name is empty"},
 		{name: "name with ampersand", target: "/?user.name=a%26b", setCookie: cleared, again: true, sentence: "user.name contains &"},
 		{name: "name with line feed", target: "/?user.name=a%0Ab", setCookie: cleared, again: true, sentence: "user.name contains a control character"},
+		{name: "long name", target: "/?user.name=" + strings.Repeat("a", 512), full: strings.Repeat("a", 512), short: strings.Repeat("a", 512), setCookie: "new"},
+		{name: "name too long", target: "/?user.name=" + strings.Repeat("a", 513), setCookie: cleared, again: true, sentence: "user.name is longer than 512 bytes"},
 		{name: "parameter in capitals", target: "/?USER.NAME=a", setCookie: cleared, again: true, sentence: "Authentication required"},
 		{name: "bad cookie and name", target: "/?user.name=bob", cookie: "hadoop.auth=x", full: "bob", short: "bob", setCookie: "new"},
 		{name: "bad cookie", target: "/", cookie: "hadoop.auth=x&s=y", setCookie: cleared, again: true, sentence: "Invalid signature"},

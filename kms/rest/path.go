@@ -66,7 +66,7 @@ func named(plain resource, field string, tail []string) (resource, string, error
 			return found, "", &kms.InvalidError{Field: "path", Reason: "has a bad escape: " + err.Error()}
 		}
 	}
-	name := strings.Join(decoded, "/")
+	name := strings.Clone(strings.Join(decoded, "/")) // caches keep it, and not the whole target of a request
 	return found, name, checkText(field, name)
 }
 
