@@ -33,7 +33,7 @@ type Server struct {
 	Node Node
 	// NodeName returns the name of the node that a verified certificate identifies.
 	NodeName func(*x509.Certificate) (string, bool)
-	Forward  http.Handler // gets the client's request as the client sent it; CallerOf says which peer forwarded it
+	Forward  http.Handler // gets the client's request as the client sent it, and from nobody but the peer
 	Join     http.Handler // gets everything below join/, from anybody
 	// Hand is told what became of a result that was handed to the peer.
 	Hand   func(ctx context.Context, r HandReport) error
@@ -46,14 +46,6 @@ type Server struct {
 type HandReport struct {
 	Number uint64 `json:"number"`
 	Told   bool   `json:"told"` // the client has the first byte; otherwise the result is returned
-}
-
-type callerKey struct{}
-
-// CallerOf is the name of the peer that forwarded the request; false if the request did not come through this package.
-func CallerOf(ctx context.Context) (string, bool) {
-	name, ok := ctx.Value(callerKey{}).(string)
-	return name, ok
 }
 
 // ServeHTTP serves what the peer asks, and nobody but the peer: the client's certificate, which the listener's TLS has
@@ -74,7 +66,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(path, "forward/") && s.Forward != nil {
-		r = r.WithContext(context.WithValue(r.Context(), callerKey{}, name))
 		r.RequestURI = strings.TrimPrefix(r.RequestURI, prefix+"forward") // what a name was escaped as stands here alone
 		http.StripPrefix(prefix+"forward", s.Forward).ServeHTTP(w, r)
 		return
