@@ -42,12 +42,16 @@ type parts struct {
 
 // serve listens, and returns when ctx has ended and what was begun has been answered.
 func serve(ctx context.Context, log *slog.Logger, p parts) error {
-	clients, err := p.listen(p.self.Port, p.clientsTLS)
+	all, err := descriptors()
+	if err != nil {
+		return err
+	}
+	clients, err := p.listen(p.self.Port, p.clientsTLS, all/2, all/2) // many clients may come through one gateway
 	if err != nil {
 		return err
 	}
 	defer clients.Close()
-	nodes, err := p.listen(p.self.ClusterPort, p.nodeTLS)
+	nodes, err := p.listen(p.self.ClusterPort, p.nodeTLS, all/4, all/16)
 	if err != nil {
 		return err
 	}
@@ -91,12 +95,12 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	return nil
 }
 
-func (p *parts) listen(port int, config *tls.Config) (net.Listener, error) {
+func (p *parts) listen(port int, config *tls.Config, places, each int) (net.Listener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(p.self.ListenAddress, strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
 	}
-	return tls.NewListener(l, config), nil
+	return tls.NewListener(limit(l, places, each), config), nil
 }
 
 // served drops the error with which every server ends that is told to.
