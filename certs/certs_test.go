@@ -146,9 +146,9 @@ func TestClusterIdentity(t *testing.T) {
 		{"a public certificate calls", kt01.ClusterServer(), public.ClusterClient(name("kt01")), false, nil},
 		{"another cluster serves", foreign.ClusterServer(), kt02.ClusterClient(name("")), false, ErrForeign},
 		{"another cluster calls", kt01.ClusterServer(), foreign.ClusterClient(name("")), false, ErrForeign},
-		{"a joiner", kt01.ClusterServer(), JoinerClient(print, nil), true, nil},
-		{"a joiner at another cluster", foreign.ClusterServer(), JoinerClient(print, nil), false, ErrForeign},
-		{"a joiner at a public certificate", public.ClusterServer(), JoinerClient(print, nil), false, nil},
+		{"a joiner", kt01.ClusterServer(), JoinerClient(print), true, nil},
+		{"a joiner at another cluster", foreign.ClusterServer(), JoinerClient(print), false, ErrForeign},
+		{"a joiner at a public certificate", public.ClusterServer(), JoinerClient(print), false, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -107,7 +107,7 @@ func (r *Reloader) now() *loaded {
 	r.stamp = stamp
 	l, err := r.files.load()
 	if err != nil {
-		r.log.Error("certificate files changed and do not fit together; serving the earlier ones", "err", err)
+		r.log.Error("certificate files changed and do not fit together; serving the earlier ones", "error", err)
 		return r.loaded
 	}
 	r.loaded = l
@@ -160,8 +160,8 @@ func (r *Reloader) ClusterClient(peer func() string) *tls.Config {
 }
 
 // JoinerClient is for a host that has no certificate yet: it takes any node's cluster certificate of the authority with
-// that fingerprint. got, if not nil, receives the authority's certificate.
-func JoinerClient(authority Fingerprint, got func(*x509.Certificate)) *tls.Config {
+// that fingerprint.
+func JoinerClient(authority Fingerprint) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		NextProtos:         []string{"http/1.1"},
@@ -173,13 +173,7 @@ func JoinerClient(authority Fingerprint, got func(*x509.Certificate)) *tls.Confi
 			}
 			pool := x509.NewCertPool()
 			pool.AddCert(cs.PeerCertificates[i])
-			if err := verifyNode(cs, pool, ""); err != nil {
-				return err
-			}
-			if got != nil {
-				got(cs.PeerCertificates[i])
-			}
-			return nil
+			return verifyNode(cs, pool, "")
 		},
 	}
 }

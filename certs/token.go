@@ -42,27 +42,27 @@ func (t *Token) Text() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
-// ErrTokenForm is wrapped by every error of ParseToken.
-var ErrTokenForm = errors.New("this is not a join token")
+// errTokenForm is wrapped by every error of ParseToken.
+var errTokenForm = errors.New("this is not a join token")
 
 // ParseToken reads what Text wrote, blanks around it ignored. It knows nothing of the cluster: whether the token is
 // expired the caller asks Expired, whether it was used only the active knows.
 func ParseToken(text string) (*Token, error) {
 	body, ok := strings.CutPrefix(strings.TrimSpace(text), tokenPrefix)
 	if !ok {
-		return nil, fmt.Errorf("%w: it does not begin with %s", ErrTokenForm, tokenPrefix)
+		return nil, fmt.Errorf("%w: it does not begin with %s", errTokenForm, tokenPrefix)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: it contains a character that no token has", ErrTokenForm)
+		return nil, fmt.Errorf("%w: it contains a character that no token has", errTokenForm)
 	}
 	const fixed = 24 + sha256.Size + 8
 	if len(b) <= fixed+4 {
-		return nil, fmt.Errorf("%w: its end is missing", ErrTokenForm)
+		return nil, fmt.Errorf("%w: its end is missing", errTokenForm)
 	}
 	b, sum := b[:len(b)-4], b[len(b)-4:]
 	if crc32.ChecksumIEEE(b) != binary.BigEndian.Uint32(sum) {
-		return nil, fmt.Errorf("%w: its checksum is wrong, so a part is missing or mistyped", ErrTokenForm)
+		return nil, fmt.Errorf("%w: its checksum is wrong, so a part is missing or mistyped", errTokenForm)
 	}
 	t := &Token{Address: string(b[fixed:]), Expires: time.Unix(int64(binary.BigEndian.Uint64(b[fixed-8:])), 0)}
 	copy(t.secret[:], b)

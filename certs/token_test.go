@@ -50,7 +50,7 @@ func TestParseTokenRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := ParseToken(tt.text)
-		if !errors.Is(err, ErrTokenForm) || !strings.Contains(err.Error(), tt.says) {
+		if !errors.Is(err, errTokenForm) || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.says)
 		}
 	}
@@ -59,7 +59,7 @@ func TestParseTokenRefuses(t *testing.T) {
 		if text[i] == c {
 			c = 'B'
 		}
-		if _, err := ParseToken(text[:i] + string(c) + text[i+1:]); !errors.Is(err, ErrTokenForm) {
+		if _, err := ParseToken(text[:i] + string(c) + text[i+1:]); !errors.Is(err, errTokenForm) {
 			t.Fatalf("character %d mistyped: %v", i, err)
 		}
 	}

@@ -25,7 +25,7 @@ func newJoinClient(address string, authority certs.Fingerprint) *joinClient {
 	return &joinClient{address, http.Client{
 		// No proxy: cluster traffic goes straight to its host, whatever the environment says.
 		Transport: &http.Transport{
-			TLSClientConfig:     certs.JoinerClient(authority, nil),
+			TLSClientConfig:     certs.JoinerClient(authority),
 			TLSHandshakeTimeout: 10 * time.Second,
 			DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		},
