@@ -61,17 +61,18 @@ func (e *ExistsError) Error() string {
 // Is makes errors.Is(err, ErrKeyExists) true.
 func (e *ExistsError) Is(target error) bool { return target == ErrKeyExists }
 
-// Reason says why writes, or a read, are refused. The texts are one enumeration, used unchanged in HTTP bodies, metrics,
-// logs and status; replication and kms spell them alike (a test holds the two lists together).
+// Reason says why a write, or a read, is refused. The texts are one enumeration, used unchanged in HTTP bodies, logs and
+// status. Most come through the gate and have a name in package replication only.
 type Reason string
 
-// ReasonOutcomeUnknown is the result of one request and never a state of the gate; ReasonBusy is both. The others come
-// from the gate.
+// The reasons that are found on this side of the gate. The gate gives the first three too, in the same spelling.
 const (
-	ReasonStarting         Reason = "starting"
-	ReasonBusy             Reason = "busy"
-	ReasonAuditUnavailable Reason = "audit_unavailable"
-	ReasonOutcomeUnknown   Reason = "outcome_unknown"
+	ReasonStarting          Reason = "starting"
+	ReasonActiveUnreachable Reason = "active_unreachable"
+	ReasonRootKeyMismatch   Reason = "root_key_mismatch"
+	ReasonBusy              Reason = "busy"              // one request's
+	ReasonAuditUnavailable  Reason = "audit_unavailable" // likewise
+	ReasonOutcomeUnknown    Reason = "outcome_unknown"   // one write's, of which nothing is refused
 )
 
 // Remedy says which host can do better, and so decides the class of a refusal.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Reason says why the gate is shut. The texts are one enumeration, used unchanged in HTTP bodies, metrics, logs and status.
+// Reason says why the gate is shut. The texts are one enumeration, used unchanged in HTTP bodies, logs and status.
 type Reason string
 
 // Every reason there is. Busy and AuditUnavailable are found elsewhere in the house; they stand here so that the

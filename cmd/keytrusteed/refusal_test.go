@@ -35,3 +35,18 @@ func TestRefusalNamesTheHostThatCanDoBetter(t *testing.T) {
 		}
 	}
 }
+
+// TestReasonsAreSpelledAlike: kms and replication know nothing of each other, and a client may hear one reason from both.
+func TestReasonsAreSpelledAlike(t *testing.T) {
+	for ours, pairs := range map[kms.Reason]replication.Reason{
+		kms.ReasonStarting:          replication.Starting,
+		kms.ReasonActiveUnreachable: replication.ActiveUnreachable,
+		kms.ReasonRootKeyMismatch:   replication.RootKeyMismatch,
+		kms.ReasonBusy:              replication.Busy,
+		kms.ReasonAuditUnavailable:  replication.AuditUnavailable,
+	} {
+		if string(ours) != string(pairs) {
+			t.Errorf("kms says %q, replication %q", ours, pairs)
+		}
+	}
+}

@@ -15,7 +15,7 @@ func refusal(host string, route Route) error {
 		return route.Refusal
 	}
 	return &kms.ReadOnlyError{
-		Reason:   reasonActiveUnreachable,
+		Reason:   kms.ReasonActiveUnreachable,
 		Sentence: host + " is the passive host and could not reach the active, which was heard a moment ago; nothing was sent. Ask again, or ask the active itself",
 		Remedy:   kms.ElsewherePeer,
 	}
@@ -23,7 +23,7 @@ func refusal(host string, route Route) error {
 
 // notActive refuses what the other host believed to be this one's.
 func notActive(host string, route Route) error {
-	e := kms.ReadOnlyError{Reason: reasonActiveUnreachable, Host: host,
+	e := kms.ReadOnlyError{Reason: kms.ReasonActiveUnreachable, Host: host,
 		Sentence: host + " is not the active host, though its peer forwarded a write to it; ktadmin status says which host is what"}
 	if route.Refusal != nil {
 		e = *route.Refusal
@@ -31,9 +31,6 @@ func notActive(host string, route Route) error {
 	e.Remedy = kms.ElsewherePeer
 	return &e
 }
-
-// reasonActiveUnreachable is the pair's active_unreachable.
-const reasonActiveUnreachable kms.Reason = "active_unreachable"
 
 // recently adds to a refusal that ends the call what this host knows: what it shows is on both disks.
 func (x *exchange) recently(err error) error {

@@ -9,9 +9,6 @@ import (
 	"keytrustee/kms"
 )
 
-// reasonRootKeyMismatch is replication's reason of that name.
-const reasonRootKeyMismatch kms.Reason = "root_key_mismatch"
-
 // Keyring holds the KEKs that this host has opened with its root key. It is a kms.Sealer, and it makes the proofs that
 // the peer asks for. It may be used concurrently.
 type Keyring struct {
@@ -168,7 +165,7 @@ func (k *Keyring) kek(id string) (*kek, string, error) {
 	if found := k.keks[id]; found != nil {
 		return found, k.cluster, nil
 	}
-	return nil, "", kms.NotReadyError("", reasonRootKeyMismatch, fmt.Sprintf(
+	return nil, "", kms.NotReadyError("", kms.ReasonRootKeyMismatch, fmt.Sprintf(
 		"this host has no key-encryption key %s, so it can not open what was sealed with it", id))
 }
 
