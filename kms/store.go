@@ -50,7 +50,7 @@ type WriteGate interface {
 	// Enter returns a context for what comes before COMMIT: it ends, with a *ReadOnlyError as its cause, when the gate
 	// closes. leave is called when that part is over. A closed gate returns its *ReadOnlyError at once.
 	Enter(ctx context.Context) (inside context.Context, leave func(), err error)
-	// World names the process's role and epoch: a claim on an earlier write holds only while it is the same. ok is false
+	// World names the process's duty and epoch: a claim on an earlier write holds only while it is the same. ok is false
 	// in the states in which not even a claim is answered (starting, fenced, restoring).
 	World() (world string, ok bool)
 }

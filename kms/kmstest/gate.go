@@ -38,7 +38,7 @@ func (g *Gate) Close(reason kms.Reason, remedy kms.Remedy) {
 	}
 }
 
-// SetWorld changes the role and epoch; an empty one is a state in which not even a claim is answered.
+// SetWorld changes the duty and epoch; an empty one is a state in which not even a claim is answered.
 func (g *Gate) SetWorld(world string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
