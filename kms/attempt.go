@@ -196,7 +196,7 @@ func stands(c Change, k Key) error {
 		return &ExistsError{Name: k.Name, Key: &k}
 	case (c.Kind == Created || c.Kind == Rolled || c.Kind == Undeleted) && gone,
 		c.Kind == Deleted && !gone:
-		return &InvalidError{Field: "X-Keytrustee-Request-Id", Reason: fmt.Sprintf(
+		return &InvalidError{Field: requestIDField, Reason: fmt.Sprintf(
 			"was used for a request that was done at %s; the key was %s by %s at %s since; send a new one",
 			stamp(c.At), k.Last.Kind, k.Last.By, stamp(k.Last.At))}
 	}

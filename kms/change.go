@@ -25,5 +25,5 @@ type Change struct {
 	At        time.Time
 	By        string // who made it, as Principal.By says
 	From      string // the client's address
-	RequestID string // X-Keytrustee-Request-Id, or empty
+	RequestID string // the request's, or empty
 }

@@ -81,7 +81,7 @@ func (s *Service) PurgeKey(ctx context.Context, c Call, name KeyName) (*Hand, er
 // step makes a change that has no version. may says whether the key is in the state for it.
 func (s *Service) step(ctx context.Context, c Call, name KeyName, kind ChangeKind, op Op, as AuditOp, may func(Key) error) (*Hand, error) {
 	if c.RequestID == "" && (kind == Undeleted || kind == Purged) {
-		return nil, &InvalidError{Field: "X-Keytrustee-Request-Id", Reason: "is missing; send a new UUID, and the same one to repeat the request"}
+		return nil, &InvalidError{Field: requestIDField, Reason: "is missing; send a new UUID, and the same one to repeat the request"}
 	}
 	w := &write{Call: c, kind: kind, op: as, name: name}
 	w.allow = func(ctx context.Context) error {

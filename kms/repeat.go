@@ -195,21 +195,18 @@ func (r *repeats) leaveLocked(d delivery, t turn) (woken bool) {
 	if t.seat == nil {
 		return false
 	}
-	a := t.seat.attempt
-	for i, s := range a.seats {
-		if s == t.seat {
-			a.seats = append(a.seats[:i:i], a.seats[i+1:]...)
-			if a.owner == s {
-				a.owner = nil
-			}
-			if s.id != "" && len(a.places) < maxAttemptsPrincipal {
-				if a.places == nil {
-					a.places = map[string]uint64{}
-				}
-				a.places[s.id] = s.age
-			}
-			return false
-		}
+	a, s := t.seat.attempt, t.seat
+	if !a.dropSeat(s) {
+		return true
 	}
-	return true
+	if a.owner == s {
+		a.owner = nil
+	}
+	if s.id != "" && len(a.places) < maxAttemptsPrincipal {
+		if a.places == nil {
+			a.places = map[string]uint64{}
+		}
+		a.places[s.id] = s.age
+	}
+	return false
 }

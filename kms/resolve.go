@@ -1,10 +1,13 @@
 package kms
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 var (
 	errFull         = errors.New("too many writes are waiting")
-	errOtherRequest = &InvalidError{Field: "X-Keytrustee-Request-Id", Reason: "was used for another request; send a new one"}
+	errOtherRequest = &InvalidError{Field: requestIDField, Reason: "was used for another request; send a new one"}
 )
 
 // made is a change that was made, and the version that it made if any.
@@ -141,11 +144,12 @@ func (a *attempt) cheaperThan(b *attempt) bool {
 	return a.resolvedAt.Before(b.resolvedAt)
 }
 
-func (a *attempt) dropSeat(s *seat) {
-	for i := range a.seats {
-		if a.seats[i] == s {
-			a.seats = append(a.seats[:i:i], a.seats[i+1:]...)
-			return
-		}
+// dropSeat reports whether the seat was there.
+func (a *attempt) dropSeat(s *seat) bool {
+	i := slices.Index(a.seats, s)
+	if i < 0 {
+		return false
 	}
+	a.seats = slices.Delete(a.seats, i, i+1)
+	return true
 }

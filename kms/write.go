@@ -9,10 +9,13 @@ import (
 	"fmt"
 )
 
+// requestIDField is what a client calls the request's id.
+const requestIDField = "X-Keytrustee-Request-Id"
+
 // Call is one delivery of a write.
 type Call struct {
 	Principal  Principal
-	RequestID  string // X-Keytrustee-Request-Id; empty: none was sent
+	RequestID  string // requestIDField; empty: none was sent
 	DeliveryID string // names this delivery between the hosts; a delivery that is sent again keeps it; may be empty
 	Body       []byte // the decoded body in canonical form: two bodies that mean the same are equal
 }
@@ -217,11 +220,11 @@ func (s *Service) identity(w *write) (id identity) {
 
 func validRequestID(id string) error {
 	if len(id) > 128 {
-		return &InvalidError{Field: "X-Keytrustee-Request-Id", Reason: "has more than 128 characters; send a UUID"}
+		return &InvalidError{Field: requestIDField, Reason: "has more than 128 characters; send a UUID"}
 	}
 	for _, r := range id {
 		if r <= ' ' || r > '~' {
-			return &InvalidError{Field: "X-Keytrustee-Request-Id", Reason: fmt.Sprintf("contains %q; send a UUID", r)}
+			return &InvalidError{Field: requestIDField, Reason: fmt.Sprintf("contains %q; send a UUID", r)}
 		}
 	}
 	return nil
