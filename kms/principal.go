@@ -3,11 +3,8 @@ package kms
 // Method says how a principal was proven.
 type Method string
 
-// The ways in.
-const (
-	Simple Method = "simple" // it said so (user.name), or a cookie that came of that
-	Local  Method = "local"  // the operator, through the admin socket
-)
+// Simple: it said so (user.name), or a cookie that came of that.
+const Simple Method = "simple"
 
 // Principal is who calls. Policy looks at Short, audit prints Full.
 type Principal struct {

@@ -275,9 +275,9 @@ func TestNobodyClaimsAnothers(t *testing.T) { // 15
 		p.Real = real
 		return p
 	}
-	local := kmstest.User("alice")
-	local.Method = kms.Local
-	callers := []kms.Principal{by("alice", &hive), by("alice", &knox), by("bob", &hive), by("alice", nil), local,
+	otherwise := kmstest.User("alice")
+	otherwise.Method = "another proof"
+	callers := []kms.Principal{by("alice", &hive), by("alice", &knox), by("bob", &hive), by("alice", nil), otherwise,
 		{Short: "nn", Full: "nn/nn1@R", Method: kms.Simple}, {Short: "nn", Full: "nn/nn2@R", Method: kms.Simple}}
 	for i, maker := range callers {
 		r := kmstest.NewService(t)
