@@ -67,7 +67,7 @@ func WriteWraps(confdir string, wraps []Wrap) error {
 		return err
 	}
 	for _, w := range wraps {
-		if err := errors.Join(w.check(), w.Verify(trust)); err != nil {
+		if err := errors.Join(w.check(), w.verify(trust)); err != nil {
 			return err
 		}
 	}
@@ -108,7 +108,7 @@ func ReadWraps(confdir string) ([]Wrap, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key-encryption key's wrap: %w", err)
 		}
-		w, err := ParseWrap(text)
+		w, err := parseWrap(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}

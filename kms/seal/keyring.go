@@ -24,7 +24,7 @@ type Keyring struct {
 // made by a host of the cluster, or if it does not open.
 func Load(confdir string) (*Keyring, error) {
 	k := &Keyring{confdir: confdir}
-	if err := k.Unwrap(context.Background()); err != nil {
+	if _, _, err := k.unwrap(context.Background()); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -37,16 +37,10 @@ func (k *Keyring) Cluster() string {
 	return k.cluster
 }
 
-// Unwrap reads the root key from its file and opens all KEKs anew, from disk and not from memory. When it returns nil,
-// the Keyring holds what it found, KEKs that came new to confdir included. When it fails, the Keyring is as it was, so
-// that what is open can still be read; the caller closes the gate. It fails also when a KEK that is open no longer
-// stands in confdir, or is another.
-func (k *Keyring) Unwrap(ctx context.Context) error {
-	_, _, err := k.unwrap(ctx)
-	return err
-}
-
-// unwrap is Unwrap; it returns the freshly opened KEKs.
+// unwrap reads the root key from its file, opens all KEKs anew, from disk and not from memory, and returns them. When it
+// returns nil, the Keyring holds what it found, KEKs that came new to confdir included. When it fails, the Keyring is as
+// it was, so that what is open can still be read. It fails also when a KEK that is open no longer stands in confdir, or is
+// another.
 func (k *Keyring) unwrap(ctx context.Context) (cluster string, fresh map[string]*kek, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", nil, err

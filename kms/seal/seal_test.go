@@ -270,9 +270,6 @@ func TestRootProofIsFromDisk(t *testing.T) {
 			if _, err := h.ring.ProveRoot(context.Background(), []byte("nonce")); err == nil {
 				t.Fatal("a proof was made from memory")
 			}
-			if err := h.ring.Unwrap(context.Background()); err == nil {
-				t.Fatal("Unwrap succeeded")
-			}
 			if _, err := h.ring.Open(v); err != nil {
 				t.Errorf("what is open can no longer be read: %v", err)
 			}
@@ -311,7 +308,6 @@ func TestANewKEKIsFoundAndSeals(t *testing.T) {
 		must(t, err)
 		must(t, WriteWraps(dir, []Wrap{w}))
 		if dir == h.active {
-			must(t, h.activeRing.Unwrap(context.Background()))
 			a, err := h.activeRing.ProveRoot(context.Background(), nil)
 			must(t, err)
 			if b, err := h.ring.ProveRoot(context.Background(), nil); err == nil && bytes.Equal(a, b) {
@@ -319,7 +315,8 @@ func TestANewKEKIsFoundAndSeals(t *testing.T) {
 			}
 		}
 	}
-	must(t, h.ring.Unwrap(context.Background()))
+	_, err = h.ring.ProveRoot(context.Background(), nil)
+	must(t, err)
 	v, err := h.ring.Seal(ref(), kms.NewMaterial([]byte("y")))
 	must(t, err)
 	if v.KEK != k.id || old.KEK == k.id {
@@ -500,12 +497,12 @@ func TestWrapIsBound(t *testing.T) {
 		w := good
 		w.Sealed = bytes.Clone(good.Sealed)
 		alter(&w)
-		if err := w.Verify(pool); err == nil {
+		if err := w.verify(pool); err == nil {
 			t.Errorf("%s changed: the signature still holds", what)
 		}
 		w.Signature, err = sign(h.signer.Key, w.signed())
 		must(t, err)
-		must(t, w.Verify(pool))
+		must(t, w.verify(pool))
 		if _, err := w.open(root, pool); err == nil {
 			t.Errorf("%s changed and signed again: the wrap still opens", what)
 		}
@@ -544,8 +541,8 @@ func TestWhoMaySign(t *testing.T) {
 	} {
 		w, err := wrapKEK(h.activeRing.newest, "cluster-1", root.Public(), c.by)
 		must(t, err)
-		if err := w.Verify(pool); (err == nil) != c.ok {
-			t.Errorf("%s: Verify = %v", what, err)
+		if err := w.verify(pool); (err == nil) != c.ok {
+			t.Errorf("%s: verify = %v", what, err)
 		}
 		if err := WriteWraps(h.active, []Wrap{w}); (err == nil) != c.ok {
 			t.Errorf("%s: WriteWraps = %v", what, err)
@@ -578,19 +575,19 @@ func FuzzParseWrap(f *testing.F) {
 	f.Add([]byte(`{"cluster":"c","kek":"0123456789abcdef","recipient":"0123456789abcdef0123456789abcdef","sealed":"","signed":"2026-11-22T21:02:10Z"}`))
 	f.Add([]byte(`{"cluster":"c","kek":"../../../../../etc","recipient":"0123456789abcdef0123456789abcdef"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		w, err := ParseWrap(text)
+		w, err := parseWrap(text)
 		if err != nil {
 			return
 		}
 		if strings.ContainsAny(w.KEK+w.Recipient, "/.\x00") {
 			t.Fatalf("a wrap names files %q and %q", w.KEK, w.Recipient)
 		}
-		if w.Verify(x509.NewCertPool()) == nil {
+		if w.verify(x509.NewCertPool()) == nil {
 			t.Fatal("a wrap that nobody signed was verified")
 		}
 		again, err := json.Marshal(w)
 		must(t, err)
-		if back, err := ParseWrap(again); err != nil || !bytes.Equal(back.info(), w.info()) {
+		if back, err := parseWrap(again); err != nil || !bytes.Equal(back.info(), w.info()) {
 			t.Fatalf("written and read again: %v", err)
 		}
 	})

@@ -34,8 +34,8 @@ type Signer struct {
 	Now         time.Time // when it signs; the certificate has to be valid then
 }
 
-// ParseWrap reads the JSON form. It checks that the wrap is whole, not who made it: see Verify.
-func ParseWrap(text []byte) (Wrap, error) {
+// parseWrap reads the JSON form. It checks that the wrap is whole, not who made it: see verify.
+func parseWrap(text []byte) (Wrap, error) {
 	var w Wrap
 	if err := json.Unmarshal(text, &w); err != nil {
 		return Wrap{}, fmt.Errorf("key-encryption key's wrap: %w", err)
@@ -88,9 +88,9 @@ func (w *Wrap) signed() []byte {
 		string(w.Signer))
 }
 
-// Verify reports whether a host of the cluster made the wrap as it is: its certificate was valid, for a cluster node, under
+// verify reports whether a host of the cluster made the wrap as it is: its certificate was valid, for a cluster node, under
 // one of the authorities in trust when it signed.
-func (w *Wrap) Verify(trust *x509.CertPool) error {
+func (w *Wrap) verify(trust *x509.CertPool) error {
 	fail := func(err error) error {
 		return fmt.Errorf("wrap of key-encryption key %s to root %s: %w", w.KEK, w.Recipient, err)
 	}
@@ -115,7 +115,7 @@ func (w *Wrap) Verify(trust *x509.CertPool) error {
 
 // open verifies the wrap and returns the KEK within.
 func (w *Wrap) open(root *Root, trust *x509.CertPool) (*kek, error) {
-	if err := w.Verify(trust); err != nil {
+	if err := w.verify(trust); err != nil {
 		return nil, err
 	}
 	secret, err := hpke.Open(root.key, kdf, aead, w.info(), w.Sealed)
