@@ -366,7 +366,8 @@ func (h *host) freeze(part string) (thaw func()) {
 			if err != nil {
 				return err
 			}
-			if state := stat[bytes.LastIndexByte(stat, ')')+2]; state != 'T' {
+			// One that ended just before stays a zombie for as long as the postmaster, which would reap it, stands still.
+			if state := stat[bytes.LastIndexByte(stat, ')')+2]; state != 'T' && state != 'Z' {
 				return fmt.Errorf("process %d is in state %c", pid, state)
 			}
 		}
