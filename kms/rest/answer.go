@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 )
@@ -54,14 +53,14 @@ func (x *exchange) write(status int, contentType string, body []byte) {
 	x.w.Write(body)
 }
 
+// fingerprint answers the original's way to ask a server who it is.
 func (x *exchange) fingerprint() {
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		x.w.Header().Set("Allow", "GET, HEAD")
 		x.refuse(errNoMethod)
 		return
 	}
-	x.w.Header().Set("Content-Type", "text/plain")
-	io.WriteString(x.w, x.Fingerprint()+"\n")
+	x.write(http.StatusOK, "text/plain", []byte(x.Fingerprint+"\n"))
 }
 
 // encodeJSON encodes what this package itself made.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -147,7 +146,7 @@ func (x *exchange) refuse(err error) {
 		}
 	}
 	if !known {
-		x.Logger.Error("a request failed", "method", x.r.Method, "request", x.id(), slog.Any("error", err))
+		x.Logger.Error("a request failed", "method", x.r.Method, "request", x.id(), "error", err)
 	}
 	body := errorJSON{Remote: remoteJSON{Message: oneLine(message), Class: class, Exception: simpleName(class)}}
 	if status == http.StatusServiceUnavailable {

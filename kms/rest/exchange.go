@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -53,7 +52,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, who Authenticator
 	x := &exchange{Server: s, w: w, r: r, ctx: ctx, query: r.URL.Query(), forwarded: forwarded}
 	defer x.recover()
 	path := escapedPath(r)
-	if path == "/" && !forwarded && s.Fingerprint != nil && x.query.Get("a") == "fingerprint" {
+	if path == "/" && !forwarded && s.Fingerprint != "" && x.query.Get("a") == "fingerprint" {
 		x.fingerprint()
 		return
 	}
@@ -153,6 +152,6 @@ func (x *exchange) recover() {
 	if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(http.ErrAbortHandler)
 	}
-	x.Logger.Error("a request panicked", "method", x.r.Method, slog.Any("fault", fault), "stack", string(debug.Stack()))
+	x.Logger.Error("a request panicked", "method", x.r.Method, "fault", fault, "stack", string(debug.Stack()))
 	x.refuse(errors.New("panic"))
 }

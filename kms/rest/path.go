@@ -72,16 +72,13 @@ func named(plain resource, field string, tail []string) (resource, string, error
 
 // checkText refuses what no database could be asked for.
 func checkText(field, s string) error {
-	bad := func(reason string) error {
-		return &kms.InvalidError{Field: "Parameter '" + field + "'", Reason: reason}
-	}
 	switch {
 	case s == "":
-		return bad("cannot be empty")
+		return parameter(field, "cannot be empty")
 	case !utf8.ValidString(s):
-		return bad("is not valid UTF-8")
+		return parameter(field, "is not valid UTF-8")
 	case strings.ContainsRune(s, 0):
-		return bad("contains a NUL byte")
+		return parameter(field, "contains a NUL byte")
 	}
 	return nil
 }

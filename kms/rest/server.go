@@ -65,8 +65,8 @@ type Config struct {
 	Assert func(h http.Header, p kms.Principal)
 	// Hand tells the active what became of a result that it handed over; required where Cluster may forward.
 	Hand func(ctx context.Context, number uint64, told bool) error
-	// Fingerprint answers GET /?a=fingerprint; nil: nobody asks.
-	Fingerprint func() string
+	// Fingerprint is the answer to GET /?a=fingerprint; empty: nobody asks.
+	Fingerprint string
 
 	Host            string        // this host's name, for the bodies of refusals; empty means "this host"
 	ContextPath     string        // before /v1/…; empty means /kms
@@ -77,7 +77,7 @@ type Config struct {
 
 // The limits of a request.
 const (
-	MaxHeaderBytes = 64 << 10
+	maxHeader      = 64 << 10
 	maxBody        = 4 << 20
 	maxBatch       = 16 << 20         // of a batch of EEKs
 	bodyDeadline   = 10 * time.Second // for the client to send its body
@@ -148,7 +148,7 @@ func PublicServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           inTime(h, bodyDeadline),
 		Protocols:         protocols,
-		MaxHeaderBytes:    MaxHeaderBytes,
+		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       60 * time.Second,

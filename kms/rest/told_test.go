@@ -69,7 +69,7 @@ func TestClientGoneAfterTheAnswer(t *testing.T) {
 
 // TestFingerprint: the original's way to ask a server who it is, without a login.
 func TestFingerprint(t *testing.T) {
-	p := newPair(t, func(active, _ *rest.Config) { active.Fingerprint = func() string { return "4096R/ABC" } })
+	p := newPair(t, func(active, _ *rest.Config) { active.Fingerprint = "4096R/ABC" })
 	for target, want := range map[string]string{"/?a=fingerprint": "200 4096R/ABC\n", "/?a=other": "401 ", "/x?a=fingerprint": "401 "} {
 		response, err := p.active.Client().Get(p.active.URL + target)
 		if err != nil {
@@ -79,6 +79,9 @@ func TestFingerprint(t *testing.T) {
 		response.Body.Close()
 		if got := response.Status[:4] + string(body); !strings.HasPrefix(got, want) {
 			t.Errorf("GET %s: %q, want %q", target, got, want)
+		}
+		if got := response.Header.Get("Cache-Control"); got != "no-cache" {
+			t.Errorf("GET %s: Cache-Control %q", target, got)
 		}
 	}
 }
