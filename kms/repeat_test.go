@@ -2,7 +2,6 @@ package kms_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -373,68 +372,6 @@ func TestOtherWorld(t *testing.T) { // 23
 	create(t, r.Service, alice, "k").wantReason(t, kms.ReasonStarting)
 	r.Gate.SetWorld("active 3")
 	create(t, r.Service, alice, "k").want(t, kms.ErrKeyExists)
-}
-
-func TestManyThatHangUp(t *testing.T) { // 24
-	r := kmstest.NewService(t)
-	victim := kmstest.Call("victim")
-	create(t, r.Service, victim, "v").must(t).hand.Returned()
-	for i := range 10_000 {
-		create(t, r.Service, kmstest.Call("mallory"), fmt.Sprint("m", i)).must(t).hand.Returned()
-	}
-	if n, _ := r.Attempts(); n != 65 {
-		t.Errorf("the table has %d attempts; want 64 of mallory and the victim's", n)
-	}
-	create(t, r.Service, victim, "v").must(t).hand.Told()
-	create(t, r.Service, kmstest.Call("mallory"), "m0").want(t, kms.ErrKeyExists)
-	create(t, r.Service, kmstest.Call("mallory"), "m9999").must(t).hand.Told()
-	for i := range 3000 {
-		create(t, r.Service, kmstest.Call(fmt.Sprint("user", i)), fmt.Sprint("u", i)).must(t).hand.Returned()
-	}
-	if n, _ := r.Attempts(); n > 1024 {
-		t.Errorf("the table has %d attempts; want at most 1024", n)
-	}
-}
-
-func TestManyThatWait(t *testing.T) { // 24
-	synctest.Test(t, func(t *testing.T) {
-		r := kmstest.NewService(t)
-		release := held(r)
-		const n = 200
-		var waiting []<-chan answer
-		for range n {
-			waiting = append(waiting, begin(func() answer { return create(t, r.Service, alice, "k") }))
-		}
-		synctest.Wait()
-		if _, w := r.Attempts(); w != 64 {
-			t.Errorf("%d deliveries wait; want 64", w)
-		}
-		var own []<-chan answer
-		for i := range n {
-			own = append(own, begin(func() answer { return create(t, r.Service, kmstest.Call("bob"), fmt.Sprint(i)) }))
-		}
-		synctest.Wait()
-		if a, _ := r.Attempts(); a != 65 {
-			t.Errorf("%d attempts; want alice's and 64 of bob", a)
-		}
-		time.Sleep(6 * time.Second)
-		count := map[string]int{}
-		for _, c := range append(waiting, own...) {
-			a := <-c
-			if errors.Is(a.err, kms.ErrOutcomeUnknown) {
-				count["unknown"]++
-			} else {
-				a.wantReason(t, kms.ReasonBusy)
-			}
-		}
-		if count["unknown"] != 1+64+64 {
-			t.Errorf("%d are unknown; want 129", count["unknown"])
-		}
-		if _, w := r.Attempts(); w != 0 {
-			t.Errorf("%d deliveries wait still", w)
-		}
-		release()
-	})
 }
 
 func TestOutcomeCanNotBeRecorded(t *testing.T) { // 25

@@ -3,7 +3,6 @@ package kms_test
 import (
 	"bytes"
 	"errors"
-	"reflect"
 	"testing"
 	"testing/synctest"
 
@@ -108,84 +107,5 @@ func TestRollWithoutAnIDThenWithOne(t *testing.T) { // 18
 	roll(t, r.Service, alice, "k").must(t).hand.Returned()
 	if got := roll(t, r.Service, withID("alice", "r1"), "k").must(t).version.Name; got != "k@2" {
 		t.Errorf("got %s; want k@2", got)
-	}
-}
-
-func TestTableHoldsNoMaterial(t *testing.T) { // 26
-	synctest.Test(t, func(t *testing.T) {
-		r := kmstest.NewService(t)
-		secret := []byte("sixteen byte key")
-		given := kms.CreateRequest{Name: "k", Material: kms.NewMaterial(secret)}
-		c := alice
-		c.Body = append([]byte("body with "), secret...)
-		_, h, err := r.CreateKey(t.Context(), c, given)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.Returned()
-		release := held(r)
-		given.Name = "unresolved"
-		waiting := begin(func() answer {
-			v, h, err := r.CreateKey(t.Context(), c, given)
-			return answer{v, h, err}
-		})
-		synctest.Wait()
-		if n, _ := r.Attempts(); n != 2 {
-			t.Fatalf("the table has %d attempts; want 2", n)
-		}
-		w := walker{secret: secret, seen: map[uintptr]bool{}}
-		w.walk(reflect.ValueOf(r.Table()))
-		if w.found || w.visited < 50 {
-			t.Errorf("found the material: %t, after %d values", w.found, w.visited)
-		}
-		w = walker{secret: secret, seen: map[uintptr]bool{}}
-		w.walk(reflect.ValueOf(given))
-		if !w.found {
-			t.Error("the walk does not find material where it is")
-		}
-		release()
-		(<-waiting).must(t)
-	})
-}
-
-// walker looks for a secret in all that a value leads to.
-type walker struct {
-	secret  []byte
-	seen    map[uintptr]bool
-	visited int
-	found   bool
-}
-
-func (w *walker) walk(v reflect.Value) {
-	w.visited++
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !v.IsNil() && !w.seen[v.Pointer()] {
-			w.seen[v.Pointer()] = true
-			w.walk(v.Elem())
-		}
-	case reflect.Interface:
-		w.walk(v.Elem())
-	case reflect.Struct:
-		for _, f := range v.Fields() {
-			w.walk(f)
-		}
-	case reflect.Map:
-		for k, e := range v.Seq2() {
-			w.walk(k)
-			w.walk(e)
-		}
-	case reflect.String:
-		w.found = w.found || bytes.Contains([]byte(v.String()), w.secret)
-	case reflect.Slice, reflect.Array:
-		var b []byte
-		for i := range v.Len() {
-			if v.Index(i).Kind() == reflect.Uint8 {
-				b = append(b, byte(v.Index(i).Uint()))
-			} else {
-				w.walk(v.Index(i))
-			}
-		}
-		w.found = w.found || bytes.Contains(b, w.secret)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -144,6 +143,7 @@ func TestActiveGone(t *testing.T) {
 type unsent struct{}
 
 func (unsent) Error() string { return "connection refused" }
+
 func (unsent) NotSent() bool { return true }
 
 func TestForwardUnsent(t *testing.T) {
@@ -310,60 +310,6 @@ func TestForwardTooLate(t *testing.T) {
 	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
 }
 
-// TestForwardClientGone: the passive's client goes away before the outcome is known.
-func TestForwardClientGone(t *testing.T) {
-	p := newPair(t)
-	held, release := p.hold()
-	hangUp, read := abandon(t, p.passive, "k")
-	within(t, "the create is held", held)
-	hangUp()
-	within(t, "the passive has seen it", p.gone)
-	release()
-	if r := p.reported(t, 1); r[0].told {
-		t.Error("a success that nobody was told of is reported as told")
-	}
-	if text := read(); text != "" {
-		t.Errorf("a client that was gone was sent %q", text)
-	}
-	wantStatus(t, "repeat", create(t, p.passive, "k"), 201)
-	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
-}
-
-// TestHandover: what the active makes of reports that are lost, doubled or late.
-func TestHandover(t *testing.T) {
-	t.Run("no report is told", func(t *testing.T) {
-		p := newPair(t, func(active, _ *rest.Config) { active.HandDeadline = 50 * time.Millisecond })
-		p.loseReports()
-		wantStatus(t, "create", create(t, p.passive, "k"), 201)
-		wantStatus(t, "second caller", create(t, p.active, "k"), 409)
-	})
-	t.Run("told counts at once", func(t *testing.T) {
-		p := newPair(t, func(active, _ *rest.Config) { active.HandDeadline = time.Hour })
-		wantStatus(t, "create", create(t, p.passive, "k"), 201)
-		wantStatus(t, "second caller", create(t, p.active, "k"), 409)
-	})
-	t.Run("a late duplicate of a return", func(t *testing.T) {
-		p := newPair(t, func(_, passive *rest.Config) { passive.ForwardDeadline = 100 * time.Millisecond })
-		held, release := p.hold()
-		wantStatus(t, "create", create(t, p.passive, "k"), 503)
-		within(t, "the create is held", held)
-		release()
-		first := p.reported(t, 1)[0]
-		p.loseReports() // so that the second result stays in the passive's hand
-		wantStatus(t, "repeat", create(t, p.passive, "k"), 201)
-		p.activeReport(first.number, false)
-		second := make(chan answer, 1)
-		go func() { a, _ := try(p.active, "POST", "/kms/v1/keys", `{"name":"k"}`); second <- a }()
-		all := p.reported(t, 2)
-		if all[1].number == first.number {
-			t.Fatal("two handovers have one number")
-		}
-		p.activeReport(all[1].number, true)
-		p.activeReport(all[1].number, false)
-		wantStatus(t, "second caller", <-second, 409)
-	})
-}
-
 // TestClusterListener: what the active's cluster listener does not do.
 func TestClusterListener(t *testing.T) {
 	here := true
@@ -424,39 +370,3 @@ func TestClusterListener(t *testing.T) {
 type clusterFunc func() rest.Route
 
 func (f clusterFunc) Route() rest.Route { return f() }
-
-// TestIdenticalAtOnce: ten identical creates through both hosts make one success; ten identical rolls make ten versions.
-func TestIdenticalAtOnce(t *testing.T) {
-	p := newPair(t)
-	servers := []func(string, string) (answer, error){
-		func(path, body string) (answer, error) { return try(p.active, "POST", path, body) },
-		func(path, body string) (answer, error) { return try(p.passive, "POST", path, body) },
-	}
-	tenTimes := func(path, body string) map[int]int {
-		var mu sync.Mutex
-		var all sync.WaitGroup
-		count := map[int]int{}
-		for i := range 10 {
-			all.Go(func() {
-				a, err := servers[i%2](path, body)
-				if err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				count[a.status]++
-			})
-		}
-		all.Wait()
-		return count
-	}
-	if got := tenTimes("/kms/v1/keys", `{"name":"k"}`); got[201] != 1 || got[409] != 9 {
-		t.Errorf("ten creates: %v, want one 201 and nine 409", got)
-	}
-	if got := tenTimes("/kms/v1/key/k", `{}`); got[200] != 10 {
-		t.Errorf("ten rolls: %v, want ten 200", got)
-	}
-	if versions := ask(t, p.passive, "GET", "/kms/v1/key/k/_versions", ""); strings.Count(versions.body, "versionName") != 11 {
-		t.Errorf("versions: %d, want 11", strings.Count(versions.body, "versionName"))
-	}
-}

@@ -290,3 +290,39 @@ func within(t *testing.T, what string, c <-chan struct{}) {
 		t.Fatalf("waited 10 s in vain until %s", what)
 	}
 }
+
+// TestIdenticalAtOnce: ten identical creates through both hosts make one success; ten identical rolls make ten versions.
+func TestIdenticalAtOnce(t *testing.T) {
+	p := newPair(t)
+	servers := []func(string, string) (answer, error){
+		func(path, body string) (answer, error) { return try(p.active, "POST", path, body) },
+		func(path, body string) (answer, error) { return try(p.passive, "POST", path, body) },
+	}
+	tenTimes := func(path, body string) map[int]int {
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		count := map[int]int{}
+		for i := range 10 {
+			all.Go(func() {
+				a, err := servers[i%2](path, body)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				count[a.status]++
+			})
+		}
+		all.Wait()
+		return count
+	}
+	if got := tenTimes("/kms/v1/keys", `{"name":"k"}`); got[201] != 1 || got[409] != 9 {
+		t.Errorf("ten creates: %v, want one 201 and nine 409", got)
+	}
+	if got := tenTimes("/kms/v1/key/k", `{}`); got[200] != 10 {
+		t.Errorf("ten rolls: %v, want ten 200", got)
+	}
+	if versions := ask(t, p.passive, "GET", "/kms/v1/key/k/_versions", ""); strings.Count(versions.body, "versionName") != 11 {
+		t.Errorf("versions: %d, want 11", strings.Count(versions.body, "versionName"))
+	}
+}

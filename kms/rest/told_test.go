@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"keytrustee/kms"
 	"keytrustee/kms/rest"
@@ -115,4 +116,58 @@ func mustRequest(t *testing.T, method, url string) *http.Request {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// TestForwardClientGone: the passive's client goes away before the outcome is known.
+func TestForwardClientGone(t *testing.T) {
+	p := newPair(t)
+	held, release := p.hold()
+	hangUp, read := abandon(t, p.passive, "k")
+	within(t, "the create is held", held)
+	hangUp()
+	within(t, "the passive has seen it", p.gone)
+	release()
+	if r := p.reported(t, 1); r[0].told {
+		t.Error("a success that nobody was told of is reported as told")
+	}
+	if text := read(); text != "" {
+		t.Errorf("a client that was gone was sent %q", text)
+	}
+	wantStatus(t, "repeat", create(t, p.passive, "k"), 201)
+	wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+}
+
+// TestHandover: what the active makes of reports that are lost, doubled or late.
+func TestHandover(t *testing.T) {
+	t.Run("no report is told", func(t *testing.T) {
+		p := newPair(t, func(active, _ *rest.Config) { active.HandDeadline = 50 * time.Millisecond })
+		p.loseReports()
+		wantStatus(t, "create", create(t, p.passive, "k"), 201)
+		wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+	})
+	t.Run("told counts at once", func(t *testing.T) {
+		p := newPair(t, func(active, _ *rest.Config) { active.HandDeadline = time.Hour })
+		wantStatus(t, "create", create(t, p.passive, "k"), 201)
+		wantStatus(t, "second caller", create(t, p.active, "k"), 409)
+	})
+	t.Run("a late duplicate of a return", func(t *testing.T) {
+		p := newPair(t, func(_, passive *rest.Config) { passive.ForwardDeadline = 100 * time.Millisecond })
+		held, release := p.hold()
+		wantStatus(t, "create", create(t, p.passive, "k"), 503)
+		within(t, "the create is held", held)
+		release()
+		first := p.reported(t, 1)[0]
+		p.loseReports() // so that the second result stays in the passive's hand
+		wantStatus(t, "repeat", create(t, p.passive, "k"), 201)
+		p.activeReport(first.number, false)
+		second := make(chan answer, 1)
+		go func() { a, _ := try(p.active, "POST", "/kms/v1/keys", `{"name":"k"}`); second <- a }()
+		all := p.reported(t, 2)
+		if all[1].number == first.number {
+			t.Fatal("two handovers have one number")
+		}
+		p.activeReport(all[1].number, true)
+		p.activeReport(all[1].number, false)
+		wantStatus(t, "second caller", <-second, 409)
+	})
 }
