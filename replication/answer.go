@@ -23,6 +23,9 @@ func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
 	if state.Fenced != nil {
 		a.Fenced = state.Fenced.Reason
 	}
+	if q.Forget {
+		m.forget()
+	}
 	if q.Challenge {
 		root, err := m.prover.ProveRoot(ctx, bind(q.Nonce, state.Epoch, state.Self, 0))
 		if a.Root = root; err != nil {

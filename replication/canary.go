@@ -26,6 +26,7 @@ type canary struct {
 // sing writes canaries and confirms their snapshots, for as long as the peer is there to confirm them.
 func (m *Monitor) sing(ctx context.Context) {
 	var idle quiet
+	unheard := news{seen: m.state.Current().Confirmed.Snapshot}
 	for m.pause(ctx, canaryPace) {
 		if !m.wantsCanary() {
 			continue
@@ -35,15 +36,25 @@ func (m *Monitor) sing(ctx context.Context) {
 			m.log.Debug("no canary", "err", err)
 			continue
 		}
+		unheard.sung(c)
 		m.setCanary(&c)
 		m.beatNow()
 		err = m.awaitCanary(ctx, c)
 		m.setCanary(nil)
-		if err != nil || idle.nothingNew(c) {
+		if err != nil {
 			continue
 		}
-		if err := m.confirmSnapshot(c); err != nil {
-			m.log.Error("the confirmed snapshot can not be written", "err", err)
+		more := unheard.in(c.snapshot, m.state.Current().Confirmed.Acknowledged)
+		if idle.nothingNew(c) {
+			continue
+		}
+		if more {
+			err = m.confirmNews(ctx, c, &unheard)
+		} else {
+			err = m.confirmSnapshot(c)
+		}
+		if err != nil {
+			m.log.Error("a snapshot that both hosts have is not confirmed", "err", err)
 			idle = quiet{}
 		}
 	}

@@ -50,6 +50,7 @@ type Ask struct {
 	Confirmed postgres.LSN `json:"confirmed,omitempty"`
 	Gate      *GateReport  `json:"gate,omitempty"`
 
+	Forget    bool         `json:"forget,omitempty"`    // what was remembered before this question; see Config
 	Challenge bool         `json:"challenge,omitempty"` // prove the root key
 	Rows      [][16]byte   `json:"rows,omitempty"`      // prove these rows, which are all committed at At
 	At        postgres.LSN `json:"at,omitempty"`

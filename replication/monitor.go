@@ -26,6 +26,9 @@ type Config struct {
 	Caller Caller
 	Prover Prover
 	Policy Policy
+	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
+	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
+	Forget func()
 	// Extra is written into postgresql.conf beside what the pair needs.
 	Extra  map[string]string
 	Logger *slog.Logger         // nil: slog.Default()
@@ -39,6 +42,7 @@ type Monitor struct {
 	state  *StateFile
 	caller Caller
 	prover Prover
+	forget func()
 	policy Policy
 	extra  map[string]string
 	log    *slog.Logger
@@ -64,8 +68,11 @@ func New(c Config) (*Monitor, error) {
 	if c.Server == nil || c.State == nil || c.Caller == nil || c.Prover == nil {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
-	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, policy: c.Policy.withDefaults(), extra: c.Extra,
+	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(), extra: c.Extra,
 		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	if m.forget == nil {
+		m.forget = func() {}
+	}
 	if m.log == nil {
 		m.log = slog.Default()
 	}

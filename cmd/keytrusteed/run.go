@@ -83,7 +83,8 @@ func run(ctx context.Context, o options) error {
 	// The pair.
 	peers := peer.NewClient(func(node string) *tls.Config { return own.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: ring}
-	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs, Logger: log})
+	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
+		Forget: func() { proofs.forget() }, Logger: log})
 	if err != nil {
 		return err
 	}
