@@ -26,13 +26,11 @@ func newDevCommand(a *app) *cobra.Command {
 	}
 	dev.PersistentFlags().StringVar(&dir, "dir", "", "directory that holds the pair")
 	dev.AddCommand(newDevUpCommand(a, &dir), newDevDownCommand(&dir))
-	dev.AddCommand(newDevNodeCommand(&dir, "start", "Start what of a host does not run", (*devNode).start))
-	dev.AddCommand(newDevNodeCommand(&dir, "stop", "Stop a host as its services do", func(n *devNode, ctx context.Context, components []string) error {
-		return n.each(ctx, components, n.stop)
-	}))
-	dev.AddCommand(newDevNodeCommand(&dir, "kill", "End a host with SIGKILL; nothing restarts by itself", func(n *devNode, ctx context.Context, components []string) error {
-		return n.each(ctx, components, n.kill)
-	}))
+	dev.AddCommand(
+		newDevNodeCommand(&dir, "start", "Start what of a host does not run", (*devNode).start),
+		newDevNodeCommand(&dir, "stop", "Stop a host as its services do", (*devNode).stop),
+		newDevNodeCommand(&dir, "kill", "End a host with SIGKILL; nothing restarts by itself", (*devNode).kill),
+	)
 	return dev
 }
 
@@ -124,16 +122,6 @@ func newDevNodeCommand(dir *string, verb, short string, act func(*devNode, conte
 	return cmd
 }
 
-// each does it to the components in the order in which a host is stopped: what uses the database goes first.
-func (n *devNode) each(ctx context.Context, components []string, do func(context.Context, string) error) error {
-	for _, component := range slices.Backward(components) {
-		if err := do(ctx, component); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // withNewDevPair is withDevPair for a directory that may not hold a pair yet: it is made then, and has to be empty.
 func withNewDevPair(ctx context.Context, dir string, port, dbPort, clusterPort int, do func(*devPair) error) error {
 	dir, err := devDir(dir)
@@ -184,5 +172,5 @@ func layOutDevPair(ctx context.Context, dir string, port, dbPort, clusterPort in
 	if err := p.checkPorts(ctx); err != nil { // before anything is made that would fix the ports
 		return nil, err
 	}
-	return p, p.own(dir)
+	return p, ownDir(dir)
 }

@@ -58,7 +58,7 @@ func (p *devPair) node(name string) (*devNode, error) {
 }
 
 func (p *devPair) bin(program string) string { return filepath.Join(p.dir, "bin", program) }
-func (p *devPair) recoveryFile() string      { return filepath.Join(p.dir, "recovery.key") }
+func (p *devPair) recoveryFile() string      { return filepath.Join(p.active().home(), "recovery.key") }
 func (p *devPair) publicFile() string        { return filepath.Join(p.dir, "pair.json") }
 func (p *devPair) caFile() string            { return filepath.Join(p.dir, "ca.pem") }
 func (p *devPair) kmsURI() string {
@@ -135,7 +135,11 @@ func devDir(dir string) (string, error) {
 	if dir == "" {
 		return "", usagef("--dir is missing: name a directory for the pair")
 	}
-	return filepath.Abs(dir)
+	dir, err := filepath.Abs(dir)
+	if resolved, gone := filepath.EvalSymlinks(dir); gone == nil { // as the kernel names the directory that a process works in
+		dir = resolved
+	}
+	return dir, err
 }
 
 func lockDev(dir string) (unlock func(), err error) {
@@ -152,6 +156,9 @@ func lockDev(dir string) (unlock func(), err error) {
 func loadDevPair(dir string) (*devPair, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "dev.json"))
 	if err != nil {
+		return nil, err
+	}
+	if err := checkOwnDir(dir); err != nil {
 		return nil, err
 	}
 	p := &devPair{dir: dir}

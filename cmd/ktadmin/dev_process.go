@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,18 +48,9 @@ func (n *devNode) launch(component string) (ended <-chan struct{}, err error) {
 	if len(n.processes(component)) > 0 {
 		return nil, nil
 	}
-	log, err := os.OpenFile(n.log(component), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close()
-	if err := n.pair.own(log.Name()); err != nil {
-		return nil, err
-	}
-	argv := n.argv(component)
-	cmd := exec.Command(argv[0], argv[1:]...)
+	const launch = `umask 077 && exec "$@" >>"$0" 2>&1` // the user opens his log himself
+	cmd := exec.Command("/bin/sh", append([]string{"-c", launch, n.log(component)}, n.argv(component)...)...)
 	cmd.Dir, cmd.Env = "/", n.environment()
-	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = n.pair.attributes()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s on %s: %w", component, n.Name, err)
@@ -138,33 +130,45 @@ func (n *devNode) pids() map[string]int {
 	return pids
 }
 
-// stop asks the component to end, as its service does, and waits until it has.
-func (n *devNode) stop(ctx context.Context, component string) error {
-	pids := n.processes(component)
-	if len(pids) == 0 {
-		return nil
-	}
-	signal := syscall.SIGTERM
-	if component == devPostgres {
-		signal = syscall.SIGINT // fast; SIGTERM would wait for clients for ever
-	}
-	if err := n.signal(component, pids[:1], signal); err != nil {
-		return err
-	}
-	if err := n.signal(component, pids, syscall.SIGCONT); err != nil { // a frozen one has to wake up to end
-		return err
-	}
-	return n.awaitEnd(ctx, component)
-}
-
-// kill ends every process of the component with SIGKILL, none of them outliving another long enough to act on it.
-func (n *devNode) kill(ctx context.Context, component string) error {
-	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
-		if err := n.signal(component, n.processes(component), signal); err != nil {
+// stop asks the components to end, as their services do, and waits until they have: what uses the database goes first.
+func (n *devNode) stop(ctx context.Context, components []string) error {
+	for _, component := range slices.Backward(components) {
+		pids := n.processes(component)
+		if len(pids) == 0 {
+			continue
+		}
+		signal := syscall.SIGTERM
+		if component == devPostgres {
+			signal = syscall.SIGINT // fast; SIGTERM would wait for clients for ever
+		}
+		if err := n.signal(component, pids[:1], signal); err != nil {
+			return err
+		}
+		if err := n.signal(component, pids, syscall.SIGCONT); err != nil { // a frozen one has to wake up to end
+			return err
+		}
+		if err := n.awaitEnd(ctx, component); err != nil {
 			return err
 		}
 	}
-	return n.awaitEnd(ctx, component)
+	return nil
+}
+
+// kill ends every process of the components with SIGKILL, none of them outliving another long enough to act on it.
+func (n *devNode) kill(ctx context.Context, components []string) error {
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, component := range components {
+			if err := n.signal(component, n.processes(component), signal); err != nil {
+				return err
+			}
+		}
+	}
+	for _, component := range components {
+		if err := n.awaitEnd(ctx, component); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // signal sends the signal to the processes; that one is gone is no error.
@@ -195,7 +199,7 @@ func (n *devNode) awaitEnd(ctx context.Context, component string) error {
 
 // tail returns the last lines of a component's log.
 func (n *devNode) tail(component string) string {
-	data, err := os.ReadFile(n.log(component))
+	data, err := n.pair.read(n.log(component))
 	if err != nil {
 		return err.Error()
 	}

@@ -2,22 +2,17 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"keytrustee/internal/durable"
-	"keytrustee/postgres"
 	"keytrustee/replication"
 	"keytrustee/status"
 )
@@ -38,6 +33,11 @@ func (p *devPair) up(ctx context.Context, say func(string, ...any)) (err error) 
 	}
 	if err := p.makeSockets(); err != nil {
 		return err
+	}
+	for _, n := range p.Nodes {
+		if err := n.makeDirectories(); err != nil {
+			return err
+		}
 	}
 	if !p.Confirmed {
 		err = p.setUp(ctx, say)
@@ -68,7 +68,11 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if _, err := active.run(ctx, nil, "db", "--bootstrap", "--port", strconv.Itoa(p.DBPort), "--pg-rootdir", active.data()); err != nil {
 		return err
 	}
-	if err := copyFile(active.caFile(), p.caFile()); err != nil {
+	authority, err := p.read(active.caFile())
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(p.caFile(), authority, 0o644); err != nil {
 		return err
 	}
 	say("active: starting PostgreSQL and keytrusteed")
@@ -98,7 +102,7 @@ func (p *devPair) setUp(ctx context.Context, say func(string, ...any)) error {
 	if _, err := active.run(ctx, nil, "enable-synchronous-replication"); err != nil {
 		return err
 	}
-	_, err := active.run(ctx, nil, "root-key", "confirm-recovery", "--key-file", p.recoveryFile())
+	_, err = active.run(ctx, nil, "root-key", "confirm-recovery", "--key-file", p.recoveryFile())
 	return err
 }
 
@@ -109,101 +113,17 @@ func (n *devNode) joined() bool {
 	return none == nil && errors.Is(ended, fs.ErrNotExist)
 }
 
-// start starts the components of a node that do not run, none of them waiting for another, and returns when they answer: PostgreSQL has
-// written that it is ready, keytrusteed serves its clients' port.
-func (n *devNode) start(ctx context.Context, components []string) error {
-	if err := n.makeDirectories(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	ended := map[string]<-chan struct{}{}
-	for _, component := range components {
-		var err error
-		if ended[component], err = n.launch(component); err != nil {
-			return err
-		}
-	}
-	for _, component := range components {
-		for !n.answers(ctx, component) {
-			select {
-			case <-ended[component]:
-				return fmt.Errorf("%s on %s ended; its log ends:\n%s", component, n.Name, n.tail(component))
-			case <-ctx.Done():
-				return fmt.Errorf("%s on %s does not answer; its log ends:\n%s", component, n.Name, n.tail(component))
-			case <-time.After(devPoll):
-			}
-		}
-	}
-	return nil
-}
-
-func (n *devNode) answers(ctx context.Context, component string) bool {
-	if component == devPostgres {
-		state, err := os.ReadFile(filepath.Join(n.data(), "postmaster.pid"))
-		lines := strings.Split(string(state), "\n")
-		_, running := n.server().Pid()
-		return err == nil && running && len(lines) > 7 && (strings.TrimSpace(lines[7]) == "ready" || strings.TrimSpace(lines[7]) == "standby")
-	}
-	_, _, err := n.health(ctx, "")
-	return err == nil
-}
-
-// health asks the node's daemon how it is.
-func (n *devNode) health(ctx context.Context, query string) (code int, h status.Health, err error) {
-	authority, err := os.ReadFile(n.caFile())
-	if err != nil {
-		return 0, h, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}} // no proxy: this machine talks to itself
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url()+"/v1/sys/health"+query, nil)
-	if err != nil {
-		return 0, h, err
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return 0, h, err
-	}
-	defer response.Body.Close()
-	return response.StatusCode, h, json.NewDecoder(response.Body).Decode(&h)
-}
-
-// await returns when the active's health satisfies the condition.
-func (p *devPair) await(ctx context.Context, what string, condition func(code int, h status.Health) bool) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		code, h, err := p.active().health(ctx, "?writable=true")
-		if err == nil && condition(code, h) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			why := h.Writes.Sentence
-			if err != nil {
-				why = err.Error()
-			}
-			return fmt.Errorf("waiting until %s: %s; the logs of both hosts are in %s/*/log", what, why, p.dir)
-		case <-time.After(devPoll):
-		}
-	}
-}
-
 // down ends everything that belongs to the pair, frozen or not, and removes its sockets.
 func (p *devPair) down(ctx context.Context) error {
 	var errs []error
 	for _, n := range p.Nodes {
-		for _, component := range []string{devKeytrusteed, devPostgres} {
+		for _, component := range slices.Backward(devComponents) {
+			one := []string{component}
 			polite, cancel := context.WithTimeout(ctx, 10*time.Second)
-			err := n.stop(polite, component)
+			err := n.stop(polite, one)
 			cancel()
 			if err != nil {
-				err = n.kill(ctx, component)
+				err = n.kill(ctx, one)
 			}
 			errs = append(errs, err)
 		}
@@ -219,48 +139,4 @@ func (p *devPair) down(ctx context.Context) error {
 	}
 	p.Sockets = ""
 	return nil
-}
-
-// makeSockets makes the directory of both hosts' sockets: short, because a socket's path is at most 107 bytes, and private.
-func (p *devPair) makeSockets() error {
-	if p.Sockets == "" {
-		dir, err := os.MkdirTemp("/tmp", "keytrustee-")
-		if err != nil {
-			return err
-		}
-		p.Sockets = dir
-	}
-	if err := os.MkdirAll(p.Sockets, 0o700); err != nil {
-		return err
-	}
-	return errors.Join(p.own(p.Sockets), p.save())
-}
-
-// checkPorts fails if another program has one of the pair's ports.
-func (p *devPair) checkPorts(ctx context.Context) error {
-	for _, n := range p.Nodes {
-		for flag, port := range map[string]int{"port": p.Port, "db-port": p.DBPort, "cluster-port": p.ClusterPort} {
-			var listen net.ListenConfig
-			l, err := listen.Listen(ctx, "tcp", net.JoinHostPort(n.Address, strconv.Itoa(port)))
-			if err != nil {
-				return &postgres.SetupError{
-					Problem: fmt.Sprintf("port %d of %s can not be used", port, n.Address),
-					Remedy:  fmt.Sprintf("choose another one with --%s, or end the program that has it", flag),
-					Err:     err,
-				}
-			}
-			l.Close()
-		}
-	}
-	return nil
-}
-
-func copyFile(from, to string) error {
-	data, err := os.ReadFile(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s was not made", from)
-	} else if err != nil {
-		return err
-	}
-	return durable.WriteFile(to, data, 0o644)
 }
