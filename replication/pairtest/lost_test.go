@@ -42,13 +42,16 @@ func activeAlone(t *testing.T, p *pairtest.Pair) {
 
 func coldPassive(t *testing.T, p *pairtest.Pair) {
 	name, material := create(t, p.Active)
+	encrypted := everyRead(t, p.Active, name, nil)
 	p.Active.Kill(t)
 	if served(t, p.Passive, name) != material {
 		t.Error("the passive serves other material")
 	}
+	everyRead(t, p.Passive, name, encrypted)
 	p.Passive.Kill(t)
 	p.Passive.Start(t)
 	servedCold(t, p.Passive, name, material)
+	everyRead(t, p.Passive, name, encrypted)
 	pairtest.Await(t, 5*time.Second, "the passive says that the active is gone", func() bool {
 		return p.Passive.Create(t, pairtest.NewKey()).Reason == "active_unreachable"
 	})
