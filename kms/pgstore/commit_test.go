@@ -45,15 +45,15 @@ func TestTwoHundredWriters(t *testing.T) {
 	s := p.store(p.active.ConnString("postgres"))
 	mustCreate(t, s, "before")
 	p.freeze()
-	const writers = 200
+	const clients = 200
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	name := func(i int) kms.KeyName { return kms.KeyName(fmt.Sprint("k", i)) }
-	var results [writers]<-chan error
+	var results [clients]<-chan error
 	for i := range results {
 		results[i] = create(ctx, t, s, name(i))
 	}
-	p.waiting(Writers)
+	p.waiting(writers)
 	for range 3 {
 		begun := time.Now()
 		admin, err := pgx.Connect(pgtest.Context(t), p.active.ConnString("postgres"))
@@ -70,7 +70,7 @@ func TestTwoHundredWriters(t *testing.T) {
 	}
 	<-ctx.Done()
 	refused := make(map[int]bool)
-	p.eventually("all but those that wait are refused", func() bool {
+	pgtest.Await(p, "all but those that wait are refused", func() bool {
 		for i, result := range results {
 			select {
 			case err := <-result:
@@ -82,7 +82,7 @@ func TestTwoHundredWriters(t *testing.T) {
 			default:
 			}
 		}
-		return len(refused) >= writers-Writers
+		return len(refused) >= clients-writers
 	})
 	p.thaw()
 	for i, result := range results {
@@ -99,8 +99,8 @@ func TestTwoHundredWriters(t *testing.T) {
 			t.Errorf("%s, refused %t: %d on the active, %d on the passive", name(i), refused[i], a, b)
 		}
 	}
-	if len(refused) != writers-Writers {
-		t.Errorf("%d were refused; want %d", len(refused), writers-Writers)
+	if len(refused) != clients-writers {
+		t.Errorf("%d were refused; want %d", len(refused), clients-writers)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestCloseLeavesCommitAlone(t *testing.T) {
 		t.Errorf("%d rows are visible: COMMIT was ended", n)
 	}
 	p.thaw()
-	p.eventually("the row is on both hosts", func() bool {
+	pgtest.Await(p, "the row is on both hosts", func() bool {
 		return count(p.horizon.active, "k") == 1 && count(p.horizon.passive, "k") == 1
 	})
 }

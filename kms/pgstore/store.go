@@ -12,11 +12,11 @@ import (
 	"keytrustee/postgres"
 )
 
-// Writers is how many changes can be under way at once. With the standby gone, each holds its connection until it is back.
-const Writers = 16
+// writers is how many changes can be under way at once. With the standby gone, each holds its connection until it is back.
+const writers = 16
 
-// Readers is how many connections serve reads.
-const Readers = 8
+// readers is how many connections serve reads.
+const readers = 8
 
 // Horizon is what the Store asks the pair. replication.Horizon is it.
 type Horizon interface {
@@ -60,13 +60,13 @@ func New(c Config) (*Store, error) {
 	s := &Store{host: c.Host, log: c.Logger, horizon: c.Horizon}
 	s.life, s.end = context.WithCancel(context.Background())
 	var err error
-	s.reads, err = postgres.NewPool(s.life, postgres.PoolConfig{ConnString: c.ConnString, MaxConns: Readers, ReadOnly: true,
+	s.reads, err = postgres.NewPool(s.life, postgres.PoolConfig{ConnString: c.ConnString, MaxConns: readers, ReadOnly: true,
 		Params: map[string]string{"statement_timeout": "2s"}})
 	if err != nil {
 		s.end()
 		return nil, fmt.Errorf("opening the key store: %w", err)
 	}
-	s.writes, err = postgres.NewPool(s.life, postgres.PoolConfig{ConnString: c.ConnString, MaxConns: Writers, Sealed: true,
+	s.writes, err = postgres.NewPool(s.life, postgres.PoolConfig{ConnString: c.ConnString, MaxConns: writers, Sealed: true,
 		OnNotice: noteNotice})
 	if err != nil {
 		s.end()
