@@ -41,7 +41,7 @@ func serve(t *testing.T, h *Host) *postgres.Server {
 		}
 		<-ended
 	})
-	await(t, "the database accepts connections", func() bool {
+	pgtest.Await(t, "the database accepts connections", func() bool {
 		conn, err := pgx.Connect(pgtest.Context(t), server.ConnString("postgres"))
 		if err == nil {
 			conn.Close(t.Context())

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"keytrustee/certs"
 	"keytrustee/internal/durable"
@@ -162,8 +161,8 @@ func startActive(t *testing.T) *activeHost {
 		cluster.Close()
 		all.Wait()
 	})
-	await(t, "the daemon sees its database", func() bool { return a.monitor.Report().Local.Answers })
-	await(t, "the admin socket is there", func() bool {
+	pgtest.Await(t, "the daemon sees its database", func() bool { return a.monitor.Report().Local.Answers })
+	pgtest.Await(t, "the admin socket is there", func() bool {
 		_, err := AdminClient{a.AdminSocket()}.Status(pgtest.Context(t))
 		return err == nil
 	})
@@ -254,16 +253,5 @@ func chmodSecrets(t *testing.T, h *Host) {
 		if err := os.Chmod(path, 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// await polls until the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(pgtest.Patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }

@@ -55,7 +55,7 @@ func TestAdmissionAwaitsTheDatabase(t *testing.T) {
 	if err := a.server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the daemon misses its database", func() bool { return !a.monitor.Report().Local.Answers })
+	pgtest.Await(t, "the daemon misses its database", func() bool { return !a.monitor.Report().Local.Answers })
 	impatient, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := a.admitter.newToken(impatient, false, 0); !errors.Is(err, context.DeadlineExceeded) {

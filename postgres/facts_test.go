@@ -71,7 +71,7 @@ func TestWaitingCommit(t *testing.T) {
 		if err := <-w.commit(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("COMMIT: %v, want the deadline", err)
 		}
-		await(t, "pgx's cancel request ends the wait", func() bool { return visible(t, s, w.id) })
+		pgtest.Await(t, "pgx's cancel request ends the wait", func() bool { return visible(t, s, w.id) })
 	})
 
 	t.Run("a client that goes away leaves the backend waiting", func(t *testing.T) {
@@ -184,7 +184,7 @@ func beginWrite(t *testing.T, s *postgres.Server, sealed bool) *write {
 	}
 	// Whoever still waits at the test's end is let go, so that the next test finds none.
 	t.Cleanup(func() {
-		await(t, "the waiting backends end", func() bool {
+		pgtest.Await(t, "the waiting backends end", func() bool {
 			return query[int](t, s, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) == 0
 		})
 		w.conn.Release()
@@ -227,7 +227,7 @@ func prepare(t *testing.T, s *postgres.Server) {
 // awaitWaiter returns the one backend that waits for the standby.
 func awaitWaiter(t *testing.T, s *postgres.Server) (pid int) {
 	t.Helper()
-	await(t, "the COMMIT waits for the standby", func() bool {
+	pgtest.Await(t, "the COMMIT waits for the standby", func() bool {
 		pid = query[int](t, s, `SELECT coalesce(min(pid), 0) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)
 		return pid != 0
 	})
@@ -237,7 +237,7 @@ func awaitWaiter(t *testing.T, s *postgres.Server) (pid int) {
 // awaitWaitingFor returns when the backend has been seen waiting for that long after its COMMIT began.
 func awaitWaitingFor(t *testing.T, s *postgres.Server, pid int, d time.Duration) {
 	t.Helper()
-	await(t, "the COMMIT still waits", func() bool {
+	pgtest.Await(t, "the COMMIT still waits", func() bool {
 		return query[bool](t, s, `SELECT EXISTS (SELECT FROM pg_stat_activity
 			WHERE pid = $1 AND wait_event = 'SyncRep' AND clock_timestamp() - query_start > make_interval(secs => $2))`, pid, d.Seconds())
 	})
@@ -253,18 +253,6 @@ func wantVisible(t *testing.T, s *postgres.Server, id int, want bool) {
 func visible(t *testing.T, s *postgres.Server, id int) bool {
 	t.Helper()
 	return query[bool](t, s, `SELECT EXISTS (SELECT FROM k WHERE id = $1)`, id)
-}
-
-// await returns when the condition holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(pgtest.Patience)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("this did not come true: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // connect returns a connection as the administrator, which the test's end closes.

@@ -87,7 +87,7 @@ func TestServer(t *testing.T) {
 		if err := unix.Kill(killed, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "it is dead", func() bool { _, running := s.Pid(); return !running })
+		pgtest.Await(t, "it is dead", func() bool { _, running := s.Pid(); return !running })
 		start(t)
 		if pid(t) == killed {
 			t.Error("the old server runs")

@@ -83,7 +83,7 @@ func TestWAL(t *testing.T) {
 	t.Run("a segment that was recycled is gone", func(t *testing.T) {
 		exec(t, primary, `ALTER SYSTEM SET wal_keep_size = 0`)
 		exec(t, primary, `SELECT pg_reload_conf()`)
-		await(t, "a segment made ready for later use holds old bytes", func() bool {
+		pgtest.Await(t, "a segment made ready for later use holds old bytes", func() bool {
 			exec(t, primary, `INSERT INTO k SELECT coalesce(max(id), 1) + 1 FROM k`)
 			exec(t, primary, `SELECT pg_switch_wal()`)
 			exec(t, primary, `CHECKPOINT`)
@@ -143,7 +143,7 @@ func wantSameEnd(t *testing.T, primary, standby *postgres.Server) postgres.LSN {
 	t.Helper()
 	flushed := func() string { return query[string](t, primary, `SELECT pg_current_wal_flush_lsn()::text`) }
 	var end postgres.LSN
-	await(t, "both logs end at the flushed position", func() bool {
+	pgtest.Await(t, "both logs end at the flushed position", func() bool {
 		before := flushed()
 		a, tli := walEnd(t, primary)
 		b, standbyTLI := walEnd(t, standby)

@@ -49,7 +49,7 @@ func TestLostAnswers(t *testing.T) {
 			t.Run(away.name+"/"+fault.name, func(t *testing.T) {
 				name := kms.KeyName(away.name + " " + fault.name)
 				p := &pair{T: t, active: p.active, passive: p.passive, horizon: p.horizon}
-				p.eventually("the passive streams", p.streaming)
+				pgtest.Await(p, "the passive streams", p.streaming)
 				away.out()
 				r.set(fault.cut)
 				result := create(t.Context(), t, s, name)
@@ -61,7 +61,7 @@ func TestLostAnswers(t *testing.T) {
 					fault.fault(backend)
 				}
 				if fault.restart {
-					p.eventually("the active is down", func() bool { _, runs := p.active.Pid(); return !runs })
+					pgtest.Await(p, "the active is down", func() bool { _, runs := p.active.Pid(); return !runs })
 					p.horizon.setUncertain(errUncertain)
 					if err := p.active.Start(pgtest.Context(t)); err != nil {
 						t.Fatal(err)
@@ -70,9 +70,9 @@ func TestLostAnswers(t *testing.T) {
 				// The evidence that the fault happened.
 				switch {
 				case fault.fault == nil:
-					p.eventually("the wire is cut", func() bool { return r.count() > 0 })
+					pgtest.Await(p, "the wire is cut", func() bool { return r.count() > 0 })
 				default:
-					p.eventually("PostgreSQL shows the row without the passive", func() bool { return count(p.horizon.active, name) == 1 })
+					pgtest.Await(p, "PostgreSQL shows the row without the passive", func() bool { return count(p.horizon.active, name) == 1 })
 				}
 				if fault.happened {
 					select {
@@ -88,7 +88,7 @@ func TestLostAnswers(t *testing.T) {
 
 				r.set(nowhere)
 				away.back()
-				p.eventually("the passive streams", p.streaming)
+				pgtest.Await(p, "the passive streams", p.streaming)
 				p.horizon.setUncertain(nil)
 				err := <-result
 				switch {
@@ -118,16 +118,16 @@ func TestNoCancelRequest(t *testing.T) {
 	p.freeze()
 	r.set(afterCommit)
 	cut := create(t.Context(), t, s, "cut")
-	p.eventually("the wire is cut", func() bool { return r.count() > 0 })
+	pgtest.Await(p, "the wire is cut", func() bool { return r.count() > 0 })
 	// A caller who goes away while its transaction waits for a lock.
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := create(ctx, t, s, "cut")
-	p.eventually("it waits for the lock", p.locked)
+	pgtest.Await(p, "it waits for the lock", p.locked)
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller who went away: %v", err)
 	}
-	p.eventually("its transaction has ended", func() bool { return !p.locked() })
+	pgtest.Await(p, "its transaction has ended", func() bool { return !p.locked() })
 	p.waiting(1)
 	r.mu.Lock()
 	cancels := r.cancels
@@ -177,7 +177,7 @@ func (p *pair) streaming() bool {
 // waiting returns the backends whose COMMIT waits for the standby, once there are n.
 func (p *pair) waiting(n int) (pids []uint32) {
 	p.Helper()
-	p.eventually(fmt.Sprintf("%d COMMITs wait for the standby", n), func() bool {
+	pgtest.Await(p, fmt.Sprintf("%d COMMITs wait for the standby", n), func() bool {
 		rows, err := p.horizon.active.Query(p.Context(), "select pid from pg_stat_activity where wait_event = 'SyncRep' order by pid")
 		if err != nil {
 			return false
@@ -231,7 +231,7 @@ func TestFailuresBeforeCommit(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	closed := &kms.ReadOnlyError{Reason: "passive_unreachable", Sentence: "the passive is gone"}
 	second := create(ctx, t, s, "name")
-	p.eventually("it waits for the lock", p.locked)
+	pgtest.Await(p, "it waits for the lock", p.locked)
 	cancel(closed)
 	if err := <-second; err != error(closed) {
 		t.Errorf("the gate closed before COMMIT: %v; want its reason", err)

@@ -43,7 +43,7 @@ func newPair(t *testing.T) *pair {
 		t.Fatal(err)
 	}
 	p.horizon = &horizon{active: p.pool(p.active), passive: p.pool(p.passive)}
-	p.eventually("the passive is synchronous", func() bool {
+	pgtest.Await(p, "the passive is synchronous", func() bool {
 		var n int
 		err := p.horizon.active.QueryRow(t.Context(), "select count(*) from pg_stat_replication where sync_state = 'sync'").Scan(&n)
 		return err == nil && n == 1
@@ -71,17 +71,6 @@ func (p *pair) store(connString string) *Store {
 	}
 	p.Cleanup(s.Close)
 	return s
-}
-
-func (p *pair) eventually(what string, condition func() bool) {
-	p.Helper()
-	deadline := time.Now().Add(pgtest.Patience)
-	for !condition() {
-		if time.Now().After(deadline) {
-			p.Fatalf("waited %v in vain: %s", pgtest.Patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // freeze stops every process of the passive; thaw, or the test's end, lets them go on.

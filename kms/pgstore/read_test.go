@@ -163,7 +163,7 @@ func TestUnconfirmedChanges(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- s.Apply(t.Context(), deletion, nil, nil) }()
 	p.admin("select pg_cancel_backend($1)", int64(p.waiting(1)[0]))
-	p.eventually("PostgreSQL shows the deletion", func() bool {
+	pgtest.Await(p, "PostgreSQL shows the deletion", func() bool {
 		row, err := s.Row(t.Context(), deletion.ID)
 		return err == nil && row.Change != nil && row.Change.Kind == kms.Deleted
 	})
@@ -237,7 +237,7 @@ func TestPurgeErasesMaterial(t *testing.T) {
 	if err := step(2, kms.Purged); err != nil {
 		t.Fatal(err)
 	}
-	p.eventually("the material is gone from both hosts", func() bool {
+	pgtest.Await(p, "the material is gone from both hosts", func() bool {
 		return stored(p.horizon.active, v.ID) == nil && stored(p.horizon.passive, v.ID) == nil
 	})
 	if _, _, err := s.Version(t.Context(), kept.Name); err != nil {

@@ -64,6 +64,16 @@ func Context(t testing.TB) context.Context {
 	return ctx
 }
 
+// Await returns when the condition holds, and ends the test if it does not within Patience.
+func Await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", Patience, what)
+		}
+	}
+}
+
 // FreePort returns a TCP port of 127.0.0.1 that nothing used a moment ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
