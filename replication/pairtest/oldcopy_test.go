@@ -36,7 +36,8 @@ func oldHostAhead(t *testing.T, p *pairtest.Pair) {
 }
 
 // putOldCopyBack replaces dir, a directory of the active, by an older copy, to which more may be done, and checks that nothing opens, that
-// nothing of the passive is overwritten, and that the message says where the good copy is.
+// nothing of the passive is overwritten, also when it is started anew, that the message says where the good copy is, and that everything
+// works when the newer copy is put back.
 func putOldCopyBack(t *testing.T, p *pairtest.Pair, dir string, more func()) {
 	t.Helper()
 	p.Active.Stop(t)
@@ -44,18 +45,12 @@ func putOldCopyBack(t *testing.T, p *pairtest.Pair, dir string, more func()) {
 	command(t, "cp", "-a", dir, old)
 	p.Up(t)
 	name, material := create(t, p.Active) // the old copy knows nothing of it
+	settle(t, p)
 	p.Active.Stop(t)
-	before := walOf(t, p.Passive)
+	before, files := walOf(t, p.Passive), contents(t, p.Passive.PGData)
 
 	rename(t, dir, good)
 	rename(t, old, dir)
-	defer func() {
-		p.Active.Kill(t)
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-		rename(t, good, dir)
-	}()
 	more()
 	p.Active.Start(t)
 
@@ -76,6 +71,26 @@ func putOldCopyBack(t *testing.T, p *pairtest.Pair, dir string, more func()) {
 	}
 	if after := walOf(t, p.Passive); after != before {
 		t.Errorf("the passive's log was %+v and is %+v", before, after)
+	}
+	sameBytes(t, p, files)
+	p.Passive.Kill(t) // what follows an old copy loses its own at the next start
+	p.Passive.Start(t)
+	servedCold(t, p.Passive, name, material)
+	if after := walOf(t, p.Passive); after != before {
+		t.Errorf("the passive's log was %+v and is, after its restart, %+v", before, after)
+	}
+
+	p.Active.Kill(t)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	rename(t, good, dir)
+	p.Up(t)
+	create(t, p.Active)
+	for _, n := range p.Nodes {
+		if served(t, n, name) != material {
+			t.Errorf("with the newer copy back, the %s serves other material", n.Name)
+		}
 	}
 }
 
