@@ -44,14 +44,16 @@ type Admitter struct {
 	now    func() time.Time
 
 	mux    *http.ServeMux
-	one    sync.Mutex // held through an admission: one at a time
-	mu     sync.Mutex // guards nonces, for moments
+	one    chan struct{} // holds one through an admission: one at a time
+	mu     sync.Mutex    // guards what follows, for moments
 	nonces map[string]time.Time
+	order  []string // of the nonces, the oldest first
 }
 
 // NewAdmitter returns the Admitter of a running daemon.
 func NewAdmitter(h *Host, server *postgres.Server, ring *seal.Keyring, pair Pair, log *slog.Logger) *Admitter {
-	a := &Admitter{host: h, server: server, ring: ring, pair: pair, log: log, now: time.Now, mux: http.NewServeMux(), nonces: map[string]time.Time{}}
+	a := &Admitter{host: h, server: server, ring: ring, pair: pair, log: log, now: time.Now, mux: http.NewServeMux(),
+		one: make(chan struct{}, 1), nonces: map[string]time.Time{}}
 	a.mux.HandleFunc("POST "+challengePath, a.serveChallenge)
 	a.mux.HandleFunc("POST "+admitPath, a.serveAdmit)
 	return a
@@ -60,29 +62,21 @@ func NewAdmitter(h *Host, server *postgres.Server, ring *seal.Keyring, pair Pair
 func (a *Admitter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
 const (
-	nonceLife = time.Minute
-	maxNonces = 64
+	nonceLife  = time.Minute
+	maxNonces  = 4096 // anybody may ask for one: a joiner comes back for its own in less time than it takes to ask for so many
+	admitLimit = time.Minute
 )
 
 func (a *Admitter) serveChallenge(w http.ResponseWriter, _ *http.Request) {
 	nonce := make([]byte, 32)
 	rand.Read(nonce)
 	a.mu.Lock()
-	now := a.now()
-	for n, until := range a.nonces {
-		if now.After(until) {
-			delete(a.nonces, n)
-		}
-	}
-	full := len(a.nonces) >= maxNonces
-	if !full {
-		a.nonces[string(nonce)] = now.Add(nonceLife)
+	a.nonces[string(nonce)] = a.now().Add(nonceLife)
+	if a.order = append(a.order, string(nonce)); len(a.order) > maxNonces {
+		delete(a.nonces, a.order[0])
+		a.order = a.order[1:]
 	}
 	a.mu.Unlock()
-	if full {
-		writeJSON(w, http.StatusServiceUnavailable, refusal{"too many hosts are asking to join", "try again in a minute"})
-		return
-	}
 	writeJSON(w, http.StatusOK, challenge{nonce})
 }
 
@@ -101,7 +95,13 @@ func (a *Admitter) serveAdmit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from, _, _ := net.SplitHostPort(r.RemoteAddr)
-	answer, err := a.admit(r.Context(), q, from)
+	if err := q.check(); err != nil { // nothing of it is for the log
+		writeJSON(w, http.StatusBadRequest, refusal{err.Error(), "install the same release on both hosts"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), admitLimit)
+	defer cancel()
+	answer, err := a.admit(ctx, q, from)
 	var hint *HintedError
 	var refused *replication.RefusedError
 	switch {
@@ -124,8 +124,12 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if err := a.awaitDatabase(ctx); err != nil {
 		return nil, err
 	}
-	a.one.Lock()
-	defer a.one.Unlock()
+	select {
+	case a.one <- struct{}{}:
+		defer func() { <-a.one }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	state := a.pair.State()
 	if state.Duty != replication.Active {
 		return nil, &replication.RefusedError{Sentence: state.Self + " is the passive; join at the active"}
@@ -219,9 +223,11 @@ func (a *Admitter) identify(q joinRequest, from string) (replication.Peer, error
 	address := cmp.Or(q.Address, h.Peer.Address, q.Hostname, from)
 	name := cmp.Or(q.Name, h.Peer.Name, NodeName(address))
 	switch {
+	case !nodeNames.MatchString(name):
+		return replication.Peer{}, hinted("give the joining host a name with --name", "%s is no name for a node", address)
 	case name == h.Name:
 		return replication.Peer{}, hinted("give the joining host another one with --name", "a node named %s exists: it is the active", name)
-	case address == h.ExternalAddress || slices.Contains(q.Hosts, h.ExternalAddress):
+	case slices.ContainsFunc(append(q.Hosts, address), func(s string) bool { return sameHost(s, h.ExternalAddress) }):
 		return replication.Peer{}, hinted("give the joining host's own with --external-address", "%s is the address of the active", h.ExternalAddress)
 	case q.PostgreSQL != a.server.Version.Major:
 		return replication.Peer{}, hinted(fmt.Sprintf("install PostgreSQL %d on the joining host", a.server.Version.Major),
