@@ -47,9 +47,6 @@ func addPeerFlags(cmd *cobra.Command, p *config.Peer) {
 }
 
 func (f initFlags) apply(a *app, c *config.Config) error {
-	if err := absolute(&f.sockets); err != nil {
-		return err
-	}
 	override(&c.ExternalAddress, f.address)
 	override(&c.Name, f.name)
 	override(&c.ListenAddress, f.listen)
@@ -76,6 +73,9 @@ func overridePeer(c *config.Config, p config.Peer) {
 }
 
 func (a *app) init(f initFlags) error {
+	if err := absolute(&f.sockets, &f.recoveryOut); err != nil {
+		return err
+	}
 	c, err := config.Read(a.confdir)
 	if err != nil {
 		return err

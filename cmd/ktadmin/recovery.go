@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"golang.org/x/term"
 
@@ -45,7 +44,7 @@ func (a *app) takeRecovery(c *config.Config, file string) (public *seal.Public, 
 		}
 		return &p, func() error { return a.showRecovery(private) }, nil
 	}
-	if within(c.Confdir, file) {
+	if c.InConfdir(file) {
 		return nil, show, usagef("--recovery-key-out: %s lies in the confdir, which the key is to survive; choose another place", file)
 	}
 	if text, err := os.ReadFile(file); err == nil {
@@ -73,8 +72,4 @@ func (a *app) showRecovery(private string) error {
 	fmt.Fprint(a.cmd.ErrOrStderr(), "Press Enter when it is written down: ")
 	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	return err
-}
-
-func within(dir, path string) bool {
-	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }

@@ -62,8 +62,11 @@ func (c *Config) SharedFile() string { return filepath.Join(c.Confdir, "keytrust
 // NodeFile is node.yaml.
 func (c *Config) NodeFile() string { return filepath.Join(c.NodeDir(), "node.yaml") }
 
-// AdminSocket is the daemon's socket for ktadmin.
-func (c *Config) AdminSocket() string { return filepath.Join(c.SocketDir, "admin.sock") }
+// InConfdir reports whether path is the confdir or lies in it, and so may be copied to the other host.
+func (c *Config) InConfdir(path string) bool {
+	rel, err := filepath.Rel(c.Confdir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
 
 // ErrNotInitialized is returned by Load for a confdir without configuration.
 var ErrNotInitialized = errors.New("this host is not initialized")

@@ -62,7 +62,7 @@ func (c *Config) Validate() error {
 		v.fault("socket_dir", fmt.Sprintf("has %d bytes and the path of a socket in it would be too long", len(c.SocketDir)),
 			fmt.Sprintf("choose a directory of at most %d bytes", most))
 	}
-	if within(c.Confdir, c.PGRootDir) {
+	if c.InConfdir(c.PGRootDir) {
 		v.fault("pg_rootdir", c.PGRootDir+" lies in the confdir, which may be copied to the other host", "choose a directory outside of "+c.Confdir)
 	}
 	if c.User == "" || strings.ContainsAny(c.User, ":/ \t\n") {
@@ -130,10 +130,4 @@ func quoted(s string) string { return fmt.Sprintf("%q", s) }
 // isHost reports whether s is a DNS name or an IP address.
 func isHost(s string) bool {
 	return net.ParseIP(s) != nil || len(s) <= 253 && dnsName.MatchString(s) && strings.Trim(s, "0123456789.") != ""
-}
-
-// within reports whether path is dir or lies in it.
-func within(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }
