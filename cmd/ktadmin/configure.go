@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/url"
 	"os"
@@ -30,6 +29,11 @@ func hostOf(c *config.Config) *host.Host {
 	h := thishost.From(c)
 	h.Settings = c
 	return h
+}
+
+// adminOf asks the daemon of the host that the configuration describes.
+func adminOf(c *config.Config) host.AdminClient {
+	return host.AdminClient{Socket: hostOf(c).AdminSocket()}
 }
 
 // absolute makes a path of the command line independent of where this process stands.
@@ -106,5 +110,3 @@ func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
-
-var errNoTerminal = errors.New("no terminal")

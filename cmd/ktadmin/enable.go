@@ -2,8 +2,6 @@ package main
 
 import (
 	"github.com/spf13/cobra"
-
-	"keytrustee/host"
 )
 
 func newEnableCommand(a *app) *cobra.Command {
@@ -26,7 +24,7 @@ func newEnableCommand(a *app) *cobra.Command {
 		if pgRoot != "" && pgRoot != c.PGRootDir {
 			return usagef("--pg-rootdir: the database of this host is in %s, not in %s", c.PGRootDir, pgRoot)
 		}
-		client := host.AdminClient{Socket: c.AdminSocket()}
+		client := adminOf(c)
 		if err := client.EnableSync(cmd.Context()); err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		token, err := host.AdminClient{Socket: c.AdminSocket()}.NewToken(cmd.Context(), q)
+		token, err := adminOf(c).NewToken(cmd.Context(), q)
 		if err != nil {
 			drop()
 			return err

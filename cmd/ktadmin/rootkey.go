@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"os"
 	"time"
 
@@ -61,7 +60,7 @@ func readSecret(file, prompt string) (string, error) {
 	}
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if line == "" && err != nil {
-		return "", usagef("nothing to read on standard input: %w", errors.Join(err, errNoTerminal))
+		return "", usagef("standard input is no terminal, and holds nothing: %w", err)
 	}
 	return line, nil
 }

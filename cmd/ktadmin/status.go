@@ -21,7 +21,7 @@ func newStatusCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := host.AdminClient{Socket: c.AdminSocket()}.Status(cmd.Context())
+			s, err := adminOf(c).Status(cmd.Context())
 			if errors.Is(err, host.ErrDaemonDown) { // its files still tell
 				s, err = hostOf(c).Status()
 			}
