@@ -83,14 +83,18 @@ func (m *Monitor) asked(q Ask) {
 // writes it first.
 const noteStep = 1 << 20
 
-// noteConfirmed persists that this copy has confirmed at, if that is news.
+// noteConfirmed persists that this copy has confirmed at, if that is news. What this copy does not have it has not confirmed,
+// whoever says so: its next start would wait for that for ever.
 func (m *Monitor) noteConfirmed(at postgres.LSN) {
+	m.mu.Lock()
+	at = min(at, m.facts.server.Flushed, m.facts.server.Replayed)
+	m.mu.Unlock()
 	last := m.state.Current().LastConfirmed
 	if at == 0 || last != 0 && at < last+noteStep {
 		return
 	}
 	if err := m.raiseConfirmed(at); err != nil {
-		m.log.Error("the last confirmed position can not be written", "err", err)
+		m.log.Error("the last confirmed position can not be written", "error", err)
 	}
 }
 
