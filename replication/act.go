@@ -2,7 +2,6 @@ package replication
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,7 +22,7 @@ func (m *Monitor) act(ctx context.Context) {
 			text = err.Error()
 		}
 		if text != trouble && text != "" {
-			m.log.Warn("not yet as it should be", "err", text)
+			m.log.Warn("not yet as it should be", "error", text)
 		}
 		trouble = text
 	}
@@ -247,5 +246,3 @@ func (m *Monitor) order(ctx context.Context, state State, start string, s Status
 	m.beatNow()
 	return nil
 }
-
-var errNotPassive = errors.New("this host is not a passive")

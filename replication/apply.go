@@ -37,7 +37,7 @@ func (m *Monitor) fence(s Status, d Decision) {
 		return nil
 	})
 	if err != nil {
-		m.log.Error("the fence can not be written; the gate stays shut", "err", err)
+		m.log.Error("the fence can not be written; the gate stays shut", "error", err)
 		return
 	}
 	m.log.Error("this host is fenced", "reason", f.Reason, "detail", f.Detail)

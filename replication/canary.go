@@ -33,7 +33,7 @@ func (m *Monitor) sing(ctx context.Context) {
 		}
 		c, err := m.emit(ctx)
 		if err != nil {
-			m.log.Debug("no canary", "err", err)
+			m.log.Debug("no canary", "error", err)
 			continue
 		}
 		unheard.sung(c)
@@ -54,7 +54,7 @@ func (m *Monitor) sing(ctx context.Context) {
 			err = m.confirmSnapshot(c)
 		}
 		if err != nil {
-			m.log.Error("a snapshot that both hosts have is not confirmed", "err", err)
+			m.log.Error("a snapshot that both hosts have is not confirmed", "error", err)
 			idle = quiet{}
 		}
 	}

@@ -65,7 +65,7 @@ func (h *Horizon) wait(ctx context.Context, w *waiter) error {
 	h.settleLocked()
 	h.mu.Unlock()
 	if len(w.rows) > 0 {
-		h.wake()
+		nudge(h.kick)
 	}
 	select {
 	case err := <-w.done:
@@ -222,12 +222,5 @@ func (h *Horizon) settleLocked() {
 			delete(h.waiting, w)
 			w.done <- nil
 		}
-	}
-}
-
-func (h *Horizon) wake() {
-	select {
-	case h.kick <- struct{}{}:
-	default:
 	}
 }

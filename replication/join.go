@@ -95,7 +95,7 @@ func (m *Monitor) started(state State, a Answer) bool {
 		return nil
 	})
 	if err != nil {
-		m.log.Error("the passive can not be taken in", "passive", p.Peer.Name, "err", err)
+		m.log.Error("the passive can not be taken in", "passive", p.Peer.Name, "error", err)
 		return false
 	}
 	m.mu.Lock()

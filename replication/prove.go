@@ -105,7 +105,7 @@ func (m *Monitor) proveRows(ctx context.Context) {
 				text = err.Error()
 			}
 			if said.Swap(text) != text && text != "" && ctx.Err() == nil {
-				m.log.Warn("the passive has not proven rows", "writes", len(ws), "err", text)
+				m.log.Warn("the passive has not proven rows", "writes", len(ws), "error", text)
 			}
 		}()
 	}

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,11 +64,7 @@ func (s *session) dial(ctx context.Context) error {
 	return nil
 }
 
-var errRestarted = errText("the server was started just now")
-
-type errText string
-
-func (e errText) Error() string { return string(e) }
+var errRestarted = errors.New("the server was started just now")
 
 // drop gives the connection up without waiting for a server that may be frozen.
 func (s *session) drop() {

@@ -105,7 +105,7 @@ func (m *Monitor) ask(ctx context.Context, to Peer, q Ask, limit time.Duration) 
 	began := m.uptime()
 	a, err := m.caller.Ask(ctx, to, q)
 	if err == nil && (!bytes.Equal(a.Nonce, q.Nonce) || a.Name != to.Name) {
-		err = errText("the answer is not to this question")
+		err = errors.New("the answer is not to this question")
 	}
 	m.heard(to, began, a, err)
 	return a, err

@@ -107,7 +107,7 @@ func (s *Server) turnAway(w http.ResponseWriter, r *http.Request, name string, w
 	if _, again := s.turnedAway.LoadOrStore(name+": "+why.Error(), true); !again {
 		level = slog.LevelWarn
 	}
-	s.log().Log(r.Context(), level, "a caller was turned away", "from", r.RemoteAddr, "path", r.URL.Path, "err", why)
+	s.log().Log(r.Context(), level, "a caller was turned away", "from", r.RemoteAddr, "path", r.URL.Path, "error", why)
 	body := refusal{Error: why.Error()}
 	if name != "" {
 		epoch := s.Node.State().Epoch
