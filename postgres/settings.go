@@ -10,12 +10,13 @@ import (
 	"keytrustee/internal/durable"
 )
 
-// NoStandby is the name in synchronous_standby_names before the first passive has joined. Nobody may bear it.
+// NoStandby is the name in synchronous_standby_names before a passive is synchronous. Nobody may bear it, so no commit
+// above the level local ends.
 const NoStandby = "kt_no_passive_yet"
 
 // Settings are what changes in a server's configuration during its life.
 type Settings struct {
-	SynchronousStandbyNames string            // as PostgreSQL reads it, names in double quotes; empty: "kt_no_passive_yet"
+	SynchronousStandbyNames string            // as PostgreSQL reads it, names in double quotes; empty: NoStandby
 	PrimaryConninfo         string            // where a standby streams from; empty: nowhere
 	PrimarySlotName         string            // the slot it uses there
 	Extra                   map[string]string // other settings, which take precedence over all that is fixed here

@@ -9,10 +9,6 @@ import (
 	"keytrustee/postgres"
 )
 
-// Placeholder is the name in synchronous_standby_names before a passive is synchronous. No standby may bear it, so no
-// commit above the level local ends.
-const Placeholder = postgres.NoStandby
-
 // Epoch names one age of the pair. It is new at every promotion, restore and replacement of a passive. Two epochs with one
 // number and two ids are two histories.
 type Epoch struct {

@@ -3,7 +3,6 @@ package replication
 import (
 	"context"
 	"fmt"
-	"net"
 	"strconv"
 
 	"keytrustee/postgres"
@@ -24,7 +23,7 @@ func (m *Monitor) Follow(ctx context.Context, f Follow) error {
 	state := m.state.Current()
 	switch {
 	case state.Duty != Passive || state.Peer == nil:
-		return errNotPassive
+		return fmt.Errorf("%s is not a passive", state.Self)
 	case state.Fenced != nil:
 		return fmt.Errorf("%s is fenced: %s", state.Self, state.Fenced.Detail)
 	case f.Epoch != state.Epoch || f.Incarnation != state.Incarnation:
@@ -120,6 +119,3 @@ func (m *Monitor) findGoal(ctx context.Context, start string) error {
 	m.facts.standing.goal = max(end, m.state.Current().LastConfirmed)
 	return nil
 }
-
-// HostPort joins a host name or an IP address with a port.
-func HostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

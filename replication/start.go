@@ -44,7 +44,7 @@ func startsAs(s postgres.Signal) string {
 
 // settings are this node's, streaming from conninfo, or from nowhere.
 func settings(s State, conninfo string, extra map[string]string) postgres.Settings {
-	set := postgres.Settings{PrimaryConninfo: conninfo, Extra: extra, SynchronousStandbyNames: strconv.Quote(Placeholder)}
+	set := postgres.Settings{PrimaryConninfo: conninfo, Extra: extra}
 	if s.Duty == Passive {
 		set.PrimarySlotName = s.Epoch.StandbyName(s.Self)
 	} else if s.Peer != nil {
@@ -56,7 +56,7 @@ func settings(s State, conninfo string, extra map[string]string) postgres.Settin
 // synchronousNames is synchronous_standby_names: never empty, for an empty one lets every commit through.
 func synchronousNames(standby string, enabled bool) string {
 	if standby == "" || !enabled {
-		return strconv.Quote(Placeholder)
+		return strconv.Quote(postgres.NoStandby)
 	}
 	return strconv.Quote(standby)
 }

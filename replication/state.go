@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -45,6 +47,11 @@ type Peer struct {
 	URL          string `json:"url"`              // its external address, for clients
 	Source       string `json:"source,omitempty"` // where its connections come from, if that is not Address
 	Incarnation  string `json:"incarnation"`      // of its data directory
+}
+
+// ClusterAddress is host:port of its cluster listener.
+func (p Peer) ClusterAddress() string {
+	return net.JoinHostPort(p.Address, strconv.Itoa(p.ClusterPort))
 }
 
 // source is the address that its connections come from.

@@ -65,7 +65,7 @@ func (c *Client) call(ctx context.Context, to replication.Peer, path string, que
 	if err != nil {
 		return err
 	}
-	url := "https://" + replication.HostPort(to.Address, to.ClusterPort) + prefix + path
+	url := "https://" + to.ClusterAddress() + prefix + path
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("asking %s: %w", to.Name, err)

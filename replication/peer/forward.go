@@ -41,7 +41,7 @@ func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
 	out := r.Clone(ctx)
-	out.URL.Scheme, out.URL.Host = "https", replication.HostPort(to.Address, to.ClusterPort)
+	out.URL.Scheme, out.URL.Host = "https", to.ClusterAddress()
 	const below = prefix + "forward"
 	if out.URL.RawPath != "" {
 		out.URL.RawPath = below + out.URL.RawPath
