@@ -106,7 +106,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log")})
+	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Logger: log})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ type Config struct {
 	Window time.Duration    // how long reads are counted together; 0: 10 s, as Hadoop
 	Buffer int              // how many lines of reads wait for the disk at most; 0: 8192
 	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: slog.Default()
 }
 
 // maxGroups bounds the reads that are counted together; one more is written alone.
@@ -30,11 +32,12 @@ type Recorder struct {
 	window time.Duration
 	buffer int
 	now    func() time.Time
+	log    *slog.Logger
 
 	mu     sync.Mutex // guards what follows, never during I/O
 	next   *batch     // lines that nobody writes yet
 	groups map[group]*count
-	lost   uint64
+	lost   int // lines of reads that never reached the file, since tellLost told of them
 
 	writing sync.Mutex // held during I/O, and guards file and a batch's outcome; taken before mu
 	file    file
@@ -63,7 +66,7 @@ type count struct {
 
 // New returns a Recorder. It opens the file, so that a log that can not be written is known at once.
 func New(c Config) (*Recorder, error) {
-	r := &Recorder{window: c.Window, buffer: c.Buffer, now: c.Now, next: &batch{}, groups: make(map[group]*count),
+	r := &Recorder{window: c.Window, buffer: c.Buffer, now: c.Now, log: c.Logger, next: &batch{}, groups: make(map[group]*count),
 		file: file{path: c.Path, sync: (*os.File).Sync}}
 	if r.window == 0 {
 		r.window = 10 * time.Second
@@ -73,6 +76,9 @@ func New(c Config) (*Recorder, error) {
 	}
 	if r.now == nil {
 		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.Default()
 	}
 	if err := r.file.open(); err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
@@ -156,24 +162,32 @@ func (r *Recorder) note(line string) {
 	r.next.lines = append(r.next.lines, line...)
 }
 
-// Lost is the number of lines of reads that never reached the file.
-func (r *Recorder) Lost() uint64 {
+// tellLost logs how many lines of reads were lost since it was called last, if any were.
+func (r *Recorder) tellLost() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lost
+	lost := r.lost
+	r.lost = 0
+	r.mu.Unlock()
+	if lost > 0 {
+		r.log.Warn("reads are missing in the audit log", "lines", lost)
+	}
 }
 
-// Run writes the reads until ctx ends. It returns nil then, with everything noted so far on the disk; or the error of that
-// last write.
+// Run writes the reads until ctx ends, and logs once a window how many were lost. It returns nil then, with everything
+// noted so far on the disk; or the error of that last write.
 func (r *Recorder) Run(ctx context.Context) error {
-	tick := time.NewTicker(pace)
+	tick, tell := time.NewTicker(pace), time.NewTicker(r.window)
 	defer tick.Stop()
+	defer tell.Stop()
+	defer r.tellLost()
 	for {
 		select {
 		case <-ctx.Done():
 			return r.flush(0, true)
 		case <-tick.C:
 			r.flush(r.window, false) // an error is counted as a loss; Record reports it to whom it hinders
+		case <-tell.C:
+			r.tellLost()
 		}
 	}
 }
@@ -222,7 +236,7 @@ func (r *Recorder) writeLocked(always bool) error {
 	b.err = r.file.append(b.lines, always || b.durable)
 	if b.err != nil {
 		r.mu.Lock()
-		r.lost += uint64(b.reads)
+		r.lost += b.reads
 		r.mu.Unlock()
 	}
 	return b.err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -136,8 +137,8 @@ func TestFailsWhileTheDiskIsFullThenHeals(t *testing.T) {
 	if err := r.Record(create(2)); err == nil {
 		t.Fatal("Record on a full disk succeeded")
 	}
-	if r.Lost() != 1 {
-		t.Errorf("%d reads lost, want 1", r.Lost())
+	if r.lost != 1 {
+		t.Errorf("%d reads lost, want 1", r.lost)
 	}
 	must(t, os.Remove(path))
 	must(t, os.Rename(kept, path))
@@ -241,13 +242,22 @@ func TestAccess(t *testing.T) {
 }
 
 func TestReadsBeyondTheBufferAreCounted(t *testing.T) {
-	r := newRecorder(t, Config{Buffer: 3})
+	var log bytes.Buffer
+	r := newRecorder(t, Config{Buffer: 3, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	for n := range 10 {
 		r.Access(kms.Event{At: start, Result: kms.AuditOK, Op: kms.AuditGetMetadata, Key: kms.KeyName(fmt.Sprint("k", n)), Principal: alice})
 	}
 	must(t, r.flush(0, false))
-	if got := content(t, r); len(got) != 3 || r.Lost() != 7 {
-		t.Errorf("%d lines, %d lost; want 3 and 7", len(got), r.Lost())
+	if got := content(t, r); len(got) != 3 {
+		t.Errorf("%d lines; want 3", len(got))
+	}
+	r.tellLost()
+	if !strings.HasSuffix(log.String(), "msg=\"reads are missing in the audit log\" lines=7\n") {
+		t.Errorf("of 7 reads that were lost the log says %q", log.String())
+	}
+	log.Reset()
+	if r.tellLost(); log.Len() > 0 {
+		t.Errorf("with nothing lost since, the log says %q", log.String())
 	}
 }
 
