@@ -26,7 +26,7 @@ func (m *Monitor) evaluate() {
 // fence shuts the gate, makes every write that waits unknown, and puts the fence on the disk.
 func (m *Monitor) fence(s Status, d Decision) {
 	state := m.state.Current()
-	m.apply(state, s, Decision{Reason: d.Reason, Detail: d.Detail}, m.uptime())
+	m.apply(state, s, Decision{Reason: d.Reason, Detail: d.Detail, Remedy: d.Remedy}, m.uptime())
 	m.horizon.abandon()
 	f := Fence{Reason: d.Reason, Detail: expand(d.Detail, s.Self, s.PeerName), Since: m.now()}
 	err := m.state.Update(func(s *State) error {
@@ -91,7 +91,7 @@ func (m *Monitor) closed(state State, d Decision, since time.Time, answers bool)
 		host = peer
 	}
 	return &ClosedError{Reason: d.Reason, Host: host, Since: since, PeerAnswers: answers,
-		Sentence: d.Reason.sentence(state.Self, peer, d.Detail, since)}
+		Sentence: d.sentence(state.Self, peer, since)}
 }
 
 // aboutPeer are the reasons whose cause lies with the other host.

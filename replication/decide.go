@@ -9,6 +9,7 @@ type Decision struct {
 	Open   bool   `json:"open"`
 	Reason Reason `json:"reason,omitempty"` // empty only when open, or at a passive in order
 	Detail string `json:"detail,omitempty"` // which of several, with the values seen
+	Remedy string `json:"remedy,omitempty"` // what to do, where the reason's own remedy is not the one
 	// Fence: this node must fence itself, durably, before anything else.
 	Fence bool `json:"fence,omitempty"`
 }
@@ -44,12 +45,20 @@ func shut(r Reason, format string, args ...any) Decision {
 	return Decision{Reason: r, Detail: fmt.Sprintf(format, args...)}
 }
 
+func (d Decision) better(remedy string) Decision { d.Remedy = remedy; return d }
+
 func fenced(s Status, _ Policy) Decision {
-	if s.Fenced != nil {
-		return shut(s.Fenced.Reason, "%s", s.Fenced.Detail)
+	switch {
+	case s.Fenced == nil:
+		return fine
+	case s.Fenced.Reason == EpochConflict && s.Duty == Passive:
+		return shut(EpochConflict, "%s", s.Fenced.Detail).better(replaced)
 	}
-	return fine
+	return shut(s.Fenced.Reason, "%s", s.Fenced.Detail)
 }
+
+// replaced is for a passive that has met a higher epoch: the pair is whole without it.
+const replaced = "Another passive has taken the place of {self}: leave it off, or join it anew with ktadmin join-token --replace on {peer} and ktadmin init-slave here."
 
 func conflict(s Status, _ Policy) Decision {
 	if s.PeerName == "" || s.Peer.Epoch.IsZero() {
@@ -57,7 +66,11 @@ func conflict(s Status, _ Policy) Decision {
 	}
 	fence := func(d Decision) Decision { d.Fence = true; return d }
 	if s.Epoch.supersededBy(s.Peer.Epoch) {
-		return fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch))
+		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch))
+		if s.Duty == Passive {
+			d.Remedy = replaced
+		}
+		return d
 	}
 	if s.Peer.Epoch == s.Epoch && s.Peer.Duty == Active && s.Duty == Active {
 		return fence(shut(EpochConflict, "both hosts are active in epoch %s", s.Epoch))
@@ -85,18 +98,20 @@ func unpolled(s Status, _ Policy) Decision {
 func localServer(s Status, p Policy) Decision {
 	switch {
 	case !s.Local.Answers:
-		return shut(Starting, "the database of {self} does not answer")
+		return shut(Starting, "the database of {self} does not answer").better(startDatabase)
 	case s.Age > p.AnswerLimit:
-		return shut(Starting, "the database of {self} has not answered for %.1f s", s.Age.Seconds())
+		return shut(Starting, "the database of {self} has not answered for %.1f s", s.Age.Seconds()).better(startDatabase)
 	case s.Local.Role != s.Duty.role():
 		return shut(Fenced, "{self} is %s, its database is a %s", s.Duty, s.Local.Role)
 	case s.Local.SystemID != s.SystemID:
 		return shut(Fenced, "the database of {self} is another one: system identifier %d, expected %d", s.Local.SystemID, s.SystemID)
 	case s.Standing.Below != "":
-		return shut(Fenced, "%s", s.Standing.Below)
+		return shut(Fenced, "%s", s.Standing.Below).better("Put its newer data back and start keytrustee-db, or see " + runbook + ".")
 	}
 	return fine
 }
+
+const startDatabase = "Start keytrustee-db on {self}; if it does not stay up, its log says why."
 
 func noPeer(s Status, _ Policy) Decision {
 	switch {

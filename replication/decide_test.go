@@ -3,6 +3,7 @@ package replication
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 )
@@ -187,11 +188,37 @@ func TestWordings(t *testing.T) {
 		}
 	}
 	since := time.Date(2026, 3, 1, 12, 4, 11, 0, time.UTC)
-	got := PassiveUnreachable.sentence("kt01", "kt02", "", since)
+	got := Decision{Reason: PassiveUnreachable}.sentence("kt01", "kt02", since)
 	want := "keytrusteed: write refused: the passive kt02 can not be reached, since 2026-03-01 12:04:11 UTC; keys can be read but not created, rolled or deleted. " +
 		"Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts."
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestRemedies: where a reason's own remedy would send an operator to the wrong place, another one stands, and nothing is
+// said of reads that this host may not serve.
+func TestRemedies(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		edit func(*Status)
+		want string
+	}{
+		{"its database is down", func(s *Status) { s.Local.Answers = false }, "Start keytrustee-db on kt01;"},
+		{"its database hangs", func(s *Status) { s.Age = time.Minute }, "Start keytrustee-db on kt01;"},
+		{"its data is an older copy", func(s *Status) { s.Standing.Below = "older" }, "Put its newer data back"},
+		{"a passive that was replaced meets the pair", func(s *Status) { s.Duty, s.Peer.Duty, s.Peer.Epoch = Passive, Active, s.Epoch.Next() },
+			"ktadmin join-token --replace on kt02 and ktadmin init-slave here"},
+		{"a passive that was replaced", func(s *Status) { s.Duty, s.Fenced = Passive, &Fence{Reason: EpochConflict, Detail: "older"} },
+			"ktadmin join-token --replace on kt02 and ktadmin init-slave here"},
+		{"an active that was replaced", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict, Detail: "older"} }, "Find out which of them is current"},
+	} {
+		s := inOrder()
+		row.edit(&s)
+		got := Decide(s, Policy{}).sentence("kt01", "kt02", time.Time{})
+		if !strings.Contains(got, row.want) || strings.Contains(got, "can be read") {
+			t.Errorf("%s: %s", row.name, got)
+		}
 	}
 }
 

@@ -50,50 +50,62 @@ type wording struct {
 const runbook = "docs/runbook/restore-from-passive.md"
 
 var wordings = map[Reason]wording{
-	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment."},
+	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment; if it stays so, the log of keytrusteed on {self} says why."},
 	SyncNotEnabled:        {"replication to {peer} is not synchronous yet", "Run ktadmin enable-synchronous-replication on {self}."},
 	NoPassive:             {"{self} has no passive", "Join one: ktadmin join-token on {self}, then ktadmin init-slave on the new host."},
 	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
-	Switchover:            {"a switchover is under way", "Wait for it to end, or resume it with ktadmin cluster switchover."},
+	Switchover:            {"a switchover is under way", "Wait for it to end."},
 	Restoring:             {"a restore is under way", "Wait for it to end."},
-	OperatorHold:          {"an operator has put writes on hold", "ktadmin cluster hold shows who and for how long."},
+	OperatorHold:          {"an operator has put writes on hold", "Ask them."},
 	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
 	PassiveNotSynchronous: {"the passive {peer} replicates, but not synchronously", "Wait until it has caught up; then look at the log of keytrustee-db on {self}."},
 	PassiveStale:          {"the passive {peer} does not keep up: it no longer confirms what it is sent", "Look at the load, the disk and the log of keytrustee-db on {peer}."},
 	ReplayPaused:          {"replay is paused on the passive {peer}", "Resume it there: select pg_wal_replay_resume()."},
 	PassiveDaemonDown:     {"keytrusteed on the passive {peer} does not answer", "Start keytrusteed on {peer}."},
-	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Look at ktadmin status on both hosts; re-clone {peer} if it was replaced."},
-	RootKeyMismatch:       {"the two hosts have not both proven that they can open the key-encryption key from their root keys", "Look at ktadmin root-key on both hosts."},
+	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Put {peer}'s own data back, or clone it anew: see " + runbook + "."},
+	RootKeyMismatch:       {"the two hosts have not both proven that they can open the key-encryption key from their root keys", "The host that is named needs its own root.key and kek/ in its confdir, readable by the service's user; they are looked at every 20 s."},
 	EpochConflict:         {"{self} and {peer} are of different epochs", "Find out which of them is current: ktadmin status on both hosts; see " + runbook + "."},
 	HistoryDiffers:        {"the databases of {self} and {peer} are not one history", "If the data of {self} was put back from an older copy, {peer} holds the good one: see " + runbook + ". Otherwise re-clone {peer}."},
 	PassiveAhead:          {"the passive {peer} holds changes that {self} lacks: the good copy is the one on {peer}", "Change nothing on {peer}; see " + runbook + "."},
 	NeedsClone:            {"{self} no longer has the changes that the passive {peer} lacks", "Re-clone {peer}: ktadmin join-token --replace on {self}, then ktadmin init-slave on {peer}."},
 	UnsafeSettings:        {"a setting makes commits less durable than promised", "Put it right and reload or restart keytrustee-db."},
-	AuditUnavailable:      {"the audit log can not be written on {self}", "Look at its disk and permissions."},
+	AuditUnavailable:      {"the audit log can not be written on {self}", "Look at the disk and the permissions of its log directory; the log of keytrusteed says more."},
 	VersionMismatch:       {"{self} and {peer} run versions that do not work together", "Install the same release on both hosts."},
 	ClockSkew:             {"the clocks of {self} and {peer} are more than five minutes apart", "Put the clocks right."},
-	DiskLow:               {"a disk of the pair is almost full", "Make room."},
+	DiskLow:               {"a disk of the pair is almost full", "Make room where the database, the log and node/ lie on that host."},
 	WALRetention:          {"{self} keeps almost more WAL for {peer} than it may", "Bring {peer} back before it has to be cloned again."},
 	Fenced:                {"{self} is fenced", "Only an operator may lift it: see " + runbook + "."},
 	Busy:                  {"{self} has too many writes under way", "Try again in a moment."},
 	ActiveUnreachable:     {"the active {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
 }
 
-// sentence tells a person what holds the gate, since when, and what to do. detail may be empty.
-func (r Reason) sentence(self, peer, detail string, since time.Time) string {
-	return expand("keytrusteed: write refused: "+r.because(detail, since)+"; keys can be read but not created, rolled or deleted. "+wordings[r].remedy, self, peer)
+// sentence tells a person what holds the gate, since when, and what to do.
+func (d Decision) sentence(self, peer string, since time.Time) string {
+	consequence := "keys can be read but not created, rolled or deleted"
+	switch d.Reason {
+	case Starting, Fenced, EpochConflict: // this host may not serve reads either
+		consequence = "no key can be created, rolled or deleted"
+	}
+	return expand("keytrusteed: write refused: "+d.because(since)+"; "+consequence+". "+d.remedy(), self, peer)
 }
 
 // readSentence is sentence for a read.
-func (r Reason) readSentence(self, peer, detail string) string {
-	return expand("keytrusteed: {self} can not answer for certain: "+r.because(detail, time.Time{})+". "+wordings[r].remedy, self, peer)
+func (d Decision) readSentence(self, peer string) string {
+	return expand("keytrusteed: {self} can not answer for certain: "+d.because(time.Time{})+". "+d.remedy(), self, peer)
 }
 
-func (r Reason) because(detail string, since time.Time) string {
-	text := wordings[r].what
-	if detail != "" {
-		text += " (" + detail + ")"
+func (d Decision) remedy() string {
+	if d.Remedy != "" {
+		return d.Remedy
+	}
+	return wordings[d.Reason].remedy
+}
+
+func (d Decision) because(since time.Time) string {
+	text := wordings[d.Reason].what
+	if d.Detail != "" {
+		text += " (" + d.Detail + ")"
 	}
 	if !since.IsZero() {
 		text += ", since " + since.UTC().Format("2006-01-02 15:04:05 UTC")

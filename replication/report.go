@@ -47,7 +47,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	s := m.statusOf(state, now)
 	no := func(d Decision) *ClosedError {
 		c := m.closed(state, d, time.Time{}, m.answers(s))
-		c.Sentence = d.Reason.readSentence(s.Self, s.PeerName, d.Detail)
+		c.Sentence = d.readSentence(s.Self, s.PeerName)
 		return c
 	}
 	for _, rule := range []rule{fenced, localServer} {
@@ -72,7 +72,8 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	if !compared && !alone {
 		d := comparison(s, m.policy)
 		if d.Reason == "" {
-			d = shut(Starting, "the data of {self} has not been compared with that of {peer} since its database started")
+			d = shut(Starting, "the data of {self} has not been compared with that of {peer} since its database started").
+				better("That needs {peer}: if it is down, start keytrustee-db and keytrusteed there.")
 		}
 		return false, true, no(d)
 	}
