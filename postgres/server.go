@@ -152,12 +152,28 @@ func (u *OSUser) traverses(dir string, info fs.FileInfo) bool {
 	return mode&0o001 != 0
 }
 
-// makeDir makes a directory that is u's alone, unless it is there.
+// makeDir makes a directory that is u's alone, unless it is there. It returns a *SetupError if another user may write to
+// it: he would exchange the socket and the access rules in it.
 func (u *OSUser) makeDir(path string) error {
-	if err := os.Mkdir(path, 0o700); errors.Is(err, fs.ErrExist) {
-		return nil
-	} else if err != nil {
+	err := os.Mkdir(path, 0o700)
+	if err == nil {
+		return u.own(path)
+	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return u.own(path)
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return fmt.Errorf("looking at %s: %w", path, err)
+	}
+	uid := os.Geteuid()
+	if u != nil {
+		uid = u.UID
+	}
+	if stat.Mode&0o022 != 0 || stat.Uid != 0 && int(stat.Uid) != uid {
+		return &SetupError{
+			Problem: fmt.Sprintf("other users may write to the directory %s", path),
+			Remedy:  "name one that is PostgreSQL's own, such as /run/keytrustee, or close it (chmod go-w)",
+		}
+	}
+	return nil
 }

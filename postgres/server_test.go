@@ -229,6 +229,16 @@ func TestRefusals(t *testing.T) {
 		s.Socket = filepath.Join(s.Socket, strings.Repeat("x", 100))
 		init(t, s, "the kernel allows 107")
 	})
+	t.Run("a socket directory that others may write to", func(t *testing.T) {
+		s := pgtest.Server(t, pgtest.Options{})
+		if err := os.Mkdir(s.Socket, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(s.Socket, 0o777|os.ModeSticky); err != nil { // as /tmp
+			t.Fatal(err)
+		}
+		init(t, s, "other users may write to the directory "+s.Socket)
+	})
 	t.Run("a relative path", func(t *testing.T) {
 		s := pgtest.Server(t, pgtest.Options{})
 		s.Data = "data"
