@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"keytrustee/internal/durable"
+	"keytrustee/kms/seal"
 )
 
 // bundleFile is a file of the confdir that travels to a joiner. None of them opens anything without a root key.
@@ -19,12 +20,12 @@ type bundleFile struct {
 
 // bundled are the files that travel. Wraps travel beside them, verified one by one; root.key and .ssl never do.
 var bundled = []string{
-	"ca.pem", "recovery.pub", "keytrustee.yaml", sealedFile("", authorityBox), sealedFile("", cookieBox), "kms-acls.xml", "kms-site.xml",
-	"recovery-confirmed.json",
+	seal.AuthorityFile, seal.RecoveryFile, settingsFile, sealedFile("", authorityBox), sealedFile("", cookieBox), "kms-acls.xml", "kms-site.xml",
+	confirmationFile,
 }
 
 // operators are files that an operator edits: a joiner keeps its own.
-var operators = []string{"keytrustee.yaml", "kms-acls.xml", "kms-site.xml"}
+var operators = []string{settingsFile, "kms-acls.xml", "kms-site.xml"}
 
 func (h *Host) bundle() ([]bundleFile, error) {
 	var files []bundleFile

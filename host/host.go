@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"keytrustee/certs"
+	"keytrustee/kms/seal"
 )
 
 // Host is where one host's files lie and how it is reached. Constructing one touches nothing.
@@ -70,7 +71,7 @@ func (h *Host) PGConf() string { return filepath.Join(h.NodeDir(), "postgres") }
 func (h *Host) AdminSocket() string { return filepath.Join(h.Sockets, "admin.sock") }
 
 // AuthorityFile is the certificate of the cluster's authority.
-func (h *Host) AuthorityFile() string { return filepath.Join(h.Confdir, "ca.pem") }
+func (h *Host) AuthorityFile() string { return filepath.Join(h.Confdir, seal.AuthorityFile) }
 
 func (h *Host) ssl(name string) string { return filepath.Join(h.Confdir, ".ssl", name) }
 
@@ -112,6 +113,12 @@ func NodeName(address string) string {
 	}, label)
 	return strings.Trim(label[:min(len(label), 32)], "-")
 }
+
+// What of a confdir is this package's, beside the boxes and certificates.
+const (
+	settingsFile     = "keytrustee.yaml"
+	confirmationFile = "recovery-confirmed.json" // a confirmation
+)
 
 // sealedFile is where a secret lies as a box under the KEK.
 func sealedFile(confdir, name string) string { return filepath.Join(confdir, "sealed", name+".box") }

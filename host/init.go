@@ -39,7 +39,7 @@ func (h *Host) Init(ctx context.Context, o InitOptions) error {
 
 // completeSettings writes keytrustee.yaml if it was lost, and node.yaml.
 func (h *Host) completeSettings() error {
-	shared := filepath.Join(h.Confdir, "keytrustee.yaml")
+	shared := filepath.Join(h.Confdir, settingsFile)
 	if have, err := exists(shared); err != nil {
 		return err
 	} else if !have {
@@ -60,7 +60,7 @@ func (h *Host) makeDirectories() error {
 }
 
 // What a confdir must hold to belong to a cluster.
-var essentials = []string{"ca.pem", "root.key", "kek", sealedFile("", authorityBox), sealedFile("", cookieBox), "keytrustee.yaml"}
+var essentials = []string{seal.AuthorityFile, seal.RootFile, seal.KEKDir, sealedFile("", authorityBox), sealedFile("", cookieBox), settingsFile}
 
 // Initialized reports whether the confdir holds a cluster's files. One that holds some of them and lacks others is an
 // error that names them.
@@ -81,7 +81,7 @@ func (h *Host) Initialized() (bool, error) {
 		return true, nil
 	case len(missing) == len(essentials):
 		return false, nil
-	case len(missing) == 1 && missing[0] == "keytrustee.yaml":
+	case len(missing) == 1 && missing[0] == settingsFile:
 		return true, nil // an operator may lose it; it holds no secret
 	}
 	return false, hinted("copy "+h.Confdir+" from the other host again, or restore it; nothing was changed",
@@ -193,7 +193,7 @@ func (h *Host) makeCluster(dir string, o InitOptions) error {
 	if err := durable.WriteFile(filepath.Join(dir, foundingFile), []byte(h.ClusterID+"\n"), 0o644); err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(dir, "keytrustee.yaml"), h.Settings.Shared(), 0o644)
+	return durable.WriteFile(filepath.Join(dir, settingsFile), h.Settings.Shared(), 0o644)
 }
 
 // publish moves every file of made into the confdir, where none of that name may be, and removes made.

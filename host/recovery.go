@@ -10,13 +10,11 @@ import (
 	"keytrustee/kms/seal"
 )
 
-// confirmation is recovery-confirmed.json in the confdir: somebody showed the recovery key.
+// confirmation says that somebody showed the recovery key.
 type confirmation struct {
 	Fingerprint string    `json:"fingerprint"`
 	At          time.Time `json:"at"`
 }
-
-func (h *Host) confirmationFile() string { return filepath.Join(h.Confdir, "recovery-confirmed.json") }
 
 func parseConfirmation(text []byte) (c confirmation, err error) {
 	if err := json.Unmarshal(text, &c); err != nil {
@@ -43,5 +41,5 @@ func (h *Host) ConfirmRecovery(key string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(h.confirmationFile(), append(text, '\n'), 0o644)
+	return durable.WriteFile(filepath.Join(h.Confdir, confirmationFile), append(text, '\n'), 0o644)
 }

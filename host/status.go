@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"keytrustee/certs"
@@ -77,7 +78,7 @@ func (h *Host) recovery() (Recovery, error) {
 		return Recovery{}, err
 	}
 	r := Recovery{Made: true, Fingerprint: public.Fingerprint()}
-	text, err := os.ReadFile(h.confirmationFile())
+	text, err := os.ReadFile(filepath.Join(h.Confdir, confirmationFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	} else if err != nil {

@@ -14,17 +14,17 @@ import (
 	"keytrustee/internal/durable"
 )
 
-// What of a confdir is this package's.
+// What of a confdir this package reads or writes; the wraps lie in KEKDir, kek/<KEK>/<fingerprint of the root>.wrap.
 const (
-	rootFile      = "root.key"
-	recoveryFile  = "recovery.pub"
-	authorityFile = "ca.pem"
-	kekDir        = "kek" // kek/<KEK>/<fingerprint of the root>.wrap
+	RootFile      = "root.key"
+	RecoveryFile  = "recovery.pub"
+	AuthorityFile = "ca.pem"
+	KEKDir        = "kek"
 	wrapSuffix    = ".wrap"
 )
 
 // RootPath is where the confdir keeps this host's root key.
-func RootPath(confdir string) string { return filepath.Join(confdir, rootFile) }
+func RootPath(confdir string) string { return filepath.Join(confdir, RootFile) }
 
 // Create makes the cluster's first KEK and writes a wrap of it for each recipient into confdir. When it returns, the files
 // are durable and Load succeeds, if one of the recipients is the root of confdir. It never replaces: with a KEK in confdir
@@ -45,7 +45,7 @@ func Create(confdir, cluster string, by Signer, to ...Public) error {
 		wraps = append(wraps, w)
 	}
 	// All or none: the KEK's directory gets its name when it is complete.
-	staging := filepath.Join(confdir, "."+kekDir+"."+k.id+".tmp")
+	staging := filepath.Join(confdir, "."+KEKDir+"."+k.id+".tmp")
 	if err := durable.MkdirAll(staging, 0o700); err != nil {
 		return err
 	}
@@ -53,10 +53,10 @@ func Create(confdir, cluster string, by Signer, to ...Public) error {
 	if err := writeWraps(staging, wraps); err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(filepath.Join(confdir, kekDir), 0o700); err != nil {
+	if err := durable.MkdirAll(filepath.Join(confdir, KEKDir), 0o700); err != nil {
 		return err
 	}
-	return durable.Rename(staging, filepath.Join(confdir, kekDir, k.id))
+	return durable.Rename(staging, filepath.Join(confdir, KEKDir, k.id))
 }
 
 // WriteWraps stores wraps in confdir, after it has verified all of them against the authority of confdir. When it returns
@@ -72,7 +72,7 @@ func WriteWraps(confdir string, wraps []Wrap) error {
 		}
 	}
 	for _, w := range wraps {
-		dir := filepath.Join(confdir, kekDir, w.KEK)
+		dir := filepath.Join(confdir, KEKDir, w.KEK)
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func ReadWraps(confdir string) ([]Wrap, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		if filepath.Join(confdir, kekDir, w.KEK, w.Recipient+wrapSuffix) != filepath.Clean(path) {
+		if filepath.Join(confdir, KEKDir, w.KEK, w.Recipient+wrapSuffix) != filepath.Clean(path) {
 			return nil, fmt.Errorf("%s is the wrap of key-encryption key %s to root %s: it was moved", path, w.KEK, w.Recipient)
 		}
 		wraps = append(wraps, w)
@@ -122,7 +122,7 @@ func ReadWraps(confdir string) ([]Wrap, error) {
 
 // listWraps fails where it can not see: a directory that it may not read must not look like one without KEKs.
 func listWraps(confdir string) ([]string, error) {
-	top := filepath.Join(confdir, kekDir)
+	top := filepath.Join(confdir, KEKDir)
 	ids, err := os.ReadDir(top)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("key-encryption keys: %w", err)
@@ -148,24 +148,24 @@ func WriteRecovery(confdir string, p Public) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(confdir, recoveryFile), text, 0o644)
+	return durable.WriteFile(filepath.Join(confdir, RecoveryFile), text, 0o644)
 }
 
 // ReadRecovery returns the recovery root key's public half. The error is fs.ErrNotExist when there is none yet.
 func ReadRecovery(confdir string) (Public, error) {
-	text, err := os.ReadFile(filepath.Join(confdir, recoveryFile))
+	text, err := os.ReadFile(filepath.Join(confdir, RecoveryFile))
 	if err != nil {
 		return Public{}, fmt.Errorf("recovery key: %w", err)
 	}
 	var p Public
 	if err := p.UnmarshalText(text); err != nil {
-		return Public{}, fmt.Errorf("%s: %w", filepath.Join(confdir, recoveryFile), err)
+		return Public{}, fmt.Errorf("%s: %w", filepath.Join(confdir, RecoveryFile), err)
 	}
 	return p, nil
 }
 
 func loadAuthority(confdir string) (*x509.CertPool, error) {
-	path := filepath.Join(confdir, authorityFile)
+	path := filepath.Join(confdir, AuthorityFile)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the cluster's authority: %w", err)

@@ -33,7 +33,7 @@ func TestFilesOfTheConfdir(t *testing.T) {
 	for path, text := range files(t, h.active) {
 		info, err := os.Stat(path)
 		must(t, err)
-		public := filepath.Base(path) == authorityFile || filepath.Base(path) == recoveryFile
+		public := filepath.Base(path) == AuthorityFile || filepath.Base(path) == RecoveryFile
 		if want := fs.FileMode(0o600); !public && info.Mode().Perm() != want {
 			t.Errorf("%s has mode %v", path, info.Mode())
 		}
@@ -53,7 +53,7 @@ func TestEveryDamageOfAFileIsSeen(t *testing.T) {
 	h := newHosts(t)
 	root, err := LoadRoot(RootPath(h.passive))
 	must(t, err)
-	wrap := filepath.Join(h.passive, kekDir, h.ring.newest.id, root.Public().Fingerprint()+wrapSuffix)
+	wrap := filepath.Join(h.passive, KEKDir, h.ring.newest.id, root.Public().Fingerprint()+wrapSuffix)
 	for _, path := range []string{RootPath(h.passive), wrap} {
 		good, err := os.ReadFile(path)
 		must(t, err)

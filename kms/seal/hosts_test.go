@@ -78,7 +78,7 @@ func newHosts(t *testing.T) *hosts {
 	h := &hosts{authority: newAuthority(t), active: t.TempDir(), passive: t.TempDir()}
 	h.signer = h.node(t, "kt01", ecdsaKey(t))
 	for _, dir := range []string{h.active, h.passive} {
-		must(t, os.WriteFile(filepath.Join(dir, authorityFile), h.pem(), 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, AuthorityFile), h.pem(), 0o644))
 	}
 	root, err := NewRoot(RootPath(h.active))
 	must(t, err)

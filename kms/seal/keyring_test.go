@@ -42,9 +42,9 @@ func TestRootProofIsFromDisk(t *testing.T) {
 		"a readable root key": func(t *testing.T, dir string) {
 			must(t, os.Chmod(RootPath(dir), 0o640))
 		},
-		"no wraps":  func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, kekDir))) },
-		"no CA":     func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, authorityFile))) },
-		"other KEK": func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, kekDir))); recreate(t, dir) },
+		"no wraps":  func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, KEKDir))) },
+		"no CA":     func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, AuthorityFile))) },
+		"other KEK": func(t *testing.T, dir string) { must(t, os.RemoveAll(filepath.Join(dir, KEKDir))); recreate(t, dir) },
 	} {
 		t.Run(what, func(t *testing.T) {
 			h := newHosts(t)
@@ -67,7 +67,7 @@ func recreate(t *testing.T, dir string) {
 	root, err := LoadRoot(RootPath(dir))
 	must(t, err)
 	a := newAuthority(t)
-	must(t, os.WriteFile(filepath.Join(dir, authorityFile), a.pem(), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, AuthorityFile), a.pem(), 0o644))
 	must(t, Create(dir, "cluster-1", a.node(t, "x", ecdsaKey(t)), root.Public()))
 }
 

@@ -19,7 +19,7 @@ func TestRecovery(t *testing.T) {
 	}
 	public, err := ReadRecovery(h.active)
 	must(t, err)
-	must(t, os.Remove(filepath.Join(h.active, kekDir, h.activeRing.newest.id, public.Fingerprint()+wrapSuffix)))
+	must(t, os.Remove(filepath.Join(h.active, KEKDir, h.activeRing.newest.id, public.Fingerprint()+wrapSuffix)))
 	if err := h.activeRing.ConfirmRecovery(h.recovery); err == nil {
 		t.Error("a recovery key to which nothing is wrapped was confirmed")
 	}
