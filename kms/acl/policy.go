@@ -11,8 +11,8 @@ import (
 	"keytrustee/kms"
 )
 
-// RulesFile is the file of a confdir that holds Hadoop's access rules.
-const RulesFile = "kms-acls.xml"
+// rulesFile is the file of a confdir that holds Hadoop's access rules.
+const rulesFile = "kms-acls.xml"
 
 // open is the Policy of a site without rules, Hadoop's own defaults: everybody may do everything, but purge, which Hadoop
 // does not have and which nobody may do until a rule says so. Keys are open to everybody as well, each under its own
@@ -24,7 +24,7 @@ var _ kms.Policy = open{}
 // Load returns the Policy of a confdir. A confdir with access rules is refused: this version can not read them, and to
 // ignore a rule would be to allow what it forbids.
 func Load(confdir string) (kms.Policy, error) {
-	path := filepath.Join(confdir, RulesFile)
+	path := filepath.Join(confdir, rulesFile)
 	switch _, err := os.Lstat(path); {
 	case err == nil:
 		return nil, fmt.Errorf("%s holds access rules, which this version can not read yet; it does not start rather than ignore "+

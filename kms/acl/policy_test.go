@@ -57,11 +57,11 @@ func TestRulesAreNeverIgnored(t *testing.T) {
 		func(path string) error { return os.Symlink("/nowhere", path) },
 	} {
 		dir := t.TempDir()
-		if err := make(filepath.Join(dir, RulesFile)); err != nil {
+		if err := make(filepath.Join(dir, rulesFile)); err != nil {
 			t.Fatal(err)
 		}
 		p, err := Load(dir)
-		if p != nil || err == nil || !strings.Contains(err.Error(), RulesFile) {
+		if p != nil || err == nil || !strings.Contains(err.Error(), rulesFile) {
 			t.Errorf("Load with rules = %v, %v", p, err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// CookieName is the cookie that Hadoop's clients keep and read.
-const CookieName = "hadoop.auth"
+// cookieName is the cookie that Hadoop's clients keep and read.
+const cookieName = "hadoop.auth"
 
 // Secrets sign cookies. Previous is empty when there is none; it verifies and signs nothing.
 type Secrets struct{ Current, Previous []byte }

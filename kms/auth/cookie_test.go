@@ -85,7 +85,7 @@ func TestCookieValue(t *testing.T) {
 		{[]string{`z="hadoop.auth=no"; hadoop.auth=yes`}, "yes", true},
 		{[]string{`hadoop.auth="open`}, `"open`, true},
 	} {
-		if got, found := cookieValue(c.headers, CookieName); got != c.want || found != c.found {
+		if got, found := cookieValue(c.headers, cookieName); got != c.want || found != c.found {
 			t.Errorf("cookie in %q is %q, %v, want %q, %v", c.headers, got, found, c.want, c.found)
 		}
 	}
@@ -94,7 +94,7 @@ func TestCookieValue(t *testing.T) {
 // FuzzCookie: whatever a client sends, it is somebody only by a signature of ours.
 func FuzzCookie(f *testing.F) {
 	secret := []byte("wire-secret")
-	good := sign(ticket{"alice", "alice", TypeSimple, -1, 4102444800000}.String(), secret)
+	good := sign(ticket{"alice", "alice", typeSimple, -1, 4102444800000}.String(), secret)
 	f.Add(`hadoop.auth="` + good + `"`)
 	f.Add(`hadoop.auth=` + good + `; x=y`)
 	f.Add(`hadoop.auth="` + strings.Replace(good, "alice", "bob", 1) + `"`)
@@ -109,7 +109,7 @@ func FuzzCookie(f *testing.F) {
 		if err != nil {
 			return
 		}
-		value, _ := cookieValue(r.Header["Cookie"], CookieName)
+		value, _ := cookieValue(r.Header["Cookie"], cookieName)
 		if text, err := unsign(value, Secrets{Current: secret}); err != nil || !strings.Contains(text, p.Full) {
 			t.Fatalf("%q is %q without a signature over that name", header, p.Full)
 		}

@@ -14,8 +14,8 @@ import (
 	"keytrustee/kms"
 )
 
-// TypeSimple is the type of the cookies that Simple makes and believes.
-const TypeSimple = "simple-dt"
+// typeSimple is the type of the cookies that Simple makes and believes.
+const typeSimple = "simple-dt"
 
 // Config is what a Simple is made of.
 type Config struct {
@@ -96,11 +96,11 @@ func (s *Simple) prove(secrets Secrets, query url.Values, r *http.Request) (prov
 		return proven{}, loginAgain("user.name " + fault)
 	}
 	expires := s.Now().Add(s.Validity).UnixMilli()
-	return proven{ticket{User: name, Principal: name, Type: TypeSimple, MaxInactive: -1, Expires: expires}, true}, nil
+	return proven{ticket{User: name, Principal: name, Type: typeSimple, MaxInactive: -1, Expires: expires}, true}, nil
 }
 
 func (s *Simple) fromCookie(secrets Secrets, r *http.Request) (ticket, error) {
-	value, found := cookieValue(r.Header["Cookie"], CookieName)
+	value, found := cookieValue(r.Header["Cookie"], cookieName)
 	if !found {
 		return ticket{}, loginAgain("Authentication required")
 	}
@@ -115,7 +115,7 @@ func (s *Simple) fromCookie(secrets Secrets, r *http.Request) (ticket, error) {
 	switch {
 	case err != nil:
 		return ticket{}, loginAgain(err.Error())
-	case t.Type != TypeSimple:
+	case t.Type != typeSimple:
 		return ticket{}, loginAgain("Invalid AuthenticationToken type")
 	case checkName(t.Principal) != "":
 		return ticket{}, loginAgain("Invalid authentication token: the principal " + checkName(t.Principal))
@@ -172,7 +172,7 @@ func impersonate(p kms.Principal, query url.Values) error {
 
 // setCookie is the header as Hadoop writes it: http.SetCookie would quote and drop by rules of its own.
 func (s *Simple) setCookie(value string, expires time.Time, r *http.Request) string {
-	c := CookieName + "=" + value
+	c := cookieName + "=" + value
 	if s.Path != "" {
 		c += "; Path=" + s.Path
 	}
