@@ -10,14 +10,11 @@ import (
 
 // Control is what a data directory's control file (global/pg_control) says.
 type Control struct {
-	SystemID            uint64   // made by initdb; base backups of a database have it too
-	State               string   // PostgreSQL's words, such as "in production", "shut down", "in archive recovery"
-	Timeline            Timeline // of the latest checkpoint
-	Checkpoint          LSN      // where the latest checkpoint's record begins
-	Redo                LSN      // where recovery would begin
-	MinRecovery         LSN      // a standby's data is consistent from here on; zero on a primary
-	MinRecoveryTimeline Timeline // zero on a primary
-	Checksums           bool     // pages have checksums
+	SystemID  uint64   // made by initdb; base backups of a database have it too
+	State     string   // PostgreSQL's words, such as "in production", "shut down", "in archive recovery"
+	Timeline  Timeline // of the latest checkpoint
+	Redo      LSN      // where recovery would begin
+	Checksums bool     // pages have checksums
 }
 
 // ReadControl reads the control file of the data directory, whose server may run or not.
@@ -67,14 +64,11 @@ func parseControl(out string) (Control, error) {
 		return lsn
 	}
 	c := Control{
-		SystemID:            number("Database system identifier", 64),
-		State:               fields["Database cluster state"],
-		Timeline:            Timeline(number("Latest checkpoint's TimeLineID", 32)),
-		Checkpoint:          position("Latest checkpoint location"),
-		Redo:                position("Latest checkpoint's REDO location"),
-		MinRecovery:         position("Minimum recovery ending location"),
-		MinRecoveryTimeline: Timeline(number("Min recovery ending loc's timeline", 32)),
-		Checksums:           number("Data page checksum version", 32) != 0,
+		SystemID:  number("Database system identifier", 64),
+		State:     fields["Database cluster state"],
+		Timeline:  Timeline(number("Latest checkpoint's TimeLineID", 32)),
+		Redo:      position("Latest checkpoint's REDO location"),
+		Checksums: number("Data page checksum version", 32) != 0,
 	}
 	if n := number("Bytes per WAL segment", 64); len(faults) == 0 && n != segmentSize {
 		faults = append(faults, fmt.Errorf("its WAL segments have %d bytes, and only %d is supported", n, segmentSize))

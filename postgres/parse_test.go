@@ -20,8 +20,7 @@ func TestParseControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Control{
-		SystemID: 7711700292413161118, State: "in archive recovery", Timeline: 1, Checkpoint: 0x1500740, Redo: 0x1500700,
-		MinRecovery: 0x1500778, MinRecoveryTimeline: 1, Checksums: true,
+		SystemID: 7711700292413161118, State: "in archive recovery", Timeline: 1, Redo: 0x1500700, Checksums: true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
