@@ -51,8 +51,8 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 	m.mu.Unlock()
 	why := m.closed(state, d, since, m.answers(s))
 	if !d.Open {
-		if m.gate.shut(why) {
-			m.log.Warn("writes closed", "reason", d.Reason, "detail", why.Sentence)
+		if m.gate.shut(why) || d.Reason != m.said {
+			m.tell(s.Duty, d.Reason, why.Sentence)
 		}
 	}
 	if s.Local.Answers && s.Duty == Active && state.Fenced == nil {
@@ -63,8 +63,22 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 		until := now - s.PeerAge + m.policy.HeartbeatLimit
 		after := m.closed(state, Decision{Reason: Starting, Detail: "{self} stood still"}, time.Time{}, false)
 		if !m.gate.admit(until, after) {
+			m.said = ""
 			m.log.Info("writes open", "passive", s.PeerName, "epoch", s.Epoch.String(), "confirmed", s.Confirmed.String())
 		}
+	}
+}
+
+// tell logs why the gate is shut, once for each reason: the one that shut it is rarely the one that keeps it shut.
+func (m *Monitor) tell(duty Duty, r Reason, sentence string) {
+	m.said = r
+	switch {
+	case duty == Active:
+		m.log.Warn("writes closed", "reason", r, "detail", sentence)
+	case r == "":
+		m.log.Info("this passive is in order: it serves reads and forwards writes")
+	default:
+		m.log.Warn("this passive is not in order", "reason", r, "detail", sentence)
 	}
 }
 

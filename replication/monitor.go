@@ -56,6 +56,7 @@ type Monitor struct {
 
 	beat, wake chan struct{} // ask the peer now; decide now
 	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
+	said       Reason        // the reason that the log last gave; guarded by deciding
 	acting     sync.Mutex    // held by whoever changes hba, settings or slots
 	did        applied       // guarded by acting
 
