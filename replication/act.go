@@ -38,6 +38,9 @@ type applied struct {
 func (m *Monitor) step(ctx context.Context) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
+	if err := m.state.rewrite(); err != nil {
+		return err
+	}
 	state := m.state.Current()
 	start := m.start()
 	if start == "" {

@@ -19,7 +19,7 @@ func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
 	m.asked(q)
 	state := m.state.Current()
 	a := Answer{Nonce: q.Nonce, Protocol: Protocol, Name: state.Self, Duty: state.Duty, Epoch: state.Epoch, Incarnation: state.Incarnation,
-		Clock: m.now(), DiskFree: diskFree(m.server.Data), Following: m.following(state)}
+		Clock: m.now(), DiskFree: m.diskFree(), StateTrouble: m.state.Trouble(), Following: m.following(state)}
 	if state.Fenced != nil {
 		a.Fenced = state.Fenced.Reason
 	}

@@ -28,7 +28,7 @@ func (m *Monitor) sing(ctx context.Context) {
 	var idle quiet
 	unheard := news{seen: m.state.Current().Confirmed.Snapshot}
 	for m.pause(ctx, canaryPace) {
-		if !m.wantsCanary() {
+		if !m.wantsCanary() || m.state.Trouble() != "" { // nothing could be confirmed
 			continue
 		}
 		c, err := m.emit(ctx)

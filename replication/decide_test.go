@@ -111,6 +111,8 @@ func TestDecideActive(t *testing.T) {
 		{"the clocks are four minutes apart", func(s *Status) { s.Skew = 4 * time.Minute }, ""},
 		{"the active's disk is full", func(s *Status) { s.DiskFree = 1 << 20 }, DiskLow},
 		{"the passive's disk is full", func(s *Status) { s.Peer.DiskFree = 1 << 20 }, DiskLow},
+		{"the active's state can not be written", func(s *Status) { s.StateTrouble = "read-only file system" }, DiskLow},
+		{"the passive's state can not be written", func(s *Status) { s.Peer.StateTrouble = "read-only file system" }, DiskLow},
 		{"the slot has lost WAL, and the passive streams no more", func(s *Status) { s.Slot.WALStatus = "lost"; s.Standbys = nil }, NeedsClone},
 		{"the slot is losing WAL", func(s *Status) { s.Slot.WALStatus = "unreserved" }, WALRetention},
 		{"the slot is gone", func(s *Status) { s.Slot = nil }, WALRetention},

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -38,6 +39,7 @@ type facts struct {
 	reason Reason // the decision's, and since when
 	open   bool
 	begun  time.Time
+	turned time.Time // when the gate was last opened or shut, whatever reasons have followed each other
 }
 
 // examined is what has been found out about one start of this host's server.
@@ -63,6 +65,9 @@ func (f *facts) look(now time.Duration) {
 
 // since is when the decision's reason began; the caller holds the lock.
 func (f *facts) since(d Decision, now time.Time) time.Time {
+	if f.begun.IsZero() || d.Open != f.open {
+		f.turned = now
+	}
 	if f.begun.IsZero() || d.Reason != f.reason || d.Open != f.open {
 		f.reason, f.open, f.begun = d.Reason, d.Open, now
 	}
@@ -85,7 +90,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
 		PeerAge: never, ReplyAge: never, HeardAge: never, MessageAge: never,
-		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
+		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, StateTrouble: m.state.Trouble(), RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
 		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
 	}
 	awake := now-f.looked <= standstill
@@ -133,6 +138,11 @@ func (m *Monitor) wantsCanary() bool {
 	s := m.statusOf(state, m.uptime())
 	return s.Duty == Active && state.Fenced == nil && s.Polled && s.Local.Answers && s.Local.Role == Primary && s.Standing.Below == "" &&
 		s.Standing.Verdict == VerdictCompared && s.PeerAge <= m.policy.AnswerLimit
+}
+
+// diskFree is what may still be written where the data lies, and where the state file does.
+func (m *Monitor) diskFree() uint64 {
+	return min(diskFree(m.server.Data), diskFree(filepath.Dir(m.state.path)))
 }
 
 // diskFree is what a user may still write where path lies; zero if that can not be found out.

@@ -58,9 +58,10 @@ type Ask struct {
 
 // GateReport is how the active's gate stands, for the passive's status.
 type GateReport struct {
-	Open   bool      `json:"open"`
-	Reason Reason    `json:"reason,omitempty"`
-	Since  time.Time `json:"since"`
+	Open     bool      `json:"open"`
+	Reason   Reason    `json:"reason,omitempty"`
+	Since    time.Time `json:"since"`
+	Sentence string    `json:"sentence,omitempty"`
 }
 
 // Answer is what a node says of itself to a nonce.
@@ -77,6 +78,8 @@ type Answer struct {
 	Following   string    `json:"following"` // passive: the active's start that it streams from
 	Clock       time.Time `json:"clock"`
 	DiskFree    uint64    `json:"disk_free"`
+	// StateTrouble: its state file can not be written, so it can not confirm anything.
+	StateTrouble string `json:"state_trouble,omitempty"`
 
 	Root      []byte   `json:"root,omitempty"`
 	RootError string   `json:"root_error,omitempty"`

@@ -73,7 +73,7 @@ var wordings = map[Reason]wording{
 	AuditUnavailable:      {"the audit log can not be written on {self}", "Look at the disk and the permissions of its log directory; the log of keytrusteed says more."},
 	VersionMismatch:       {"{self} and {peer} run versions that do not work together", "Install the same release on both hosts."},
 	ClockSkew:             {"the clocks of {self} and {peer} are more than five minutes apart", "Put the clocks right."},
-	DiskLow:               {"a disk of the pair is almost full", "Make room where the database, the log and node/ lie on that host."},
+	DiskLow:               {"a disk of the pair is almost full, or can not be written", "Make room where the database, the log and node/ lie on that host."},
 	WALRetention:          {"{self} keeps almost more WAL for {peer} than it may", "Bring {peer} back before it has to be cloned again."},
 	Fenced:                {"{self} is fenced", "Only an operator may lift it: see " + runbook + "."},
 	Busy:                  {"{self} has too many writes under way", "Try again in a moment."},

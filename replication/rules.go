@@ -187,6 +187,10 @@ func rootProofs(s Status, p Policy) Decision {
 
 func room(s Status, p Policy) Decision {
 	switch {
+	case s.StateTrouble != "":
+		return shut(DiskLow, "{self}: %s", s.StateTrouble)
+	case s.Peer.StateTrouble != "":
+		return shut(DiskLow, "{peer}: %s", s.Peer.StateTrouble)
 	case s.DiskFree < p.DiskFloor:
 		return shut(DiskLow, "{self} has %d MiB left, wanted are %d", s.DiskFree>>20, p.DiskFloor>>20)
 	case s.Peer.DiskFree < p.DiskFloor:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -114,6 +115,7 @@ type StateFile struct {
 
 	mu      sync.Mutex // guards what follows, never while the file is written
 	current State      // exactly what is on the disk
+	trouble string     // why the last attempt to write failed
 	queue   []*change
 	writing bool
 }
@@ -219,13 +221,37 @@ func (f *StateFile) replace(next State) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(f.path, data, 0o600); err != nil {
-		return err
-	}
+	err = durable.WriteFile(f.path, data, 0o600)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.current = next
+	if err != nil {
+		cause := err
+		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+			cause = path.Err // without the name of the temporary file, which is another one each time
+		}
+		f.trouble = fmt.Sprintf("%s can not be written: %v", f.path, cause)
+		return err
+	}
+	f.current, f.trouble = next, ""
 	return nil
+}
+
+// Trouble says why the last change could not be written; empty if it could. While there is trouble nothing is acknowledged.
+func (f *StateFile) Trouble() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trouble
+}
+
+// rewrite finds out whether the trouble is over.
+func (f *StateFile) rewrite() error {
+	if f.Trouble() == "" {
+		return nil
+	}
+	if f.Update(func(*State) error { return nil }) == nil {
+		return nil
+	}
+	return errors.New(f.Trouble())
 }
 
 // errUnchanged lets apply say that there is nothing to write.

@@ -67,6 +67,19 @@ func TestStateFailsWhole(t *testing.T) {
 	if diff := cmp.Diff(before, f.Current()); diff != "" {
 		t.Error(diff)
 	}
+	trouble := f.Trouble()
+	if want := path + " can not be written: no such file or directory"; trouble != want {
+		t.Errorf("trouble %q, want %q", trouble, want)
+	}
+	if err := f.rewrite(); err == nil || err.Error() != trouble {
+		t.Errorf("rewriting: %v, want the same words again", err)
+	}
+	if err := os.Rename(filepath.Dir(path)+".away", filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.rewrite(); err != nil || f.Trouble() != "" {
+		t.Errorf("with the directory back: %v, trouble %q", err, f.Trouble())
+	}
 }
 
 // TestStateGroups: many changes at once are all there when their Update returns, whatever they share.

@@ -44,7 +44,8 @@ type Status struct {
 
 	RootProofAge   time.Duration `json:"root_proof_age"`
 	RootProofError string        `json:"root_proof_error,omitempty"` // the last attempt failed, on either host
-	DiskFree       uint64        `json:"disk_free"`                  // bytes, where the data lies
+	DiskFree       uint64        `json:"disk_free"`                  // bytes, where the data and the state file lie
+	StateTrouble   string        `json:"state_trouble,omitempty"`    // why the state file can not be written
 
 	Confirmed postgres.LSN `json:"confirmed"` // active: what the peer has flushed and replayed; passive: the last position persisted
 }

@@ -41,7 +41,7 @@ func (m *Monitor) lookAtServer(ctx context.Context) {
 		slot, err = observeSlot(ctx, conn, state.Epoch.StandbyName(state.Peer.Name))
 		return err
 	})
-	free := diskFree(m.server.Data)
+	free := m.diskFree()
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,12 +122,16 @@ func (m *Monitor) introduce(q *Ask) {
 		return
 	}
 	q.Confirmed = m.horizon.Confirmed()
+	shut := m.gate.Closed()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.facts.server.Answers {
 		q.Start = m.facts.server.Start
 	}
-	q.Gate = &GateReport{Open: m.facts.open, Reason: m.facts.reason, Since: m.facts.begun}
+	q.Gate = &GateReport{Open: true, Since: m.facts.begun}
+	if shut != nil {
+		q.Gate = &GateReport{Reason: shut.Reason, Since: shut.Since, Sentence: shut.Sentence}
+	}
 }
 
 func newNonce() []byte {
