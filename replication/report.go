@@ -11,21 +11,50 @@ func (m *Monitor) PeerAnswers() bool { return m.answers(m.statusOf(m.state.Curre
 type Report struct {
 	Status
 	Decision
-	Since       time.Time   `json:"since"` // when Reason began; for an open gate, when it opened
+	Since       time.Time   `json:"since"`  // when Reason began; for an open gate, when it opened
+	Turned      time.Time   `json:"turned"` // when the gate was last opened or shut, or this process started; reasons may have followed each other since
 	Sentence    string      `json:"sentence,omitempty"`
 	PeerAnswers bool        `json:"peer_answers"`
 	PeerHeard   time.Time   `json:"peer_heard"`            // zero: never since this process started
 	ActiveGate  *GateReport `json:"active_gate,omitempty"` // passive: as the active last said
 	Waiting     int         `json:"waiting"`               // writes that wait for the peer
+	Reads       Reads       `json:"reads"`
+}
+
+// Reads says what this host answers of keys.
+type Reads struct {
+	Served   Extent `json:"served"`
+	Sentence string `json:"sentence,omitempty"` // why not everything
+}
+
+// Extent is how much is read at a host.
+type Extent string
+
+// Known: keys that are known to be on both hosts, but neither lists nor "no such key".
+const (
+	Everything Extent = "everything"
+	Known      Extent = "known"
+	Nothing    Extent = "nothing"
+)
+
+func (m *Monitor) reads() Reads {
+	all, some, why := m.view()
+	switch {
+	case why == nil:
+		return Reads{Served: Everything}
+	case all || some:
+		return Reads{Known, why.Sentence}
+	}
+	return Reads{Nothing, why.Sentence}
 }
 
 // Report looks at the clock and tells what holds now.
 func (m *Monitor) Report() Report {
 	state, now := m.state.Current(), m.uptime()
 	s := m.statusOf(state, now)
-	r := Report{Status: s, Decision: Decide(s, m.policy), PeerAnswers: m.answers(s), Waiting: m.horizon.Waiting()}
+	r := Report{Status: s, Decision: Decide(s, m.policy), PeerAnswers: m.answers(s), Waiting: m.horizon.Waiting(), Reads: m.reads()}
 	m.mu.Lock()
-	r.Since = m.facts.since(r.Decision, m.now())
+	r.Since, r.Turned = m.facts.since(r.Decision, m.now()), m.facts.turned
 	r.ActiveGate = copied(m.facts.reported)
 	m.mu.Unlock()
 	r.Detail = expand(r.Detail, s.Self, s.PeerName)
