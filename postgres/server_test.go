@@ -49,7 +49,7 @@ func TestServer(t *testing.T) {
 		for name, want := range map[string]string{
 			"synchronous_commit": "remote_apply", "restart_after_crash": "off", "fsync": "on", "max_slot_wal_keep_size": "1GB",
 			"wal_sender_timeout": "2s", "data_checksums": "on", "lc_collate": "C", "server_encoding": "UTF8", "superuser_reserved_connections": "5",
-			"authentication_timeout": "5s",
+			"authentication_timeout": "5s", "log_error_verbosity": "terse",
 		} {
 			if got := query[string](t, s, `SELECT current_setting($1)`, name); got != want {
 				t.Errorf("%s is %s, want %s", name, got, want)

@@ -63,6 +63,7 @@ var fixed = []setting{
 	{"logging_collector", "off"},
 	{"log_destination", "stderr"},
 	{"log_line_prefix", "%m [%p] %q%a "},
+	{"log_error_verbosity", "terse"}, // a DETAIL quotes the names of keys as they are, terminal codes included
 	{"log_timezone", "UTC"},
 	{"timezone", "UTC"},
 	{"lc_messages", "C"},
