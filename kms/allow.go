@@ -49,7 +49,7 @@ func (s *Service) record(e Event) error {
 	s.Logger.Error("the audit log can not be written", "op", e.Op, "result", e.Result, "error", err)
 	return &ReadOnlyError{
 		Reason:   ReasonAuditUnavailable,
-		Sentence: "refused: host " + s.Host + " can not write its audit log; its log says why",
+		Sentence: "keytrusteed: refused: " + s.Host + " can not write its audit log, and changes nothing without it. Look at the disk and the permissions of its log directory.",
 		Host:     s.Host,
 		Since:    e.At,
 		Remedy:   ElsewherePeer,

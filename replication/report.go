@@ -37,6 +37,16 @@ const (
 	Nothing    Extent = "nothing"
 )
 
+// Shut makes the report tell of what the gate does not know and refuses every write all the same. What keeps the gate itself
+// shut comes first.
+func (r *Report) Shut(reason Reason, detail string, since time.Time) {
+	if !r.Open {
+		return
+	}
+	r.Decision, r.Since, r.Turned = Decision{Reason: reason, Detail: detail}, since, since
+	r.Sentence = r.Decision.sentence(r.Self, r.PeerName, since)
+}
+
 func (m *Monitor) reads() Reads {
 	all, some, why := m.view()
 	switch {

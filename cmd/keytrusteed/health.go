@@ -11,9 +11,9 @@ import (
 )
 
 // health is what this host says of itself to a load balancer.
-func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() status.Health {
+func health(p pair, ring *seal.Keyring, self *host.Host) func() status.Health {
 	return func() status.Health {
-		report, state := m.Report(), m.State()
+		report, state := p.Report(), p.State()
 		h := status.Health{
 			Initialized: true,
 			Standby:     state.Duty == replication.Passive,
@@ -38,7 +38,7 @@ func health(m *replication.Monitor, ring *seal.Keyring, self *host.Host) func() 
 				h.Active = state.Peer.URL
 			}
 			if g := report.ActiveGate; g != nil && report.PeerAnswers {
-				h.Writes = status.Writes{Open: g.Open, Reason: string(g.Reason), Since: g.Since}
+				h.Writes = status.Writes{Open: g.Open, Reason: string(g.Reason), Sentence: g.Sentence, Since: g.Since}
 			}
 		}
 		return h

@@ -139,7 +139,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	healthy := status.HealthHandler(health(monitor, ring, self))
+	healthy := status.HealthHandler(health(pair{monitor, recorder}, ring, self))
 	clients := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/sys/health" {
 			healthy.ServeHTTP(w, r)
@@ -159,7 +159,7 @@ func run(ctx context.Context, o options) error {
 		},
 		Logger: log,
 	}
-	admin := &host.Admin{Host: self, Pair: monitor, Admitter: admitter, Logger: log}
+	admin := &host.Admin{Host: self, Pair: pair{monitor, recorder}, Admitter: admitter, Logger: log}
 	return serve(ctx, log, parts{
 		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
 		migrate: func(ctx context.Context) { sight.migrate(ctx, keyDatabase, log) },

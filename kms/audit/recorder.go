@@ -37,7 +37,9 @@ type Recorder struct {
 	mu     sync.Mutex // guards what follows, never during I/O
 	next   *batch     // lines that nobody writes yet
 	groups map[group]*count
-	lost   int // lines of reads that never reached the file, since tellLost told of them
+	lost   int       // lines of reads that never reached the file, since tellLost told of them
+	since  time.Time // when the file began to fail
+	err    error     // the last write's
 
 	writing sync.Mutex // held during I/O, and guards file and a batch's outcome; taken before mu
 	file    file
@@ -234,10 +236,21 @@ func (r *Recorder) writeLocked(always bool) error {
 		return nil
 	}
 	b.err = r.file.append(b.lines, always || b.durable)
-	if b.err != nil {
-		r.mu.Lock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b.err != nil && r.err == nil {
+		r.since = r.now()
+	}
+	if r.err = b.err; r.err != nil {
 		r.lost += b.reads
-		r.mu.Unlock()
 	}
 	return b.err
+}
+
+// Trouble returns why the last write of the file failed and since when they do; nil if it went well. While there is trouble
+// Record refuses, and only another write finds out that it is over.
+func (r *Recorder) Trouble() (since time.Time, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since, r.err
 }

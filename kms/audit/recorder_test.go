@@ -321,3 +321,29 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func TestTroubleLastsUntilAWriteGoesWell(t *testing.T) {
+	r := newRecorder(t, Config{})
+	full := errors.New("no space")
+	r.file.sync = func(*os.File) error { return full }
+	before := time.Now()
+	for range 2 {
+		if err := r.Record(create(1)); !errors.Is(err, full) {
+			t.Fatalf("recorded with %v", err)
+		}
+	}
+	since, err := r.Trouble()
+	if !errors.Is(err, full) || since.Before(before) {
+		t.Errorf("trouble %v since %v", err, since)
+	}
+	if again, _ := r.Trouble(); again != since {
+		t.Errorf("since %v, and then since %v", since, again)
+	}
+	r.file.sync = (*os.File).Sync
+	if err := r.Record(create(2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Trouble(); err != nil {
+		t.Errorf("still %v", err)
+	}
+}
