@@ -167,6 +167,21 @@ func TestClusterIdentity(t *testing.T) {
 	}
 }
 
+// TestPublicSuites: an old client may speak TLS 1.2, with none but an authenticated cipher.
+func TestPublicSuites(t *testing.T) {
+	server := reloader(t, issue(t, authority(t), t.TempDir(), Public, "kt01", "127.0.0.1")).PublicConfig()
+	for suite, ok := range map[uint16]bool{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA:    false,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:    false,
+	} {
+		client := &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}}
+		if _, cerr, serr := handshake(t, server, client); (cerr == nil && serr == nil) != ok {
+			t.Errorf("%s: client: %v; server: %v; want success %v", tls.CipherSuiteName(suite), cerr, serr, ok)
+		}
+	}
+}
+
 func TestReloaderFollowsTheFiles(t *testing.T) {
 	a, dir := authority(t), t.TempDir()
 	f := issue(t, a, dir, Public, "kt01", "127.0.0.1")
