@@ -2,19 +2,8 @@ package postgres_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,12 +14,11 @@ import (
 // TestReplicationPeer lets in who comes from the peer's address with the peer's certificate, and nobody else.
 func TestReplicationPeer(t *testing.T) {
 	t.Parallel()
-	dir := pgtest.Dir(t)
-	ca, foreign := newAuthority(t, dir, "ca"), newAuthority(t, dir, "foreign")
-	server := ca.issue(t, dir, "kt01")
+	ca, foreign := pgtest.NewAuthority(t), pgtest.NewAuthority(t)
+	server := ca.Issue(t, "kt01")
 	o := pgtest.Options{
 		Listen: []string{"127.0.0.1"},
-		TLS:    postgres.TLSFiles{Cert: server.cert, Key: server.key, CA: ca.cert},
+		TLS:    server,
 		HBA:    postgres.HBA{Replication: []postgres.ReplicationPeer{{Address: "127.0.0.1", CN: "kt02"}}},
 	}
 	s := pgtest.New(t, o)
@@ -44,17 +32,17 @@ func TestReplicationPeer(t *testing.T) {
 		_, err = conn.Exec(pgtest.Context(t), "IDENTIFY_SYSTEM").ReadAll()
 		return err
 	}
-	as := func(c credential) []string {
-		return []string{"sslmode", "verify-full", "sslrootcert", ca.cert, "sslcert", c.cert, "sslkey", c.key}
+	as := func(f postgres.TLSFiles) []string {
+		return []string{"sslmode", "verify-full", "sslrootcert", server.CA, "sslcert", f.Cert, "sslkey", f.Key}
 	}
-	peer := as(ca.issue(t, dir, "kt02"))
+	peer := as(ca.Issue(t, "kt02"))
 	if err := connect(postgres.Replicator, peer...); err != nil {
 		t.Errorf("the peer: %v", err)
 	}
 	for name, err := range map[string]error{
-		"another host's certificate": connect(postgres.Replicator, as(ca.issue(t, dir, "kt03"))...),
-		"another authority's":        connect(postgres.Replicator, as(foreign.issue(t, dir, "kt02"))...),
-		"no certificate":             connect(postgres.Replicator, "sslmode", "verify-full", "sslrootcert", ca.cert),
+		"another host's certificate": connect(postgres.Replicator, as(ca.Issue(t, "kt03"))...),
+		"another authority's":        connect(postgres.Replicator, as(foreign.Issue(t, "kt02"))...),
+		"no certificate":             connect(postgres.Replicator, "sslmode", "verify-full", "sslrootcert", server.CA),
 		"no TLS":                     connect(postgres.Replicator, "sslmode", "disable"),
 		"the superuser":              connect(postgres.Superuser, peer...),
 		"a database":                 connect(postgres.Replicator, append(peer, "replication", "database", "dbname", "postgres")...),
@@ -87,69 +75,4 @@ func TestReplicationPeer(t *testing.T) {
 	if got := query[int](t, s, `SELECT 1`); got != 1 {
 		t.Error("closed: the administrator is shut out")
 	}
-}
-
-// credential is a certificate with its key, as files.
-type credential struct{ cert, key string }
-
-type authority struct {
-	credential
-	template *x509.Certificate
-	private  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, dir, name string) authority {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a := authority{template: template}
-	a.private, a.credential = certify(t, dir, name, template, template, nil)
-	return a
-}
-
-func (a authority) issue(t *testing.T, dir, cn string) credential {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: cn}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	_, c := certify(t, dir, a.template.Subject.CommonName+"-"+cn, template, a.template, a.private)
-	return c
-}
-
-// certify writes a new key and its certificate to dir, where the server's user can read them. Without signer it signs itself.
-func certify(t *testing.T, dir, name string, template, issuer *x509.Certificate, signer *ecdsa.PrivateKey) (*ecdsa.PrivateKey, credential) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := credential{filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem")}
-	for path, block := range map[string]*pem.Block{
-		c.cert: {Type: "CERTIFICATE", Bytes: der}, c.key: {Type: "PRIVATE KEY", Bytes: pkcs8},
-	} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if u := pgtest.User(t); u != nil {
-			if err := os.Chown(path, u.UID, u.GID); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return key, c
 }

@@ -33,7 +33,7 @@ import (
 type pair struct {
 	t               *testing.T
 	dir             string
-	ca              *authority
+	ca              *pgtest.Authority
 	active, passive *host
 }
 
@@ -58,7 +58,7 @@ type host struct {
 // newPair returns a pair whose gate is open.
 func newPair(t *testing.T) *pair {
 	t.Helper()
-	p := &pair{t: t, dir: pgtest.Dir(t), ca: newAuthority(t)}
+	p := &pair{t: t, dir: pgtest.Dir(t), ca: pgtest.NewAuthority(t)}
 	root := make([]byte, 32)
 	rand.Read(root)
 
@@ -142,19 +142,12 @@ func (p *pair) newHost(name string, root []byte) *host {
 		}
 		chown(t, user, dir)
 	}
-	cert, key := p.ca.issue(t, name)
-	files := postgres.TLSFiles{Cert: filepath.Join(h.dir, "cert.pem"), Key: filepath.Join(h.dir, "key.pem"), CA: filepath.Join(h.dir, "ca.pem")}
-	for path, content := range map[string][]byte{files.Cert: cert, files.Key: key, files.CA: p.ca.pem} {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		chown(t, user, path)
-	}
+	files := p.ca.Issue(t, name)
 	var err error
-	if h.tls, err = tls.X509KeyPair(cert, key); err != nil {
+	if h.tls, err = tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
 		t.Fatal(err)
 	}
-	h.pool = p.ca.pool()
+	h.pool = p.ca.Pool
 	h.server = pgtest.Server(t, pgtest.Options{TLS: files, Listen: []string{"127.0.0.1"}, Dir: h.dir})
 	h.prover = newProver(t, h.server, root)
 	return h

@@ -36,12 +36,18 @@ func Dir(t testing.TB) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	own(t, dir)
+	return dir
+}
+
+// own gives a file or directory to User.
+func own(t testing.TB, path string) {
+	t.Helper()
 	if u := User(t); u != nil {
-		if err := os.Chown(dir, u.UID, u.GID); err != nil {
+		if err := os.Chown(path, u.UID, u.GID); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 // User is who servers of tests run as: nil, which is this process's user, unless that is root.
