@@ -34,9 +34,8 @@ type pair struct {
 }
 
 type node struct {
-	Name    string
-	Address string
-	URL     string
+	Name string
+	URL  string
 }
 
 // open prepares the stock client and starts the pair.
