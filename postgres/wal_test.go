@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -112,6 +113,25 @@ func TestWAL(t *testing.T) {
 		}
 		if a, b := hashWAL(t, primary, tli, end-100, end), hashWAL(t, standby, tli, end-100, end); !bytes.Equal(a, b) {
 			t.Error("the logs differ")
+		}
+	})
+	t.Run("beside segments that were made ahead and hold nothing yet", func(t *testing.T) {
+		end, tli := walEnd(t, standby)
+		var made []string
+		for n := uint64(end)/(16<<20) + 1; len(made) < 32; n++ { // so many that the first of the directory is one of them
+			path := filepath.Join(standby.Data, "pg_wal", fmt.Sprintf("%08X%08X%08X", uint32(tli), n>>8, n&0xff))
+			if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, 16<<20)); err != nil {
+				t.Fatal(err)
+			}
+			made = append(made, path)
+		}
+		if again, _ := walEnd(t, standby); again != end {
+			t.Errorf("the log ends at %s, want %s", again, end)
+		}
+		for _, path := range made {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	t.Run("a promotion begins a timeline", func(t *testing.T) {

@@ -123,11 +123,16 @@ type walDump struct {
 
 var complaintPattern = regexp.MustCompile(`error in WAL record at ([0-9A-F]+/[0-9A-F]+):`)
 
-// read returns the last line that pg_waldump prints of a record, and where the error that ended it was, if one did.
+// read returns what pg_waldump prints of the last record, and where the error that ended it was, if one did.
 // errNoRecord if there is no valid record from start on.
-func (d walDump) read(ctx context.Context, start LSN, options ...string) (last string, at LSN, err error) {
+func (d walDump) read(ctx context.Context, start LSN, options ...string) (record string, at LSN, err error) {
 	var self *OSUser
-	args := append(options, "-p", filepath.Join(d.data, "pg_wal"), "-t", d.tli.String(), "-s", start.String(), "-e", d.limit.String())
+	// It is told the segments: left to itself it learns their size from whichever file it meets first, and one that was made
+	// ahead holds nothing yet.
+	first := segmentPath(d.data, d.tli, start-start%segmentSize)
+	last := segmentPath(d.data, d.tli, max(d.limit-1, start)/segmentSize*segmentSize)
+	args := append(options, "-p", filepath.Join(d.data, "pg_wal"), "-s", start.String(), "-e", d.limit.String(),
+		filepath.Base(first), filepath.Base(last))
 	cmd := self.command(ctx, d.inst.Path("pg_waldump"), args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -138,7 +143,7 @@ func (d walDump) read(ctx context.Context, start LSN, options ...string) (last s
 	if err := cmd.Start(); err != nil {
 		return "", 0, fmt.Errorf("running pg_waldump: %w", err)
 	}
-	last, rerr := lastLine(stdout, "rmgr: ")
+	record, rerr := lastLine(stdout, "rmgr: ")
 	werr := cmd.Wait()
 	if rerr != nil {
 		return "", 0, rerr
@@ -148,15 +153,15 @@ func (d walDump) read(ctx context.Context, start LSN, options ...string) (last s
 	complaint := lastLines(stderr.String(), 1)
 	if m := complaintPattern.FindStringSubmatch(complaint); m != nil {
 		at, err = ParseLSN(m[1])
-	} else if strings.Contains(complaint, "could not find a valid record after") {
+	} else if strings.Contains(complaint, "could not find a valid record after") || strings.Contains(complaint, "header specifies 0 bytes") {
 		err = errNoRecord
 	} else if werr != nil {
 		err = fmt.Errorf("pg_waldump: %s (%w)", complaint, werr)
 	}
-	if err == nil && last == "" && len(options) == 0 {
+	if err == nil && record == "" && len(options) == 0 {
 		err = errNoRecord
 	}
-	return last, at, err
+	return record, at, err
 }
 
 func exists(path string) bool {
