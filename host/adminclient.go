@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"syscall"
+	"time"
 )
 
 // AdminClient asks the daemon of this host. The zero value of Socket is of no use.
@@ -18,6 +19,9 @@ type AdminClient struct{ Socket string }
 
 // ErrDaemonDown: the daemon of this host does not run.
 var ErrDaemonDown = errors.New("keytrusteed does not run on this host")
+
+// ErrDaemonStuck: the daemon of this host runs and does not answer.
+var ErrDaemonStuck = errors.New("keytrusteed on this host runs, but does not answer")
 
 // ErrUnreachable: the other host does not answer.
 var ErrUnreachable = errors.New("it can not be reached")
@@ -33,11 +37,20 @@ func (c AdminClient) EnableSync(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, enablePath, struct{}{}, nil)
 }
 
-// Status asks the daemon how this host is.
+// Status asks the daemon how this host is. The error is ErrDaemonDown or ErrDaemonStuck where it can not be asked.
 func (c AdminClient) Status(ctx context.Context) (Status, error) {
+	limited, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
 	var s Status
-	return s, c.call(ctx, http.MethodGet, statusPath, nil, &s)
+	err := c.call(limited, http.MethodGet, statusPath, nil, &s)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = &HintedError{fmt.Errorf("%w within %v", ErrDaemonStuck, statusLimit), "it is frozen, or its machine is overloaded: look at its process and its log; service keytrusteed restart"}
+	}
+	return s, err
 }
+
+// statusLimit is how long the daemon may take to say how it is; it asks nobody for that.
+const statusLimit = 3 * time.Second
 
 func (c AdminClient) call(ctx context.Context, method, path string, q, a any) error {
 	var body io.Reader
@@ -61,7 +74,7 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return &HintedError{fmt.Errorf("%w: nobody listens at %s", ErrDaemonDown, c.Socket), "start it: service keytrusteed start"}
 	case errors.Is(err, fs.ErrPermission):
-		return hinted("run ktadmin as root or as the user of the service", "the admin socket %s may not be used by this user", c.Socket)
+		return hinted("run ktadmin as root or as the user of the service", "the admin socket %s may not be used by this user: %w", c.Socket, fs.ErrPermission)
 	case err != nil:
 		return fmt.Errorf("asking keytrusteed: %w", err)
 	}

@@ -33,7 +33,7 @@ var exitTable = []struct {
 	{exitFailed, "failed; repeating the command is safe"},
 	{exitUsage, "the command line or the configuration is wrong; nothing was changed"},
 	{exitRefused, "the state of this host, or of the pair, does not allow it"},
-	{exitNobody, "keytrusteed does not run, or the other host can not be reached"},
+	{exitNobody, "keytrusteed does not run or does not answer, or the other host can not be reached"},
 	{exitDenied, "this user may not; run it as root or as the service's user"},
 }
 
@@ -77,7 +77,7 @@ func exitStatus(err error) int {
 		return exitUsage
 	case errors.As(err, &denied), errors.Is(err, fs.ErrPermission):
 		return exitDenied
-	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrUnreachable):
+	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrDaemonStuck), errors.Is(err, host.ErrUnreachable):
 		return exitNobody
 	case errors.As(err, &damage):
 		return exitFailed

@@ -14,28 +14,39 @@ import (
 func newStatusCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Say how this host and the pair are",
-		Args:  cobra.NoArgs,
+		Short: "Say whether writes are safe now, and how this host and the pair are",
+		Long: "status says first whether writes are taken, since when, and if not why and what to do; then what is read at this host.\n" +
+			"It ends with 0 when keytrusteed has answered, whatever it said: scripts look at report.open with -o json.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
 			if err != nil {
 				return err
 			}
-			s, err := adminOf(c).Status(cmd.Context())
-			if errors.Is(err, host.ErrDaemonDown) { // its files still tell
+			s, down := adminOf(c).Status(cmd.Context())
+			if errors.Is(down, host.ErrDaemonDown) || errors.Is(down, host.ErrDaemonStuck) { // its files still tell
 				s, err = hostOf(c).Status()
+			} else if down != nil {
+				return down
 			}
 			if err != nil {
 				return err
 			}
-			return a.result(s, statusRows(s))
+			if err := a.result(s, statusRows(s, down)); err != nil || s.State == nil { // of no pair, it need not run
+				return err
+			}
+			return down
 		},
 	}
 }
 
-func statusRows(s host.Status) []row {
-	rows := []row{{"node", s.Name}, {"address", s.Address}, {"cluster", s.Cluster}}
+// statusRows is s for people. down is why the daemon did not answer.
+func statusRows(s host.Status, down error) []row {
+	rows := append(writeRows(s, down), readRows(s)...)
 	add := func(name, format string, args ...any) { rows = append(rows, row{name, fmt.Sprintf(format, args...)}) }
+	add("node", "%s", s.Name)
+	add("address", "%s", s.Address)
+	add("cluster", "%s", s.Cluster)
 	if s.State == nil {
 		add("duty", "none: this host is of no pair yet")
 	} else {
@@ -46,17 +57,9 @@ func statusRows(s host.Status) []row {
 		} else {
 			add("peer", "none")
 		}
-	}
-	switch r := s.Report; {
-	case r == nil:
-		add("keytrusteed", "does not run")
-	case r.Open:
-		add("writes", "open since %s", stamp(r.Since))
-	case r.Duty == replication.Passive && r.Reason == "":
-		add("writes", "at the active")
-	default:
-		add("writes", "closed: %s, since %s", r.Reason, stamp(r.Since))
-		add("", "%s", r.Sentence)
+		if p := s.State.Pending; p != nil {
+			add("joining", "%s at %s, in epoch %s once its services run", p.Peer.Name, p.Peer.Address, p.Epoch)
+		}
 	}
 	if r := s.Report; r != nil && s.State != nil && s.State.Peer != nil {
 		add("peer answers", "%s", yesNo(r.PeerAnswers))
@@ -64,10 +67,12 @@ func statusRows(s host.Status) []row {
 	switch {
 	case !s.Recovery.Made:
 		add("recovery key", "MISSING: if both hosts are lost, every key is. ktadmin init --recovery-key-out FILE makes it")
-	case s.Recovery.Confirmed == nil:
-		add("recovery key", "NOT CONFIRMED: ktadmin root-key confirm-recovery proves that somebody keeps %s", s.Recovery.Fingerprint)
-	default:
+	case s.Recovery.Confirmed != nil:
 		add("recovery key", "confirmed at %s", stamp(*s.Recovery.Confirmed))
+	case s.State != nil && s.State.Duty == replication.Passive:
+		add("recovery key", "not confirmed on this host; the active's status counts")
+	default:
+		add("recovery key", "NOT CONFIRMED: ktadmin root-key confirm-recovery proves that somebody keeps %s", s.Recovery.Fingerprint)
 	}
 	if s.Journal != nil {
 		add("unfinished", "%s, begun at %s, stopped at %q", s.Journal.Operation, stamp(s.Journal.Since), s.Journal.Step)
@@ -78,6 +83,54 @@ func statusRows(s host.Status) []row {
 		}
 	}
 	return rows
+}
+
+// writeRows says whether writes are taken, since when, and if not why.
+func writeRows(s host.Status, down error) []row {
+	one := func(format string, args ...any) []row { return []row{{"writes", fmt.Sprintf(format, args...)}} }
+	r := s.Report
+	switch {
+	case s.State == nil:
+		return one("CLOSED: this host is of no pair yet")
+	case r == nil && s.State.Fenced != nil:
+		f := s.State.Fenced
+		return append(one("CLOSED since %s: this host is fenced, and %v", stamp(f.Since), down),
+			row{"", fmt.Sprintf("%s: %s; see docs/runbook/restore-from-passive.md before anything is started", f.Reason, f.Detail)})
+	case r == nil:
+		return one("CLOSED: %v", down)
+	case r.Open:
+		return one("open since %s", stamp(r.Since))
+	}
+	if g := r.ActiveGate; r.Duty == replication.Passive && (r.Reason == "" || r.Reason == replication.Starting) && r.PeerAnswers && g != nil {
+		if g.Open {
+			return one("open at the active %s since %s", r.PeerName, stamp(g.Since))
+		}
+		return append(one("CLOSED at the active %s since %s: %s", r.PeerName, stamp(g.Since), g.Reason), row{"", g.Sentence})
+	}
+	switch {
+	case r.Reason == "":
+		return one("at the active %s, which has not said yet how its gate stands", r.PeerName)
+	case r.Duty == replication.Active && r.Since.Sub(r.Turned) > time.Second:
+		return append(one("CLOSED since %s: now %s, since %s", stamp(r.Turned), r.Reason, stamp(r.Since)), row{"", r.Sentence})
+	}
+	return append(one("CLOSED since %s: %s", stamp(r.Since), r.Reason), row{"", r.Sentence})
+}
+
+// readRows says what is read at this host.
+func readRows(s host.Status) []row {
+	if s.Report == nil {
+		return nil
+	}
+	var value string
+	switch reads := s.Report.Reads; reads.Served {
+	case replication.Everything:
+		return []row{{"reads", "served"}}
+	case replication.Known:
+		value = "known keys are served; lists and unknown names are not"
+	default:
+		value = "REFUSED at this host"
+	}
+	return []row{{"reads", value}, {"", s.Report.Reads.Sentence}}
 }
 
 func yesNo(b bool) string {

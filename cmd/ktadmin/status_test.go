@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/host"
+	"keytrustee/replication"
+)
+
+// TestStatusSaysFirst: the first line says whether writes are taken and since when; the next ones why not, and what is read.
+func TestStatusSaysFirst(t *testing.T) {
+	at := time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC)
+	later := at.Add(2 * time.Hour)
+	shut := replication.Decision{Reason: replication.PassiveNotStreaming}
+	report := func(duty replication.Duty, d replication.Decision) *replication.Report {
+		r := &replication.Report{Status: replication.Status{Duty: duty, PeerName: "kt0x"}, Decision: d, Since: at, Turned: at, PeerAnswers: true,
+			Reads: replication.Reads{Served: replication.Everything}}
+		if d.Reason != "" {
+			r.Sentence = "because"
+		}
+		return r
+	}
+	with := func(r *replication.Report, edit func(*replication.Report)) *replication.Report { edit(r); return r }
+	active, passive := &replication.State{Duty: replication.Active}, &replication.State{Duty: replication.Passive}
+	down := fmt.Errorf("%w: nobody listens", host.ErrDaemonDown)
+	for _, row := range []struct {
+		name   string
+		status host.Status
+		down   error
+		want   []string // the first rows
+	}{
+		{"open", host.Status{State: active, Report: report(replication.Active, replication.Decision{Open: true})}, nil,
+			[]string{"writes: open since 2026-11-24 01:00:00 UTC", "reads: served", "node: "}},
+		{"shut", host.Status{State: active, Report: report(replication.Active, shut)}, nil,
+			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: passive_not_streaming", ": because", "reads: served"}},
+		{"shut, by another reason at first", host.Status{State: active, Report: with(report(replication.Active, shut), func(r *replication.Report) { r.Since = later })}, nil,
+			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: now passive_not_streaming, since 2026-11-24 03:00:00 UTC", ": because"}},
+		{"nothing is read", host.Status{State: active, Report: with(report(replication.Active, shut), func(r *replication.Report) {
+			r.Reads = replication.Reads{Served: replication.Nothing, Sentence: "its data is older"}
+		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: passive_not_streaming", ": because", "reads: REFUSED at this host", ": its data is older"}},
+		{"passive, open", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{}), func(r *replication.Report) {
+			r.ActiveGate = &replication.GateReport{Open: true, Since: later}
+		})}, nil, []string{"writes: open at the active kt0x since 2026-11-24 03:00:00 UTC", "reads: served"}},
+		{"passive, shut", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{Reason: replication.Starting}), func(r *replication.Report) {
+			r.ActiveGate = &replication.GateReport{Reason: replication.DiskLow, Since: later, Sentence: "the active's words"}
+			r.Reads.Served = replication.Known
+		})}, nil, []string{"writes: CLOSED at the active kt0x since 2026-11-24 03:00:00 UTC: disk_low", ": the active's words", "reads: known keys are served"}},
+		{"passive, the active is gone", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{Reason: replication.ActiveUnreachable}), func(r *replication.Report) {
+			r.ActiveGate, r.PeerAnswers = &replication.GateReport{Open: true, Since: at}, false
+		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: active_unreachable", ": because", "reads: served"}},
+		{"no daemon", host.Status{State: active}, down, []string{"writes: CLOSED: keytrusteed does not run on this host: nobody listens", "node: "}},
+		{"no daemon, fenced", host.Status{State: &replication.State{Fenced: &replication.Fence{Reason: replication.EpochConflict, Detail: "older", Since: at}}}, down,
+			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: this host is fenced, and keytrusteed does not run", ": epoch_conflict: older; see docs/runbook/"}},
+		{"no pair", host.Status{}, down, []string{"writes: CLOSED: this host is of no pair yet", "node: "}},
+	} {
+		rows := statusRows(row.status, row.down)
+		for i, want := range row.want {
+			if got := rows[i].name + ": " + rows[i].value; !strings.HasPrefix(got, want) {
+				t.Errorf("%s: row %d is %q, want %q", row.name, i, got, want)
+			}
+		}
+	}
+}
+
+// TestStatusOfDaemonThatIsStuck has a row of its own in the table of exit statuses.
+func TestStatusOfDaemonThatIsStuck(t *testing.T) {
+	err := &host.HintedError{Err: fmt.Errorf("%w within 3s", host.ErrDaemonStuck), Hint: "look"}
+	if got := exitStatus(err); got != exitNobody || !errors.Is(err, host.ErrDaemonStuck) {
+		t.Errorf("exit status %d, want %d", got, exitNobody)
+	}
+}
