@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,40 @@ func TestMap(t *testing.T) {
 	}
 	if !slices.Equal(onMap, rooms) {
 		t.Errorf("doc.go has the rooms\n%q\nthe house has\n%q", onMap, rooms)
+	}
+}
+
+// TestFilesOnTheMap holds the map of each room, if its doc.go has one, to the files that are there.
+func TestFilesOnTheMap(t *testing.T) {
+	listed, there := map[string][]string{}, map[string][]string{}
+	names := regexp.MustCompile(`\b[a-z_]+\.go\b`)
+	for _, file := range goFiles(t) {
+		dir, name := filepath.Split(file)
+		if name != "doc.go" {
+			there[dir] = append(there[dir], name)
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments|parser.PackageClauseOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(parsed.Doc.Text()) {
+			if strings.HasPrefix(line, "\t") {
+				listed[dir] = append(listed[dir], names.FindAllString(line, -1)...)
+			}
+		}
+	}
+	for dir, onMap := range listed {
+		for _, name := range onMap {
+			if !slices.Contains(there[dir], name) {
+				t.Errorf("%sdoc.go lists %s, which is not there", dir, name)
+			}
+		}
+		for _, name := range there[dir] {
+			if !strings.HasSuffix(name, "_test.go") && !slices.Contains(onMap, name) {
+				t.Errorf("%sdoc.go does not list %s", dir, name)
+			}
+		}
 	}
 }
 

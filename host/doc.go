@@ -8,7 +8,7 @@
 //	bootstrap.go Bootstrap: the active's database; secrets.go: what it keeps of the confdir
 //	rundb.go     RunDB: what has to hold before PostgreSQL may start
 //	join.go      Join: the joiner's half, in stages (stage.go); admit.go, tokens.go: the active's, on the cluster listener
-//	wire.go bundle.go joinclient.go  what the two say to each other, and what of the confdir travels
+//	wire.go request.go bundle.go joinclient.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts
 //	admin.go adminclient.go status.go  the daemon's socket for ktadmin
 //

@@ -4,4 +4,13 @@
 // It knows of no pair and of no keys. Whoever opens a connection for writes that must be on two hosts takes a sealed pool
 // from here: PostgreSQL ends the wait of a COMMIT for its standby when it is cancelled, shows the row, and reports
 // success, and a driver whose deadline passes sends just that cancellation by itself.
+//
+//	find.go osuser.go errors.go    the programs; the user that runs them; what a host lacks
+//	server.go initdb.go            Server: where one lies; Init makes its database
+//	settings.go hba.go             what it is set to; whom it lets in
+//	prepare.go process.go pid.go   before a start; start, stop, reload; which process it is
+//	pool.go controlwrite.go        connections that can not be cancelled; writes that wait for no standby
+//	lsn.go snapshot.go             positions, timelines, transactions
+//	control.go wal.go walend.go    what a data directory says without its server
+//	backup.go signal.go            base backups; what the next start will be
 package postgres

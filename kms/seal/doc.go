@@ -6,6 +6,7 @@
 //
 //	root.go      Root and Public: root keys, and their file
 //	recovery.go  the recovery root key, whose private half a person keeps
+//	kek.go       the KEK, and how bytes are encrypted and bound
 //	wrap.go      Wrap: a KEK closed to one root, bound to its cluster, signed by the host that made it
 //	confdir.go   Create, Load, WriteWraps: what lies where in the confdir
 //	keyring.go   Keyring: the KEKs that this host has opened, and opens anew when asked for proof
