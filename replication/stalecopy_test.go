@@ -52,6 +52,7 @@ func TestStaleCopy(t *testing.T) {
 	data := p.active.server.Data
 	stale, good := filepath.Join(p.dir, "stale"), filepath.Join(p.dir, "good")
 	p.active.stopServer(postgres.Immediate)
+	p.awaitShut(time.Now()) // or the gate that opens below may be the one from before
 	copyTree(t, data, stale)
 	p.active.startServer()
 	p.awaitOpen()
