@@ -36,7 +36,7 @@ func issue(t *testing.T, a *Authority, dir string, purpose Purpose, name string,
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := Files{filepath.Join(dir, name+".pem"), filepath.Join(dir, name+"-key.pem"), filepath.Join(dir, name+"-ca.pem")}
+	f := Files{Cert: filepath.Join(dir, name+".pem"), Key: filepath.Join(dir, name+"-key.pem"), CA: filepath.Join(dir, name+"-ca.pem")}
 	for path, data := range map[string][]byte{f.Cert: certPEM, f.Key: keyPEM, f.CA: a.CertPEM()} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
@@ -214,8 +214,37 @@ func TestReloaderFollowsTheFiles(t *testing.T) {
 		t.Error("the new certificate is not served")
 	}
 	foreign := issue(t, authority(t), t.TempDir(), Public, "kt01")
-	if _, err := NewReloader(Files{f.Cert, f.Key, foreign.CA}, slog.New(slog.DiscardHandler)); err == nil {
+	if _, err := NewReloader(Files{Cert: f.Cert, Key: f.Key, CA: foreign.CA}, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a certificate of another authority was loaded")
+	}
+}
+
+// TestReloaderTakesNobodyElses: a certificate of the same authority that is another node's, or for another address, is not
+// taken, neither at the start nor later.
+func TestReloaderTakesNobodyElses(t *testing.T) {
+	a, dir := authority(t), t.TempDir()
+	f := issue(t, a, dir, Cluster, "kt01", "kt01.example.com")
+	f.Node, f.Address = "kt01", "kt01.example.com"
+	r := reloader(t, f)
+	own := r.now()
+	for name, spoil := range map[string]Files{"node": {Node: "kt02", Address: "kt01.example.com"}, "address": {Node: "kt01", Address: "kt02.example.com"}} {
+		other := issue(t, a, t.TempDir(), Cluster, spoil.Node, spoil.Address)
+		if _, err := NewReloader(Files{Cert: other.Cert, Key: other.Key, CA: other.CA, Node: f.Node, Address: f.Address}, nil); err == nil {
+			t.Errorf("another %s: loaded at the start", name)
+		}
+		for from, to := range map[string]string{other.Cert: f.Cert, other.Key: f.Key} {
+			text, err := os.ReadFile(from)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(to, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.looked = time.Time{} // as if the last look were long ago
+		if r.now() != own {
+			t.Errorf("another %s: the certificate was taken", name)
+		}
 	}
 }
 

@@ -17,13 +17,16 @@ type Files struct {
 	Cert string // the certificate; intermediates may follow
 	Key  string
 	CA   string // whom to believe
+
+	// Whose it has to be: of this node, good for this address. Empty: whoever's.
+	Node, Address string
 }
 
 // recheck is how long a look at the files holds.
 const recheck = time.Second
 
 // Reloader holds a certificate as its files are now: a file that changed is read again at the next handshake, at most a
-// second late. Files that do not fit together (caught between two writes, or wrong) leave what was loaded before, and
+// second late. Files that can not be used (caught between two writes, another host's, or wrong) leave what was loaded before, and
 // are logged once. It starts nothing and may be used concurrently.
 type Reloader struct {
 	files Files
@@ -40,7 +43,7 @@ type loaded struct {
 	ca   *x509.CertPool
 }
 
-// NewReloader loads the files and fails if they do not fit together.
+// NewReloader loads the files and fails if they do not fit together or are not whose they have to be.
 func NewReloader(files Files, log *slog.Logger) (*Reloader, error) {
 	r := &Reloader{files: files, log: log, looked: time.Now(), stamp: files.stamp()}
 	var err error
@@ -77,6 +80,12 @@ func (f Files) load() (*loaded, error) {
 	if _, err := cert.Leaf.Verify(opts); err != nil {
 		return nil, fmt.Errorf("checking certificate %s against %s: %w", f.Cert, f.CA, err)
 	}
+	if f.Node != "" && cert.Leaf.Subject.CommonName != f.Node {
+		return nil, fmt.Errorf("%s is the certificate of node %q, and this one is %q", f.Cert, cert.Leaf.Subject.CommonName, f.Node)
+	}
+	if f.Address != "" && cert.Leaf.VerifyHostname(f.Address) != nil {
+		return nil, fmt.Errorf("%s is not good for %s", f.Cert, f.Address)
+	}
 	// The authority goes along, so that a joiner who only has its fingerprint finds it.
 	cert.Certificate = append(cert.Certificate, authority.Raw)
 	return &loaded{cert, pool}, nil
@@ -107,7 +116,7 @@ func (r *Reloader) now() *loaded {
 	r.stamp = stamp
 	l, err := r.files.load()
 	if err != nil {
-		r.log.Error("certificate files changed and do not fit together; serving the earlier ones", "error", err)
+		r.log.Error("certificate files changed and can not be used; serving the earlier ones", "error", err)
 		return r.loaded
 	}
 	r.loaded = l

@@ -79,12 +79,13 @@ func (h *Host) ssl(name string) string { return filepath.Join(h.Confdir, ".ssl",
 func (h *Host) PublicFiles() certs.Files {
 	return certs.Files{
 		Cert: h.ssl("ssl-cert-keytrustee.pem"), Key: h.ssl("ssl-cert-keytrustee-pk.pem"), CA: h.ssl("ssl-cert-keytrustee-ca.pem"),
+		Address: h.ExternalAddress,
 	}
 }
 
 // ClusterFiles are the certificate that the peer sees; PostgreSQL serves and shows it too.
 func (h *Host) ClusterFiles() certs.Files {
-	return certs.Files{Cert: h.ssl("cluster.pem"), Key: h.ssl("cluster-key.pem"), CA: h.AuthorityFile()}
+	return certs.Files{Cert: h.ssl("cluster.pem"), Key: h.ssl("cluster-key.pem"), CA: h.AuthorityFile(), Node: h.Name}
 }
 
 // ClusterAddress is host:port of this host's cluster listener.
