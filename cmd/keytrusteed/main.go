@@ -32,7 +32,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := command.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "keytrusteed:", err)
+		fmt.Fprintln(os.Stderr, explain(err))
 		os.Exit(1)
 	}
 }

@@ -34,6 +34,9 @@ type options struct {
 // run is the daemon, from its files to its last answer. What each part needs of the others is handed over here, in the order in which a
 // request meets them.
 func run(ctx context.Context, o options) error {
+	if err := checkUser(); err != nil {
+		return err
+	}
 	log, err := newLogger(os.Stderr, o.logFormat, o.logLevel)
 	if err != nil {
 		return err

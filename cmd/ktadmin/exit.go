@@ -89,7 +89,7 @@ func exitStatus(err error) int {
 
 // hint is what to do about err; every error has one.
 func hint(cmd *cobra.Command, err error) string {
-	if h := (*host.HintedError)(nil); errors.As(err, &h) && h.Hint != "" {
+	if h, ok := errors.AsType[*host.HintedError](err); ok && h.Hint != "" {
 		return h.Hint
 	}
 	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
@@ -97,7 +97,7 @@ func hint(cmd *cobra.Command, err error) string {
 	}
 	switch exitStatus(err) {
 	case exitUsage:
-		if invalid := (*config.InvalidError)(nil); errors.As(err, &invalid) {
+		if _, invalid := errors.AsType[*config.InvalidError](err); invalid {
 			return "put these fields right; nothing was changed"
 		}
 		return cmd.CommandPath() + " --help"
@@ -106,9 +106,11 @@ func hint(cmd *cobra.Command, err error) string {
 	}
 	switch {
 	case errors.Is(err, config.ErrNotInitialized):
-		return "run ktadmin init first"
+		return "is --confdir right? a fresh host wants ktadmin init first"
 	case errors.Is(err, context.Canceled):
 		return "it was interrupted; repeating the command is safe"
+	case exitStatus(err) == exitRefused:
+		return "nothing was changed; ktadmin status shows how this host stands"
 	}
 	return "repeating the command is safe; ktadmin status shows how this host stands"
 }

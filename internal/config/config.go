@@ -91,6 +91,9 @@ func Load(confdir string) (*Config, error) {
 // Read is Load for a host that need not be initialized yet: absent files leave the defaults, and only the form of what is
 // there is checked.
 func Read(confdir string) (*Config, error) {
+	if confdir == "" {
+		return nil, &InvalidError{[]Fault{{"confdir", "is empty", "name the directory, or leave it out for " + DefaultConfdir}}}
+	}
 	confdir, err := filepath.Abs(confdir)
 	if err != nil {
 		return nil, err
@@ -105,7 +108,7 @@ func Read(confdir string) (*Config, error) {
 	for _, path := range []string{c.SharedFile(), c.NodeFile()} {
 		held, err := c.parse(path)
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("%w; run ktadmin as root or as the service's user", err)
+			return nil, err
 		} else if err == nil {
 			err = errors.Join(v.MergeConfigMap(held), c.files.MergeConfigMap(held))
 		}
