@@ -174,11 +174,11 @@ func (a *Admin) serveStatus(w http.ResponseWriter, _ *http.Request) {
 func (a *Admin) refuse(w http.ResponseWriter, err error) {
 	a.Logger.Warn("ktadmin was refused", "error", err)
 	no := refusal{Error: err.Error()}
-	if hint := (*HintedError)(nil); errors.As(err, &hint) {
+	if hint, ok := errors.AsType[*HintedError](err); ok {
 		no.Hint = hint.Hint
 	}
 	status := http.StatusInternalServerError
-	if refused := (*replication.RefusedError)(nil); no.Hint != "" || errors.As(err, &refused) {
+	if _, refused := errors.AsType[*replication.RefusedError](err); refused || no.Hint != "" {
 		status = http.StatusConflict
 	}
 	writeJSON(w, status, no)

@@ -23,14 +23,14 @@ func EnableSync(ctx context.Context, pair Pair) error {
 	deadline := time.Now().Add(patience)
 	for {
 		err := pair.EnableSync(ctx)
-		refused := (*replication.RefusedError)(nil)
+		_, refused := errors.AsType[*replication.RefusedError](err)
 		state := pair.State()
 		coming := state.Duty == replication.Active && state.Fenced == nil && (state.Pending != nil || state.Peer != nil)
 		if err == nil {
 			awaitOpen(ctx, pair)
 			return nil
 		}
-		if !errors.As(err, &refused) || !coming || time.Now().After(deadline) {
+		if !refused || !coming || time.Now().After(deadline) {
 			return err
 		}
 		select {

@@ -291,7 +291,7 @@ func (j *join) verify(ctx context.Context, journal *Journal) error {
 		return err
 	}
 	err := postgres.VerifyBackup(ctx, j.server.Installation, j.PGRoot, nil)
-	if damage := (*postgres.DamageError)(nil); !errors.As(err, &damage) {
+	if _, damaged := errors.AsType[*postgres.DamageError](err); !damaged {
 		return err
 	}
 	aside := j.PGRoot + ".damaged-" + time.Now().UTC().Format("20060102T150405")

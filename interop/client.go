@@ -74,7 +74,7 @@ func (c *Client) Shell(ctx context.Context, args ...string) (printed string, sta
 	cmd := c.java(ctx, "org.apache.hadoop.crypto.key.KeyShell", args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
 		return out.String(), exit.ExitCode(), nil
 	}
 	if err != nil {

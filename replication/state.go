@@ -226,7 +226,7 @@ func (f *StateFile) replace(next State) error {
 	defer f.mu.Unlock()
 	if err != nil {
 		cause := err
-		if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
 			cause = path.Err // without the name of the temporary file, which is another one each time
 		}
 		f.trouble = fmt.Sprintf("%s can not be written: %v", f.path, cause)

@@ -31,7 +31,7 @@ func (a *app) serviceUser(c *config.Config) (*postgres.OSUser, error) {
 		return nil, nil
 	}
 	u, err := postgres.LookupOSUser(c.User)
-	if unknown := user.UnknownUserError(""); errors.As(err, &unknown) {
+	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
 		return nil, &postgres.SetupError{Problem: fmt.Sprintf("the user %s does not exist on this host", c.User),
 			Remedy: fmt.Sprintf("create it: useradd --system --home-dir %s %s; or name another one with --user", c.Home(), c.User)}
 	} else if err != nil {

@@ -80,7 +80,7 @@ func (n *devNode) run(ctx context.Context, extra []string, args ...string) (stri
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		said, hint, _ := strings.Cut(strings.TrimSpace(string(exit.Stderr)), "\nhint: ")
 		return "", &host.HintedError{Err: fmt.Errorf("on the %s: %s", n.Name, said), Hint: hint}
 	}

@@ -52,9 +52,9 @@ var refusals = []struct {
 	{isLogin(true), 401, noClass, 0},
 	{isLogin(false), 403, notAuthentic, 0},
 	{is(kms.ErrDenied), 403, notAuthorized, 0},
-	{isInvalid, 400, illegalArgument, 0},
-	{isTooLarge, 413, illegalArgument, 0},
-	{isBadBody, 400, illegalArgument, 0},
+	{isA[*kms.InvalidError], 400, illegalArgument, 0},
+	{isA[*http.MaxBytesError], 413, illegalArgument, 0},
+	{isA[*bodyError], 400, illegalArgument, 0},
 	{is(errNoPath), 404, fileNotFound, 0},
 	{is(errNoMethod), 405, unsupported, 0},
 	{is(errNoTokens), 501, unsupported, 0},
@@ -86,25 +86,15 @@ func isLogin(again bool) func(error) bool {
 	}
 }
 
-func isInvalid(err error) bool {
-	var e *kms.InvalidError
-	return errors.As(err, &e)
-}
-
-func isTooLarge(err error) bool {
-	var e *http.MaxBytesError
-	return errors.As(err, &e)
-}
-
-func isBadBody(err error) bool {
-	var e *bodyError
-	return errors.As(err, &e)
+func isA[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
 func isReadOnly(remedy kms.Remedy) func(error) bool {
 	return func(err error) bool {
-		var e *kms.ReadOnlyError
-		return errors.As(err, &e) && e.Remedy == remedy
+		e, ok := errors.AsType[*kms.ReadOnlyError](err)
+		return ok && e.Remedy == remedy
 	}
 }
 
@@ -182,7 +172,7 @@ func (x *exchange) sentence(err error) string {
 		return "Key " + x.key().Quoted() + " does not exist"
 	case errors.As(err, &tooLarge):
 		return fmt.Sprintf("the body is larger than %d MiB; send less", tooLarge.Limit>>20)
-	case isBadBody(err):
+	case isA[*bodyError](err):
 		return "the body did not arrive whole"
 	case errors.Is(err, context.DeadlineExceeded):
 		return x.Host + " had no answer in time; ask again, or the other host"

@@ -154,8 +154,7 @@ func (x *exchange) trusteeKind() (kms.ChangeKind, error) {
 // who may not ask is refused.
 func (x *exchange) invalidateCache() (result, error) {
 	err := x.Service.InvalidateCache(x.ctx, x.call(), x.key())
-	var invalid *kms.InvalidError
-	if err != nil && !errors.Is(err, kms.ErrDenied) && !errors.As(err, &invalid) {
+	if err != nil && !errors.Is(err, kms.ErrDenied) && !isA[*kms.InvalidError](err) {
 		x.Logger.Warn("invalidating a cache", "key", x.key().Quoted(), "error", err)
 		err = nil
 	}
