@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -47,7 +48,7 @@ func (m Material) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText fails: material is encoded by hand, where that is meant.
 func (m Material) MarshalText() ([]byte, error) {
-	return nil, fmt.Errorf("key material has no text form")
+	return nil, errors.New("key material has no text form")
 }
 
 // KeyVersion is one version of a key. Hadoop's KeyProvider.KeyVersion.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -36,7 +37,7 @@ func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
 	to, ok := f.to()
 	if !ok {
 		closeBody(r)
-		return nil, &NotSentError{fmt.Errorf("no active is known")}
+		return nil, &NotSentError{errors.New("no active is known")}
 	}
 	var connected atomic.Bool
 	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
