@@ -316,7 +316,7 @@ func (j *join) complete(context.Context, *Journal) error {
 		Self: j.answer.Name, Duty: replication.Passive, Epoch: j.answer.Admission.Epoch, SystemID: j.answer.Admission.SystemID,
 		Incarnation: j.incarnation, Peer: &active,
 	}
-	if err := replication.PrepareStart(j.server, state, nil); err != nil {
+	if err := replication.PrepareStart(j.server, state); err != nil {
 		return err
 	}
 	if err := durable.Remove(j.StateFile()); err != nil { // of an earlier copy that this one replaces

@@ -52,7 +52,7 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 			"the data in %s is of another database than the one that this host had", server.Data)
 	}
 	if _, running := server.Pid(); !running { // closing the rules of a running one is not for us
-		if err := replication.PrepareStart(server, s, nil); err != nil {
+		if err := replication.PrepareStart(server, s); err != nil {
 			return "", nil, err
 		}
 	}

@@ -153,7 +153,7 @@ func (m *Monitor) writeHBA(ctx context.Context, h postgres.HBA) error {
 
 // writeNames makes synchronous_standby_names what it must be, wherever it was changed.
 func (m *Monitor) writeNames(ctx context.Context, state State, s Status) error {
-	set := settings(state, "", m.extra)
+	set := settings(state, "")
 	if s.Local.Settings["synchronous_standby_names"] == set.SynchronousStandbyNames {
 		return nil
 	}

@@ -191,7 +191,7 @@ func TestFaults(t *testing.T) {
 			}
 			if err == nil {
 				t.Logf("evidence: %+v", *file.Current().Fenced)
-				err = replication.PrepareStart(p.active.server, file.Current(), nil)
+				err = replication.PrepareStart(p.active.server, file.Current())
 				if _, refused := errors.AsType[*postgres.SetupError](err); refused {
 					return nil
 				}

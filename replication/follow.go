@@ -46,7 +46,7 @@ func (m *Monitor) Follow(ctx context.Context, f Follow) error {
 }
 
 func (m *Monitor) writeConninfo(ctx context.Context, state State, conninfo string) error {
-	if err := m.server.WriteSettings(settings(state, conninfo, m.extra)); err != nil {
+	if err := m.server.WriteSettings(settings(state, conninfo)); err != nil {
 		return err
 	}
 	return m.server.Reload(ctx)

@@ -29,8 +29,6 @@ type Config struct {
 	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
 	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
 	Forget func()
-	// Extra is written into postgresql.conf beside what the pair needs.
-	Extra  map[string]string
 	Logger *slog.Logger         // nil: slog.Default()
 	Now    func() time.Time     // nil: time.Now; for people and for clock_skew, never for an age
 	Uptime func() time.Duration // nil: Uptime; the boot-time clock
@@ -44,7 +42,6 @@ type Monitor struct {
 	prover Prover
 	forget func()
 	policy Policy
-	extra  map[string]string
 	log    *slog.Logger
 	now    func() time.Time
 	uptime func() time.Duration
@@ -69,7 +66,7 @@ func New(c Config) (*Monitor, error) {
 	if c.Server == nil || c.State == nil || c.Caller == nil || c.Prover == nil {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
-	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(), extra: c.Extra,
+	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(),
 		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
 	if m.forget == nil {
 		m.forget = func() {}

@@ -182,7 +182,7 @@ func (h *host) startServer() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	if err := replication.PrepareStart(h.server, file.Current(), nil); err != nil {
+	if err := replication.PrepareStart(h.server, file.Current()); err != nil {
 		h.t.Fatal(err)
 	}
 	pgtest.Start(h.t, h.server)

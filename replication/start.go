@@ -16,7 +16,7 @@ import (
 // PrepareStart writes what a start of PostgreSQL begins with: access rules that admit nobody but the administrator, on a
 // passive an empty primary_conninfo, on the active the name that commits wait for. `ktadmin db run` calls it before it
 // turns into postgres. It refuses when the node is fenced, or when duty and standby.signal disagree; nothing is written then.
-func PrepareStart(server *postgres.Server, s State, extra map[string]string) error {
+func PrepareStart(server *postgres.Server, s State) error {
 	if s.Fenced != nil {
 		return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail,
 			Remedy: "see " + runbook}
@@ -32,7 +32,7 @@ func PrepareStart(server *postgres.Server, s State, extra map[string]string) err
 	if err := server.WriteHBA(postgres.HBA{}); err != nil {
 		return err
 	}
-	return server.WriteSettings(settings(s, "", extra))
+	return server.WriteSettings(settings(s, ""))
 }
 
 func startsAs(s postgres.Signal) string {
@@ -43,8 +43,8 @@ func startsAs(s postgres.Signal) string {
 }
 
 // settings are this node's, streaming from conninfo, or from nowhere.
-func settings(s State, conninfo string, extra map[string]string) postgres.Settings {
-	set := postgres.Settings{PrimaryConninfo: conninfo, Extra: extra}
+func settings(s State, conninfo string) postgres.Settings {
+	set := postgres.Settings{PrimaryConninfo: conninfo}
 	if s.Duty == Passive {
 		set.PrimarySlotName = s.Epoch.StandbyName(s.Self)
 	} else if s.Peer != nil {

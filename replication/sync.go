@@ -33,7 +33,7 @@ func (m *Monitor) EnableSync(ctx context.Context) error {
 	}
 	wanted := state
 	wanted.SyncEnabled = true
-	if err := m.server.WriteSettings(settings(wanted, "", m.extra)); err != nil {
+	if err := m.server.WriteSettings(settings(wanted, "")); err != nil {
 		return err
 	}
 	if err := m.server.Reload(ctx); err != nil {
