@@ -87,16 +87,21 @@ func (m *Monitor) started(state State, a Answer) bool {
 		a.Server.Answers && a.Server.SystemID != state.SystemID {
 		return false
 	}
+	first := false
 	err := m.state.Update(func(s *State) error {
 		if s.Pending == nil || s.Pending.Peer.Incarnation != a.Incarnation || s.Fenced != nil {
 			return errUnchanged // another answer of it came first
 		}
+		first = true
 		s.Peer, s.Epoch, s.Pending, s.Compared = &s.Pending.Peer, s.Pending.Epoch, nil, nil
 		return nil
 	})
 	if err != nil {
 		m.log.Error("the passive can not be taken in", "passive", p.Peer.Name, "error", err)
 		return false
+	}
+	if !first {
+		return true
 	}
 	m.mu.Lock()
 	f := &m.facts
