@@ -13,7 +13,7 @@ func (a *app) prepareStart(not bool) (start func() error, err error) {
 	_, noSystemd := os.Stat("/run/systemd/system")
 	if not || noSystemd != nil || os.Geteuid() != 0 {
 		return func() error {
-			a.say("next: start the services on this host (%s), then run ktadmin enable-synchronous-replication on the active", services)
+			a.say("next: start the services on this host (%s), and on a new pair run ktadmin enable-synchronous-replication on the active", services)
 			return nil
 		}, nil
 	}
