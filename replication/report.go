@@ -24,6 +24,7 @@ type Report struct {
 // Reads says what this host answers of keys.
 type Reads struct {
 	Served   Extent `json:"served"`
+	Reason   Reason `json:"reason,omitempty"`
 	Sentence string `json:"sentence,omitempty"` // why not everything
 }
 
@@ -53,9 +54,9 @@ func (m *Monitor) reads() Reads {
 	case why == nil:
 		return Reads{Served: Everything}
 	case all || some:
-		return Reads{Known, why.Sentence}
+		return Reads{Known, why.Reason, why.Sentence}
 	}
-	return Reads{Nothing, why.Sentence}
+	return Reads{Nothing, why.Reason, why.Sentence}
 }
 
 // Report looks at the clock and tells what holds now.

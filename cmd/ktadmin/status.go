@@ -130,6 +130,9 @@ func readRows(s host.Status) []row {
 	default:
 		value = "REFUSED at this host"
 	}
+	if r := s.Report; r.Reads.Reason == r.Reason && r.Duty == replication.Active { // said above
+		return []row{{"reads", value}}
+	}
 	return []row{{"reads", value}, {"", s.Report.Reads.Sentence}}
 }
 

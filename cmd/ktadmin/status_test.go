@@ -35,6 +35,9 @@ func TestStatusSaysFirst(t *testing.T) {
 	}{
 		{"open", host.Status{State: active, Report: report(replication.Active, replication.Decision{Open: true})}, nil,
 			[]string{"writes: open since 2026-11-24 01:00:00 UTC", "reads: served", "node: "}},
+		{"shut, and nothing is read for the same reason", host.Status{State: active, Report: with(report(replication.Active, replication.Decision{Reason: replication.Fenced}), func(r *replication.Report) {
+			r.Reads = replication.Reads{Served: replication.Nothing, Reason: replication.Fenced, Sentence: "again"}
+		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: fenced", ": because", "reads: REFUSED at this host", "node: "}},
 		{"shut", host.Status{State: active, Report: report(replication.Active, shut)}, nil,
 			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: passive_not_streaming", ": because", "reads: served"}},
 		{"shut, by another reason at first", host.Status{State: active, Report: with(report(replication.Active, shut), func(r *replication.Report) { r.Since = later })}, nil,
