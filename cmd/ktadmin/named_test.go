@@ -23,11 +23,11 @@ func TestCommandsThatAreNamedExist(t *testing.T) {
 				continue
 			}
 			named++
-			found, rest, err := root.Find(m[1:2])
+			found, _, err := root.Find(m[1:2])
 			if err != nil || found == root {
 				t.Errorf("%s: there is no ktadmin %s", place, m[1])
 			} else if found.HasSubCommands() && m[2] != "" {
-				if _, rest, err = found.Find(m[2:3]); err != nil || len(rest) > 0 {
+				if _, rest, err := found.Find(m[2:3]); err != nil || len(rest) > 0 {
 					t.Errorf("%s: there is no ktadmin %s %s", place, m[1], m[2])
 				}
 			}
