@@ -50,7 +50,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filt
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s.log.Warn("a read was not served", "error", err)
+	s.unserved.tell(s.log, time.Now(), err)
 	if f := s.visibility(); f.uncertain != nil {
 		return f.uncertain // it knows why
 	}

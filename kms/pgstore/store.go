@@ -38,11 +38,12 @@ type Config struct {
 
 // Store is kms.Store on this host's PostgreSQL. On a passive only its reads are used.
 type Store struct {
-	host    string
-	log     *slog.Logger
-	horizon Horizon
-	reads   *pgxpool.Pool
-	writes  *pgxpool.Pool // its connections can send no CancelRequest
+	host     string
+	log      *slog.Logger
+	unserved unserved
+	horizon  Horizon
+	reads    *pgxpool.Pool
+	writes   *pgxpool.Pool // its connections can send no CancelRequest
 
 	life       context.Context // ends with Close
 	end        context.CancelFunc
