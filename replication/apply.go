@@ -53,6 +53,7 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 	if !d.Open {
 		if m.gate.shut(why) || d.Reason != m.said {
 			m.tell(s.Duty, d.Reason, why.Sentence)
+			m.beatNow() // the peer's status says how this gate stands
 		}
 	}
 	if s.Local.Answers && s.Duty == Active && state.Fenced == nil {
@@ -64,6 +65,7 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 		after := m.closed(state, Decision{Reason: Starting, Detail: "{self} stood still"}, time.Time{}, false)
 		if !m.gate.admit(until, after) {
 			m.said = ""
+			m.beatNow()
 			m.log.Info("writes open", "passive", s.PeerName, "epoch", s.Epoch.String(), "confirmed", s.Confirmed.String())
 		}
 	}

@@ -113,10 +113,11 @@ func (d Decision) because(since time.Time) string {
 	return text
 }
 
-// expand puts the hosts' names into a text.
+// expand puts the hosts' names into a text. A host that is called after its duty, as on a pair on one machine, is named once.
 func expand(text, self, peer string) string {
 	if peer == "" {
 		peer = "the other host"
 	}
-	return strings.NewReplacer("{self}", self, "{peer}", peer).Replace(text)
+	text = strings.NewReplacer("{self}", self, "{peer}", peer).Replace(text)
+	return strings.NewReplacer("the passive passive ", "the passive ", "the active active ", "the active ").Replace(text)
 }
