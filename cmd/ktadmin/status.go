@@ -103,13 +103,13 @@ func writeRows(s host.Status, down error) []row {
 	}
 	if g := r.ActiveGate; r.Duty == replication.Passive && (r.Reason == "" || r.Reason == replication.Starting) && r.PeerAnswers && g != nil {
 		if g.Open {
-			return one("open at the active %s since %s", r.PeerName, stamp(g.Since))
+			return one("open at the active (%s) since %s", r.PeerName, stamp(g.Since))
 		}
-		return append(one("CLOSED at the active %s since %s: %s", r.PeerName, stamp(g.Since), g.Reason), row{"", g.Sentence})
+		return append(one("CLOSED at the active (%s) since %s: %s", r.PeerName, stamp(g.Since), g.Reason), row{"", g.Sentence})
 	}
 	switch {
 	case r.Reason == "":
-		return one("at the active %s, which has not said yet how its gate stands", r.PeerName)
+		return one("at the active (%s), which has not said yet how its gate stands", r.PeerName)
 	case r.Duty == replication.Active && r.Since.Sub(r.Turned) > time.Second:
 		return append(one("CLOSED since %s: now %s, since %s", stamp(r.Turned), r.Reason, stamp(r.Since)), row{"", r.Sentence})
 	}

@@ -47,11 +47,11 @@ func TestStatusSaysFirst(t *testing.T) {
 		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: passive_not_streaming", ": because", "reads: REFUSED at this host", ": its data is older"}},
 		{"passive, open", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{}), func(r *replication.Report) {
 			r.ActiveGate = &replication.GateReport{Open: true, Since: later}
-		})}, nil, []string{"writes: open at the active kt0x since 2026-11-24 03:00:00 UTC", "reads: served"}},
+		})}, nil, []string{"writes: open at the active (kt0x) since 2026-11-24 03:00:00 UTC", "reads: served"}},
 		{"passive, shut", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{Reason: replication.Starting}), func(r *replication.Report) {
 			r.ActiveGate = &replication.GateReport{Reason: replication.DiskLow, Since: later, Sentence: "the active's words"}
 			r.Reads.Served = replication.Known
-		})}, nil, []string{"writes: CLOSED at the active kt0x since 2026-11-24 03:00:00 UTC: disk_low", ": the active's words", "reads: known keys are served"}},
+		})}, nil, []string{"writes: CLOSED at the active (kt0x) since 2026-11-24 03:00:00 UTC: disk_low", ": the active's words", "reads: known keys are served"}},
 		{"passive, the active is gone", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{Reason: replication.ActiveUnreachable}), func(r *replication.Report) {
 			r.ActiveGate, r.PeerAnswers = &replication.GateReport{Open: true, Since: at}, false
 		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: active_unreachable", ": because", "reads: served"}},
