@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"keytrustee/postgres"
 )
@@ -50,7 +51,18 @@ func (h *Horizon) Await(ctx context.Context, xid postgres.XID, at postgres.LSN, 
 	if err := h.wait(ctx, w); err != nil {
 		return err
 	}
-	return h.acknowledge(w)
+	for {
+		err := h.acknowledge(w)
+		if err == nil || errors.Is(err, ErrWorldChanged) {
+			return err
+		}
+		// The state file can not be written at present; its Trouble says why, and shuts the gate.
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(heartbeat):
+		}
+	}
 }
 
 // reached returns nil when the peer has confirmed at.

@@ -3,6 +3,8 @@ package replication
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -98,6 +100,34 @@ func TestAwait(t *testing.T) {
 }
 
 // TestQuiet: an idle pair persists its snapshot once; anything but a canary is news.
+// TestAwaitOutlivesAFullDisk: a write that both hosts have stays one that waits while the state file can not say so.
+func TestAwaitOutlivesAFullDisk(t *testing.T) {
+	f, path := newState(t)
+	h := newHorizon(f)
+	s := f.Current()
+	world := World{s.SystemID, 1, s.Epoch, "copy"}
+	h.enter(world)
+	if err := os.Rename(filepath.Dir(path), filepath.Dir(path)+".away"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- h.Await(t.Context(), 10, 500, nil) }()
+	h.confirm(world, 600)
+	for f.Trouble() == "" {
+		time.Sleep(time.Millisecond)
+	}
+	pending(t, done)
+	if err := os.Rename(filepath.Dir(path)+".away", filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if c := f.Current().Confirmed; !slices.Contains(c.Acknowledged, 10) {
+		t.Errorf("on the disk: %+v", c)
+	}
+}
+
 func TestQuiet(t *testing.T) {
 	snap := func(min, max postgres.XID, running ...postgres.XID) postgres.Snapshot {
 		return postgres.Snapshot{Xmin: min, Xmax: max, Running: running}
