@@ -13,7 +13,7 @@ import (
 // so that load balancers need no new recipe; the others say what is ours.
 type Health struct {
 	Initialized bool   `json:"initialized"`
-	Sealed      bool   `json:"sealed"` // no key-encryption key is open on this host
+	Sealed      bool   `json:"sealed"` // this host reads no key at present: it is starting, or fenced
 	Standby     bool   `json:"standby"`
 	ServerTime  int64  `json:"server_time_utc"` // seconds
 	Version     string `json:"version"`
