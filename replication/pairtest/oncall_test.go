@@ -14,12 +14,12 @@ import (
 func TestOnCall(t *testing.T) {
 	p := pairtest.New(t)
 	p.Active.Says(t, 0, "writes open since ", "reads served")
-	p.Passive.Says(t, 0, "writes open at the active active since ", "reads served")
+	p.Passive.Says(t, 0, "writes open at the active (active) since ", "reads served")
 
 	t.Log("the passive's PostgreSQL ends")
 	p.Passive.Stop(t, pairtest.PostgreSQL)
 	p.Active.Says(t, 0, "writes CLOSED since ", "passive_not_streaming", "Look at keytrustee-db and its log on passive.", "reads served")
-	p.Passive.Says(t, 0, "writes CLOSED at the active active since ", "passive_not_streaming", "reads REFUSED at this host", "Start keytrustee-db on passive;")
+	p.Passive.Says(t, 0, "writes CLOSED at the active (active) since ", "passive_not_streaming", "reads REFUSED at this host", "Start keytrustee-db on passive;")
 	p.Up(t)
 
 	t.Log("the passive's daemon is frozen")
@@ -39,7 +39,7 @@ func TestOnCall(t *testing.T) {
 		t.Errorf("a create with no state: %v", a)
 	}
 	p.Active.Says(t, 0, "writes CLOSED since ", "disk_low", "node/state.json can not be written: permission denied")
-	p.Passive.Says(t, 0, "writes CLOSED at the active active since ", "node/state.json can not be written: permission denied")
+	p.Passive.Says(t, 0, "writes CLOSED at the active (active) since ", "node/state.json can not be written: permission denied")
 	refusedSame(t, p.Active, "disk_low")
 	chmod(t, node, 0o700)
 	p.Active.Says(t, 0, "writes open since ")
