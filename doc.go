@@ -18,6 +18,7 @@
 //	status                 what a host says of itself to load balancers: Vault's health contract
 //	internal/config        keytrustee.yaml and node.yaml in one struct, validated whole
 //	internal/durable       changes files in ways that survive power loss
+//	internal/freeport      ports for servers of tests and of the demo
 //	internal/release       the version of what is running
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"keytrustee/internal/freeport"
 	"keytrustee/interop"
 )
 
@@ -60,11 +60,11 @@ func open(ctx context.Context) (*stage, error) {
 
 func (s *stage) raise(ctx context.Context) error {
 	fmt.Println("\n=== Two hosts are set up")
-	ports, err := freePorts(3)
+	ports, err := freeport.Pick(3, "127.0.0.1", "127.0.0.2")
 	if err != nil {
 		return err
 	}
-	if err := s.ktadmin(ctx, "up", "--port", ports[0], "--db-port", ports[1], "--cluster-port", ports[2]); err != nil {
+	if err := s.ktadmin(ctx, "up", "--port", strconv.Itoa(ports[0]), "--db-port", strconv.Itoa(ports[1]), "--cluster-port", strconv.Itoa(ports[2])); err != nil {
 		return err
 	}
 	data, err := os.ReadFile(filepath.Join(s.dir, "pair", "pair.json"))
@@ -151,28 +151,4 @@ func (s *stage) compare(copies ...[]byte) error {
 
 func (s *stage) uri(n node) string {
 	return "kms://" + strings.Replace(n.URL, "://", "@", 1) + "/kms"
-}
-
-// freePorts returns n ports that no program has on either address.
-func freePorts(n int) ([]string, error) {
-	var ports []string
-	for range 100 {
-		if len(ports) == n {
-			break
-		}
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer first.Close()
-		port := strconv.Itoa(first.Addr().(*net.TCPAddr).Port)
-		if second, err := net.Listen("tcp", "127.0.0.2:"+port); err == nil {
-			defer second.Close()
-			ports = append(ports, port)
-		}
-	}
-	if len(ports) < n {
-		return nil, errors.New("no port is free on both 127.0.0.1 and 127.0.0.2")
-	}
-	return ports, nil
 }

@@ -3,13 +3,13 @@ package pgtest
 import (
 	"context"
 	"maps"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
+	"keytrustee/internal/freeport"
 	"keytrustee/postgres"
 )
 
@@ -83,12 +83,11 @@ func Await(t testing.TB, what string, holds func() bool) {
 // FreePort returns a TCP port of 127.0.0.1 that nothing used a moment ago.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := freeport.Pick(1, "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return ports[0]
 }
 
 // Server describes a server whose files lie in o.Dir, and writes its configuration; it makes no database.

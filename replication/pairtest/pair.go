@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"keytrustee/internal/freeport"
 )
 
 // Pair is a pair on this machine. Its methods end the test when they can not do what they say.
@@ -48,7 +49,10 @@ func New(t testing.TB) *Pair {
 	t.Helper()
 	build(t)
 	dir := t.TempDir()
-	ports := freePorts(t, 3)
+	ports, err := freeport.Pick(3, "127.0.0.1", "127.0.0.2")
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &Pair{Dir: dir}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -56,7 +60,7 @@ func New(t testing.TB) *Pair {
 		}
 		p.dev(t, "down")
 	})
-	p.dev(t, "up", "--port", ports[0], "--db-port", ports[1], "--cluster-port", ports[2])
+	p.dev(t, "up", "--port", strconv.Itoa(ports[0]), "--db-port", strconv.Itoa(ports[1]), "--cluster-port", strconv.Itoa(ports[2]))
 	p.load(t)
 	return p
 }
@@ -139,30 +143,6 @@ func Await(t testing.TB, within time.Duration, what string, condition func() boo
 			t.Fatalf("not within %v: %s", within, what)
 		}
 	}
-}
-
-// freePorts returns n ports that are free now on both addresses of a pair.
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var ports []string
-	for tries := 0; len(ports) < n; tries++ {
-		if tries > 100*n {
-			t.Fatal("no port is free on both 127.0.0.1 and 127.0.0.2")
-		}
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer first.Close() // held until all are found, so that none is found twice
-		port := strconv.Itoa(first.Addr().(*net.TCPAddr).Port)
-		second, err := net.Listen("tcp", "127.0.0.2:"+port)
-		if err != nil {
-			continue
-		}
-		defer second.Close()
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 var (
