@@ -21,6 +21,7 @@ func (m *Monitor) evaluate() {
 		return
 	}
 	m.apply(state, s, d, now)
+	m.tellState(state)
 }
 
 // fence shuts the gate, makes every write that waits unknown, and puts the fence on the disk.
@@ -52,7 +53,7 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 	why := m.closed(state, d, since, m.answers(s))
 	if !d.Open {
 		if m.gate.shut(why) || d.Reason != m.said {
-			m.tell(s.Duty, d.Reason, why.Sentence)
+			m.tell(state, s.Duty, d.Reason, why)
 			m.beatNow() // the peer's status says how this gate stands
 		}
 	}
@@ -67,20 +68,26 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 			m.said = ""
 			m.beatNow()
 			m.log.Info("writes open", "passive", s.PeerName, "epoch", s.Epoch.String(), "confirmed", s.Confirmed.String())
+			m.tellAbout(state, Notice{Kind: GateNotice, Open: true, Since: since})
 		}
 	}
 }
 
-// tell logs why the gate is shut, once for each reason: the one that shut it is rarely the one that keeps it shut.
-func (m *Monitor) tell(duty Duty, r Reason, sentence string) {
+// tell logs and notes why the gate is shut, once for each reason: the one that shut it is rarely the one that keeps it shut.
+func (m *Monitor) tell(s State, duty Duty, r Reason, why *ClosedError) {
 	m.said = r
+	n := Notice{Kind: GateNotice, Reason: r, Since: why.Since}
+	if r != "" {
+		n.Sentence = why.Sentence
+	}
+	m.tellAbout(s, n)
 	switch {
 	case duty == Active:
-		m.log.Warn("writes closed", "reason", r, "detail", sentence)
+		m.log.Warn("writes closed", "reason", r, "detail", why.Sentence)
 	case r == "":
 		m.log.Info("this passive is in order: it serves reads and forwards writes")
 	default:
-		m.log.Warn("this passive is not in order", "reason", r, "detail", sentence)
+		m.log.Warn("this passive is not in order", "reason", r, "detail", why.Sentence)
 	}
 }
 

@@ -40,6 +40,7 @@
 //	watch.go observe.go session.go   asks this server and the peer, again and again
 //	heartbeat.go answer.go           what the two daemons say to each other, and the answering half
 //	facts.go apply.go report.go      what was gathered; gate and horizon set by it; told to people
+//	notice.go                        changes that are kept for people
 //	canary.go news.go                confirms snapshots; finds in them changes that nobody was told of
 //	prove.go                         lets the peer prove rows and root keys
 //	act.go start.go follow.go        the gated start, on the active and on the passive

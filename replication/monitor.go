@@ -29,6 +29,9 @@ type Config struct {
 	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
 	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
 	Forget func()
+	// Told is called for every change of the gate, of a fence and of an operation: one at a time, in order, from a goroutine of
+	// Run, with no lock held. However long it takes, no decision waits for it. nil: nobody is told.
+	Told   func(Notice)
 	Logger *slog.Logger         // nil: slog.Default()
 	Now    func() time.Time     // nil: time.Now; for people and for clock_skew, never for an age
 	Uptime func() time.Duration // nil: Uptime; the boot-time clock
@@ -54,8 +57,9 @@ type Monitor struct {
 	beat, wake chan struct{} // ask the peer now; decide now
 	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
 	said       Reason        // the reason that the log last gave; guarded by deciding
-	acting     sync.Mutex    // held by whoever changes hba, settings or slots
-	did        applied       // guarded by acting
+	notices    notices
+	acting     sync.Mutex // held by whoever changes hba, settings or slots
+	did        applied    // guarded by acting
 
 	mu    sync.Mutex // guards facts, for moments
 	facts facts
@@ -67,7 +71,8 @@ func New(c Config) (*Monitor, error) {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
 	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(),
-		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		notices: notices{told: c.Told, queue: make(chan Notice, maxNotices)}}
 	if m.forget == nil {
 		m.forget = func() {}
 	}
@@ -121,7 +126,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	m.facts = newFacts(m.uptime())
 	m.mu.Unlock()
 	var all sync.WaitGroup
-	for _, part := range []func(context.Context){m.watchServer, m.watchPeer, m.act, m.sing, m.proveRows, m.proveRoots} {
+	for _, part := range []func(context.Context){m.watchServer, m.watchPeer, m.act, m.sing, m.proveRows, m.proveRoots, m.tellAll} {
 		all.Go(func() { part(ctx) })
 	}
 	all.Go(func() {
@@ -130,11 +135,23 @@ func (m *Monitor) Run(ctx context.Context) error {
 		}
 	})
 	all.Wait()
-	m.gate.shut(m.closed(m.state.Current(), Decision{Reason: Starting, Detail: "{self} is stopping"}, m.now(), false))
+	m.stop()
+	m.tellRest()
 	for _, s := range []*session{m.looking, m.answering, m.proving, m.control} {
 		s.close()
 	}
 	return nil
+}
+
+// stop shuts the gate for good.
+func (m *Monitor) stop() {
+	m.deciding.Lock()
+	defer m.deciding.Unlock()
+	state := m.state.Current()
+	why := m.closed(state, Decision{Reason: Starting, Detail: "{self} is stopping"}, m.now(), false)
+	if m.gate.shut(why) {
+		m.tell(state, state.Duty, Starting, why)
+	}
 }
 
 // pause waits for d; false when ctx has ended.
