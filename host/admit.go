@@ -16,8 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"keytrustee/certs"
 	"keytrustee/kms/seal"
 	"keytrustee/postgres"
@@ -42,6 +40,7 @@ type Admitter struct {
 	pair   Pair
 	log    *slog.Logger
 	now    func() time.Time
+	tokens *joinTokens
 
 	mux    *http.ServeMux
 	one    chan struct{} // holds one through an admission: one at a time
@@ -52,7 +51,7 @@ type Admitter struct {
 
 // NewAdmitter returns the Admitter of a running daemon.
 func NewAdmitter(h *Host, server *postgres.Server, ring *seal.Keyring, pair Pair, log *slog.Logger) *Admitter {
-	a := &Admitter{host: h, server: server, ring: ring, pair: pair, log: log, now: time.Now, mux: http.NewServeMux(),
+	a := &Admitter{host: h, server: server, ring: ring, pair: pair, log: log, now: time.Now, tokens: tokensOf(h), mux: http.NewServeMux(),
 		one: make(chan struct{}, 1), nonces: map[string]time.Time{}}
 	a.mux.HandleFunc("POST "+challengePath, a.serveChallenge)
 	a.mux.HandleFunc("POST "+admitPath, a.serveAdmit)
@@ -143,7 +142,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	token, err := a.believe(ctx, conn, q, root, state)
+	token, err := a.believe(ctx, q, root, state)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +157,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if answer.Files, err = a.host.bundle(); err != nil {
 		return nil, err
 	}
-	if answer.Admission, err = a.pair.Admit(ctx, replication.Joiner{Peer: peer, Replace: token.replaces}); err != nil {
+	if answer.Admission, err = a.pair.Admit(ctx, replication.Joiner{Peer: peer, Replace: token.Replaces}); err != nil {
 		return nil, err
 	}
 	if err := seal.WriteWraps(a.host.Confdir, answer.Wraps); err != nil {
@@ -167,12 +166,12 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if err := a.host.storeSecrets(ctx, conn); err != nil {
 		return nil, err
 	}
-	if token.id != "" {
-		if err := useToken(ctx, conn, token.id, root.Fingerprint(), a.now()); err != nil {
+	if token.ID != "" {
+		if err := a.tokens.use(token.ID, root.Fingerprint(), a.now()); err != nil {
 			return nil, err
 		}
 	}
-	a.log.Info("a host was let in", "name", peer.Name, "address", peer.Address, "from", from, "token", token.id)
+	a.log.Info("a host was let in", "name", peer.Name, "address", peer.Address, "from", from, "token", token.ID)
 	return answer, nil
 }
 
@@ -192,9 +191,9 @@ func (a *Admitter) awaitDatabase(ctx context.Context) error {
 }
 
 // believe decides whether the caller is one who may join.
-func (a *Admitter) believe(ctx context.Context, conn *pgx.Conn, q joinRequest, root seal.Public, state replication.State) (storedToken, error) {
+func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public, state replication.State) (storedToken, error) {
 	if q.Secret != "" {
-		return checkToken(ctx, conn, q.Secret, root.Fingerprint(), state.Pending != nil, a.now())
+		return a.tokens.check(q.Secret, root.Fingerprint(), state.Pending != nil, a.now())
 	}
 	if !a.takeNonce(q.Nonce) {
 		return storedToken{}, hinted("repeat the command", "the proof of the root key came too late")

@@ -3,19 +3,26 @@ package host
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"keytrustee/certs"
+	"keytrustee/internal/durable"
 	"keytrustee/replication"
 )
 
 // TokenLife is how long a join token may be used, unless told otherwise.
 const TokenLife = time.Hour
+
+// tokenMemory is how long a token that nobody can use any more is remembered, so that its refusal can say why.
+const tokenMemory = 30 * 24 * time.Hour
 
 // newToken makes a join token and stores its hash. While a passive is confirmed it is refused, unless the token replaces.
 func (a *Admitter) newToken(ctx context.Context, replace bool, life time.Duration) (*certs.Token, error) {
@@ -35,75 +42,114 @@ func (a *Admitter) newToken(ctx context.Context, replace bool, life time.Duratio
 	if err != nil {
 		return nil, err
 	}
-	conn, err := a.host.connect(ctx, a.server)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	now := a.now()
 	token := certs.NewToken(a.host.ClusterAddress(), certs.FingerprintOf(authority), now.Add(cmp.Or(life, TokenLife)))
-	if err := storeToken(ctx, conn, token, replace, now); err != nil {
+	if err := a.tokens.store(token, replace, now); err != nil {
 		return nil, err
 	}
 	a.log.Info("a join token was made", "token", tokenID(token.Hash()), "expires", token.Expires, "replaces", replace)
 	return token, nil
 }
 
-// storedToken is a row of control.join_tokens.
+// storedToken is what a host keeps of a join token that it made: its hash, never the token.
 type storedToken struct {
-	id       string
-	replaces bool
-	expires  time.Time
-	used     *time.Time
-	usedBy   *string
+	ID       string     `json:"id"`
+	Hash     string     `json:"hash"` // hex SHA-256 of the secret
+	Replaces bool       `json:"replaces"`
+	Created  time.Time  `json:"created"`
+	Expires  time.Time  `json:"expires"`
+	Used     *time.Time `json:"used,omitempty"`
+	UsedBy   string     `json:"used_by,omitempty"` // fingerprint of the root key of the host that used it
 }
 
-// tokenID is the name of a token in the table and in logs; it does not help to guess the token.
+// tokenID is the name of a token in the file and in logs; it does not help to guess the token.
 func tokenID(hash string) string { return hash[:12] }
 
-// storeToken makes the token known. Only its hash is kept. Tokens that nobody can use any more go.
-func storeToken(ctx context.Context, conn *pgx.Conn, t *certs.Token, replaces bool, now time.Time) error {
-	hash, err := hex.DecodeString(t.Hash())
+// joinTokens are the join tokens that this host made, in a file of its node directory: the host that makes one may be a
+// passive, whose database can not be written. Its methods may be called concurrently.
+type joinTokens struct {
+	file string
+	mu   sync.Mutex // held while the file is read and replaced
+}
+
+func tokensOf(h *Host) *joinTokens {
+	return &joinTokens{file: filepath.Join(h.NodeDir(), "join-tokens.json")}
+}
+
+func (s *joinTokens) load() ([]storedToken, error) {
+	text, err := os.ReadFile(s.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("reading the join tokens: %w", err)
+	}
+	var all []storedToken
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, hinted("remove it and make another token with ktadmin join-token", "reading the join tokens: %s: %w", s.file, err)
+	}
+	return all, nil
+}
+
+// change replaces the file by what apply makes of it.
+func (s *joinTokens) change(apply func([]storedToken) []storedToken) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.load()
 	if err != nil {
 		return err
 	}
-	return replication.Control(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "delete from control.join_tokens where expires < $1", now.Add(-30*24*time.Hour)); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, "insert into control.join_tokens (id, hash, replaces, created, expires) values ($1, $2, $3, $4, $5)",
-			tokenID(t.Hash()), hash, replaces, now, t.Expires)
+	text, err := json.MarshalIndent(apply(all), "", "  ")
+	if err != nil {
 		return err
+	}
+	return durable.WriteFile(s.file, append(text, '\n'), 0o600)
+}
+
+// store makes the token known, and forgets those that nobody could use for long.
+func (s *joinTokens) store(t *certs.Token, replaces bool, now time.Time) error {
+	return s.change(func(all []storedToken) []storedToken {
+		all = slices.DeleteFunc(all, func(t storedToken) bool { return t.Expires.Before(now.Add(-tokenMemory)) })
+		return append(all, storedToken{ID: tokenID(t.Hash()), Hash: t.Hash(), Replaces: replaces, Created: now.UTC(), Expires: t.Expires.UTC()})
 	})
 }
 
-// checkToken returns the stored token of that secret, if the host with that root key may join with it now. While an
-// admission is pending, the host that used the token may try again with it: its attempt broke off.
-func checkToken(ctx context.Context, conn *pgx.Conn, secret, root string, pending bool, now time.Time) (storedToken, error) {
-	hash, err := hex.DecodeString(certs.HashSecret(secret))
+// check returns the stored token of that secret, if the host with that root key may join with it now. While an admission
+// is pending, the host that used the token may try again with it: its attempt broke off.
+func (s *joinTokens) check(secret, root string, pending bool, now time.Time) (storedToken, error) {
+	s.mu.Lock()
+	all, err := s.load()
+	s.mu.Unlock()
 	if err != nil {
 		return storedToken{}, err
 	}
-	var t storedToken
-	err = conn.QueryRow(ctx, "select id, replaces, expires, used, used_by from control.join_tokens where hash = $1", hash).
-		Scan(&t.id, &t.replaces, &t.expires, &t.used, &t.usedBy)
-	const another = "make another one with ktadmin join-token on the active"
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return t, hinted(another, "the active does not know this join token")
-	case err != nil:
-		return t, fmt.Errorf("looking up a join token: %w", err)
-	case t.used != nil && !(pending && t.usedBy != nil && *t.usedBy == root):
-		return t, hinted(another, "this join token was used at %s; each is good for one host, once", stamp(*t.used))
-	case !now.Before(t.expires):
-		return t, hinted(another, "this join token expired at %s", stamp(t.expires))
+	const another = "make another one with ktadmin join-token on the host that this one joins"
+	hash := certs.HashSecret(secret)
+	i := slices.IndexFunc(all, func(t storedToken) bool { return t.Hash == hash })
+	if i < 0 {
+		return storedToken{}, hinted(another, "the host that was asked does not know this join token")
 	}
-	return t, nil
+	switch t := all[i]; {
+	case t.Used != nil && !(pending && t.UsedBy == root):
+		return t, hinted(another, "this join token was used at %s; each is good for one host, once", stamp(*t.Used))
+	case !now.Before(t.Expires):
+		return t, hinted(another, "this join token expired at %s", stamp(t.Expires))
+	default:
+		return t, nil
+	}
 }
 
-func useToken(ctx context.Context, conn *pgx.Conn, id, root string, now time.Time) error {
-	return replication.Control(ctx, conn, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "update control.join_tokens set used = coalesce(used, $2), used_by = $3 where id = $1", id, now, root)
-		return err
+// use notes that the host with that root key has used the token.
+func (s *joinTokens) use(id, root string, now time.Time) error {
+	return s.change(func(all []storedToken) []storedToken {
+		for i := range all {
+			if t := &all[i]; t.ID == id {
+				if t.Used == nil {
+					at := now.UTC()
+					t.Used = &at
+				}
+				t.UsedBy = root
+			}
+		}
+		return all
 	})
 }

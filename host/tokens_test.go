@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"keytrustee/certs"
 	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
@@ -71,5 +73,51 @@ func TestAdmissionAwaitsTheDatabase(t *testing.T) {
 	}
 	if err := <-made; err != nil {
 		t.Fatalf("with a database that came up: %v", err)
+	}
+}
+
+// TestTokensAreUsedUp holds what the file of the tokens says across restarts of the daemon: a token is good once, its user may
+// come again while its join is under way, and what nobody can use is forgotten in the end.
+func TestTokensAreUsedUp(t *testing.T) {
+	h, now := newHost(t, "kt01", 1), time.Now()
+	if err := os.MkdirAll(h.NodeDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	token := certs.NewToken("kt01:11372", certs.Fingerprint{1}, now.Add(time.Hour))
+	if err := tokensOf(h).store(token, true, now); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := tokensOf(h).check(token.Secret(), "kt02", false, now)
+	if err != nil || !stored.Replaces {
+		t.Fatalf("a new token: %+v, %v", stored, err)
+	}
+	if err := tokensOf(h).use(stored.ID, "kt02", now); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		root    string
+		pending bool
+		now     time.Time
+		says    string
+	}{
+		{"kt02", true, now, ""},
+		{"kt02", false, now, "was used at"},
+		{"kt03", true, now, "was used at"},
+		{"kt02", true, now.Add(time.Hour), "expired at"},
+	} {
+		_, err := tokensOf(h).check(token.Secret(), tt.root, tt.pending, tt.now)
+		if tt.says == "" && err != nil || tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+	later := now.Add(2 * tokenMemory)
+	if err := tokensOf(h).store(certs.NewToken("kt01:11372", certs.Fingerprint{1}, later), false, later); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := tokensOf(h).load(); err != nil || len(all) != 1 {
+		t.Errorf("%d tokens are kept: %v", len(all), err)
+	}
+	if text, err := os.ReadFile(tokensOf(h).file); err != nil || strings.Contains(string(text), token.Secret()) {
+		t.Errorf("the file holds a secret: %v", err)
 	}
 }

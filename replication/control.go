@@ -11,7 +11,7 @@ import (
 
 // ControlTables are the tables that may be written without the passive. None holds key material in the clear, and nothing
 // that was acknowledged to a client. This is the one list.
-var ControlTables = []string{"control.epoch", "control.boxes", "control.kek_wraps", "control.join_tokens"}
+var ControlTables = []string{"control.epoch", "control.boxes", "control.kek_wraps"}
 
 // controlSchema can be applied again.
 const controlSchema = `
@@ -33,15 +33,6 @@ create table if not exists control.kek_wraps (
 	recipient text not null,
 	wrap      bytea not null,
 	primary key (kek, recipient)
-);
-create table if not exists control.join_tokens (
-	id       text primary key,
-	hash     bytea not null,
-	replaces boolean not null default false,
-	created  timestamptz not null default now(),
-	expires  timestamptz not null,
-	used     timestamptz,
-	used_by  text
 );`
 
 // Bootstrap makes the schema control and its tables on the active. It may be called again and changes nothing then.
