@@ -154,6 +154,12 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if err := a.certify(answer, q, root); err != nil {
 		return nil, err
 	}
+	if peer.Key, err = keyOf(answer.ClusterCertificate); err != nil {
+		return nil, err
+	}
+	if answer.Active.Key, err = a.host.ownKey(); err != nil {
+		return nil, err
+	}
 	if answer.Files, err = a.host.bundle(); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@
 //	host.go      Host: where its files lie and how it is reached; server.go: its PostgreSQL
 //	journal.go   the journal: which operation runs, and what it was making when it stopped
 //	init.go      Init: the cluster's secrets on its first host, certificates and settings on every one
-//	identity.go  a host's own certificates; recovery.go: custody of the recovery key
+//	identity.go  a host's own certificates; pin.go: the key in one, by which its peer knows it; recovery.go: custody of the recovery key
 //	bootstrap.go Bootstrap: the active's database; secrets.go: what it keeps of the confdir
 //	rundb.go     RunDB: what has to hold before PostgreSQL may start
 //	join.go      Join: the joiner's half, in stages (stage.go); admit.go, tokens.go: the active's, on the cluster listener

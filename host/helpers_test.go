@@ -192,6 +192,16 @@ func (nobody) Boundary(context.Context, replication.Peer) (replication.Boundary,
 }
 func (nobody) Follow(context.Context, replication.Peer, replication.Follow) error { return errNobody }
 
+func (nobody) Report(context.Context, replication.Peer) (replication.Report, error) {
+	return replication.Report{}, errNobody
+}
+func (nobody) Operate(context.Context, replication.Peer, replication.Command) (replication.Operated, error) {
+	return replication.Operated{}, errNobody
+}
+func (nobody) Takeover(context.Context, replication.Peer, replication.Takeover) (replication.TakeoverAnswer, error) {
+	return replication.TakeoverAnswer{}, errNobody
+}
+
 // prover proves the root key, and has no rows.
 type prover struct{ ring *seal.Keyring }
 

@@ -43,9 +43,13 @@ func (m *Monitor) step(ctx context.Context) error {
 	}
 	state := m.state.Current()
 	start := m.start()
+	if all, err := m.stepOperation(ctx, state, start); all || err != nil {
+		return err
+	}
 	if start == "" {
 		return nil
 	}
+	state = m.state.Current() // the step may have changed it
 	if m.did.start != start {
 		m.did = applied{start: start}
 	}

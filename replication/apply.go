@@ -29,7 +29,7 @@ func (m *Monitor) fence(s Status, d Decision) {
 	state := m.state.Current()
 	m.apply(state, s, Decision{Reason: d.Reason, Detail: d.Detail, Remedy: d.Remedy}, m.uptime())
 	m.horizon.abandon()
-	f := Fence{Reason: d.Reason, Detail: expand(d.Detail, s.Self, s.PeerName), Since: m.now()}
+	f := Fence{Reason: d.Reason, Detail: expand(d.Detail, s.Self, s.PeerName), Since: m.now(), Met: d.Met}
 	err := m.state.Update(func(s *State) error {
 		if s.Fenced != nil {
 			return errUnchanged

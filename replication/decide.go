@@ -11,7 +11,8 @@ type Decision struct {
 	Detail string `json:"detail,omitempty"` // which of several, with the values seen
 	Remedy string `json:"remedy,omitempty"` // what to do, where the reason's own remedy is not the one
 	// Fence: this node must fence itself, durably, before anything else.
-	Fence bool `json:"fence,omitempty"`
+	Fence bool   `json:"fence,omitempty"`
+	Met   *Epoch `json:"met,omitempty"` // the epoch that it fences itself for
 }
 
 // Decide says whether the gate is open, or else the first reason why not, gravest first. At a passive the gate is never
@@ -64,28 +65,32 @@ func conflict(s Status, _ Policy) Decision {
 	if s.PeerName == "" || s.Peer.Epoch.IsZero() {
 		return fine
 	}
-	fence := func(d Decision) Decision { d.Fence = true; return d }
+	fence := func(d Decision, met Epoch) Decision { d.Fence, d.Met = true, &met; return d }
 	if s.Epoch.supersededBy(s.Peer.Epoch) {
-		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch))
+		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch), s.Peer.Epoch)
 		if s.Duty == Passive {
 			d.Remedy = replaced
 		}
 		return d
 	}
 	if s.Peer.Epoch == s.Epoch && s.Peer.Duty == Active && s.Duty == Active {
-		return fence(shut(EpochConflict, "both hosts are active in epoch %s", s.Epoch))
+		return fence(shut(EpochConflict, "both hosts are active in epoch %s", s.Epoch), s.Peer.Epoch)
 	}
 	if s.Local.Epoch != nil && s.Epoch.supersededBy(*s.Local.Epoch) && s.Duty == Active {
-		return fence(shut(EpochConflict, "{self} is of epoch %s, its database of %s", s.Epoch, s.Local.Epoch))
+		return fence(shut(EpochConflict, "{self} is of epoch %s, its database of %s", s.Epoch, s.Local.Epoch), *s.Local.Epoch)
 	}
 	return fine
 }
 
 func operation(s Status, _ Policy) Decision {
-	if s.Operation != nil {
-		return shut(s.Operation.Reason, "%s", s.Operation.Note)
+	if s.Operation == nil {
+		return fine
 	}
-	return fine
+	d := shut(s.Operation.Reason(), "%s", s.Operation.Note)
+	if !s.Operation.Until.IsZero() {
+		d.Detail += ", until " + s.Operation.Until.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	return d
 }
 
 func unpolled(s Status, _ Policy) Decision {

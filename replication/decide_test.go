@@ -48,9 +48,10 @@ func TestDecideActive(t *testing.T) {
 		{"the peer is of an older epoch", func(s *Status) { s.Peer.Epoch = Epoch{2, "x"} }, EpochConflict},
 		{"the peer has fenced itself", func(s *Status) { s.Peer.Fenced = Fenced }, Fenced},
 
-		{"a switchover is under way", func(s *Status) { s.Operation = &Operation{Reason: Switchover} }, Switchover},
-		{"a restore is under way", func(s *Status) { s.Operation = &Operation{Reason: Restoring} }, Restoring},
-		{"an operator holds the gate", func(s *Status) { s.Operation = &Operation{Reason: OperatorHold} }, OperatorHold},
+		{"a switchover is under way", func(s *Status) { s.Operation = &Operation{Kind: KindSwitchover} }, Switchover},
+		{"a promotion is under way", func(s *Status) { s.Operation = &Operation{Kind: KindPromotion} }, Switchover},
+		{"a restore is under way", func(s *Status) { s.Operation = &Operation{Kind: KindRestore} }, Restoring},
+		{"an operator holds the gate", func(s *Status) { s.Operation = &Operation{Kind: KindHold} }, OperatorHold},
 
 		{"not everything was asked since it stood still", func(s *Status) { s.Polled = false }, Starting},
 		{"its database does not answer", func(s *Status) { s.Local.Answers = false }, Starting},

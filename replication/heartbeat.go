@@ -11,7 +11,7 @@ import (
 )
 
 // Protocol is the version of what the two daemons say to each other.
-const Protocol = 1
+const Protocol = 2
 
 // Caller reaches the peer's daemon; peer.Client is one. Every method returns when its context ends, whatever the peer does,
 // and may be called concurrently: a call that is stuck holds up no other.
@@ -19,6 +19,11 @@ type Caller interface {
 	Ask(ctx context.Context, to Peer, q Ask) (Answer, error)
 	Boundary(ctx context.Context, to Peer) (Boundary, error)
 	Follow(ctx context.Context, to Peer, f Follow) error
+	// Report is the peer's own view of the pair.
+	Report(ctx context.Context, to Peer) (Report, error)
+	// Operate gives the peer an operator's command; see Monitor.Operate.
+	Operate(ctx context.Context, to Peer, c Command) (Operated, error)
+	Takeover(ctx context.Context, to Peer, t Takeover) (TakeoverAnswer, error)
 }
 
 // TurnedAwayError is the answer of a host of this cluster that has another peer, or another epoch's.

@@ -36,7 +36,9 @@ type State struct {
 	LastConfirmed postgres.LSN `json:"last_confirmed"` // passive: replay must have reached it before anything is read
 
 	Fenced    *Fence     `json:"fenced,omitempty"`
-	Operation *Operation `json:"operation,omitempty"`
+	Operation *Operation `json:"operation,omitempty"` // under way
+	Outcome   *Outcome   `json:"outcome,omitempty"`   // of the last one that ended
+	Former    *Former    `json:"former,omitempty"`    // who was the peer last, before the present one
 }
 
 // Peer is how to reach and recognise the other node.
@@ -48,6 +50,7 @@ type Peer struct {
 	URL          string `json:"url"`              // its external address, for clients
 	Source       string `json:"source,omitempty"` // where its connections come from, if that is not Address
 	Incarnation  string `json:"incarnation"`      // of its data directory
+	Key          string `json:"key,omitempty"`    // of its cluster certificate; see KeyOf
 }
 
 // ClusterAddress is host:port of its cluster listener.
@@ -83,20 +86,13 @@ type Fence struct {
 	Reason Reason    `json:"reason"`
 	Detail string    `json:"detail"`
 	Since  time.Time `json:"since"`
-}
-
-// Operation is an act of an operator that is under way and keeps the gate shut. Journal belongs to who runs it.
-type Operation struct {
-	Reason  Reason          `json:"reason"` // switchover, restoring or operator_hold
-	Note    string          `json:"note,omitempty"`
-	Since   time.Time       `json:"since"`
-	Journal json.RawMessage `json:"journal,omitempty"`
+	Met    *Epoch    `json:"met,omitempty"` // the epoch that was met, if that is why
 }
 
 // clone shares nothing with s that a change could alter.
 func (s State) clone() State {
 	s.Peer, s.Pending, s.Compared = copied(s.Peer), copied(s.Pending), copied(s.Compared)
-	s.Fenced, s.Operation = copied(s.Fenced), copied(s.Operation)
+	s.Fenced, s.Operation, s.Outcome, s.Former = copied(s.Fenced), copied(s.Operation), copied(s.Outcome), copied(s.Former)
 	s.Confirmed.Acknowledged = slices.Clone(s.Confirmed.Acknowledged)
 	return s
 }

@@ -55,6 +55,21 @@ func (c *Client) Follow(ctx context.Context, to replication.Peer, f replication.
 	return c.call(ctx, to, "follow", f, new(struct{}))
 }
 
+// Report asks how the peer sees the pair.
+func (c *Client) Report(ctx context.Context, to replication.Peer) (r replication.Report, err error) {
+	return r, c.call(ctx, to, "report", struct{}{}, &r)
+}
+
+// Operate gives the peer an operator's command.
+func (c *Client) Operate(ctx context.Context, to replication.Peer, command replication.Command) (o replication.Operated, err error) {
+	return o, c.call(ctx, to, "operate", command, &o)
+}
+
+// Takeover tells the passive how far the active is with a switchover.
+func (c *Client) Takeover(ctx context.Context, to replication.Peer, t replication.Takeover) (a replication.TakeoverAnswer, err error) {
+	return a, c.call(ctx, to, "takeover", t, &a)
+}
+
 // Hand tells the peer what became of a result that it had handed over. It returns nil when the peer has heard it.
 func (c *Client) Hand(ctx context.Context, to replication.Peer, r HandReport) error {
 	return c.call(ctx, to, "hand", r, new(struct{}))
@@ -76,6 +91,9 @@ func (c *Client) call(ctx context.Context, to replication.Peer, path string, que
 		return fmt.Errorf("asking %s: %w", to.Name, err)
 	}
 	defer response.Body.Close()
+	if certificates := response.TLS.PeerCertificates; !to.ShownBy(certificates[0]) {
+		return fmt.Errorf("asking %s: what answers shows another key than the %s that joined", to.Name, to.Name)
+	}
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
 	if err != nil {
 		return fmt.Errorf("reading the answer of %s: %w", to.Name, err)
@@ -85,6 +103,9 @@ func (c *Client) call(ctx context.Context, to replication.Peer, path string, que
 		json.Unmarshal(content, &r) // an empty sentence if it is none of ours
 		if response.StatusCode == http.StatusForbidden && r.Epoch != nil {
 			return &replication.TurnedAwayError{Sentence: to.Name + " turns this host away: " + r.Error, Epoch: *r.Epoch}
+		}
+		if r.Refused {
+			return &replication.RefusedError{Sentence: r.Error}
 		}
 		return fmt.Errorf("%s refuses %s: %s (%d)", to.Name, path, r.Error, response.StatusCode)
 	}

@@ -89,6 +89,19 @@ func (n *node) Follow(_ context.Context, f replication.Follow) error {
 	return nil
 }
 
+func (n *node) Report() replication.Report {
+	return replication.Report{Status: replication.Status{Self: n.state.Self}, Sentence: "in order"}
+}
+func (n *node) Operate(_ context.Context, c replication.Command) (replication.Operated, error) {
+	if c.Act != replication.ActHold {
+		return replication.Operated{}, &replication.RefusedError{Sentence: "not that"}
+	}
+	return replication.Operated{Host: n.state.Self, Sentence: c.Note}, nil
+}
+func (n *node) Takeover(_ context.Context, t replication.Takeover) (replication.TakeoverAnswer, error) {
+	return replication.TakeoverAnswer{Step: t.ID}, nil
+}
+
 // listen serves s as kt02 and returns how to reach it.
 func (c *cluster) listen(s *peer.Server) replication.Peer {
 	c.t.Helper()
@@ -140,6 +153,23 @@ func TestCalls(t *testing.T) {
 	}
 	if err := client.Follow(t.Context(), to, replication.Follow{Active: "start"}); err != nil {
 		t.Error(err)
+	}
+	if r, err := client.Report(t.Context(), to); err != nil || r.Self != "kt02" || r.Sentence != "in order" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	hold := replication.Command{Act: replication.ActHold, Note: "maintenance", Relay: "kt01"}
+	if o, err := client.Operate(t.Context(), to, hold); err != nil || o.Host != "kt02" || o.Sentence != "maintenance" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	_, err = client.Operate(t.Context(), to, replication.Command{Act: replication.ActRemove, Relay: "kt01"})
+	if refused, ok := errors.AsType[*replication.RefusedError](err); !ok || refused.Sentence != "not that" {
+		t.Errorf("a refusal came as %v", err)
+	}
+	if _, err := client.Operate(t.Context(), to, replication.Command{Act: replication.ActHold, Relay: "kt03"}); err == nil || !strings.Contains(err.Error(), "in the name of") {
+		t.Errorf("relayed in another's name: %v", err)
+	}
+	if a, err := client.Takeover(t.Context(), to, replication.Takeover{ID: "a1"}); err != nil || a.Step != "a1" {
+		t.Errorf("%+v, %v", a, err)
 	}
 	if err := client.Hand(t.Context(), to, peer.HandReport{Number: 5, Told: true}); err != nil || len(handed) != 1 || handed[0].Number != 5 || !handed[0].Told {
 		t.Errorf("%v %v", handed, err)

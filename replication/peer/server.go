@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +24,9 @@ type Node interface {
 	Answer(ctx context.Context, q replication.Ask) replication.Answer
 	Boundary(ctx context.Context) (replication.Boundary, error)
 	Follow(ctx context.Context, f replication.Follow) error
+	Report() replication.Report
+	Operate(ctx context.Context, c replication.Command) (replication.Operated, error)
+	Takeover(ctx context.Context, t replication.Takeover) (replication.TakeoverAnswer, error)
 	State() replication.State
 }
 
@@ -88,6 +90,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve(w, r, 10*time.Second, func(ctx context.Context, f replication.Follow) (struct{}, error) {
 			return struct{}{}, s.Node.Follow(ctx, f)
 		})
+	case "report":
+		serve(w, r, 5*time.Second, func(context.Context, struct{}) (replication.Report, error) { return s.Node.Report(), nil })
+	case "operate":
+		serve(w, r, time.Minute, func(ctx context.Context, c replication.Command) (replication.Operated, error) {
+			if c.Relay != name {
+				return replication.Operated{}, fmt.Errorf("%s relays a command in the name of %q", name, c.Relay)
+			}
+			return s.Node.Operate(ctx, c)
+		})
+	case "takeover":
+		serve(w, r, time.Minute, s.Node.Takeover)
 	case "hand":
 		serve(w, r, 5*time.Second, func(ctx context.Context, h HandReport) (struct{}, error) {
 			if s.Hand == nil {
@@ -125,18 +138,22 @@ func (s *Server) caller(r *http.Request) (string, error) {
 	if !ok {
 		return "", errors.New("the certificate names no node of this cluster")
 	}
-	var peers []string
 	state := s.Node.State()
-	if state.Peer != nil {
-		peers = append(peers, state.Peer.Name)
-	}
+	why := fmt.Errorf("%s is not the peer of %s", name, state.Self)
+	peers := []*replication.Peer{state.Peer}
 	if state.Pending != nil {
-		peers = append(peers, state.Pending.Peer.Name)
+		peers = append(peers, &state.Pending.Peer)
 	}
-	if !slices.Contains(peers, name) {
-		return name, fmt.Errorf("%s is not the peer of %s", name, state.Self)
+	for _, p := range peers {
+		if p == nil || p.Name != name {
+			continue
+		}
+		if p.ShownBy(r.TLS.PeerCertificates[0]) {
+			return name, nil
+		}
+		why = fmt.Errorf("what calls itself %s shows another key than the %s that joined", name, name)
 	}
-	return name, nil
+	return name, why
 }
 
 func (s *Server) log() *slog.Logger {
@@ -157,7 +174,8 @@ func serve[Q, A any](w http.ResponseWriter, r *http.Request, limit time.Duration
 	}
 	a, err := f(ctx, q)
 	if err != nil {
-		fail(w, http.StatusConflict, err.Error())
+		_, refused := errors.AsType[*replication.RefusedError](err)
+		respond(w, http.StatusConflict, refusal{Error: err.Error(), Refused: refused})
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -168,6 +186,8 @@ func serve[Q, A any](w http.ResponseWriter, r *http.Request, limit time.Duration
 type refusal struct {
 	Error string             `json:"error"`
 	Epoch *replication.Epoch `json:"epoch,omitempty"`
+	// Refused: it was a *replication.RefusedError.
+	Refused bool `json:"refused,omitempty"`
 }
 
 func fail(w http.ResponseWriter, status int, text string) { respond(w, status, refusal{Error: text}) }

@@ -1,0 +1,59 @@
+package peer_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+
+	"keytrustee/certs"
+	"keytrustee/replication"
+	"keytrustee/replication/peer"
+)
+
+// keyIn is the key that r's certificate is for.
+func keyIn(t *testing.T, r *certs.Reloader) string {
+	t.Helper()
+	c, err := r.ClusterClient(func() string { return "kt02" }).GetClientCertificate(&tls.CertificateRequestInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(c.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := certs.ParseCertificate(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: parsed.Raw})); err != nil || replication.KeyOf(again) != replication.KeyOf(parsed) {
+		t.Errorf("the key of a certificate changes with its form: %v", err)
+	}
+	return replication.KeyOf(parsed)
+}
+
+// TestTheKeyIsThePeer: a host that was built anew has its name and another key. What it was before is a stranger, which is
+// told the epoch and nothing else; and what answers under the peer's name with another key is not believed.
+func TestTheKeyIsThePeer(t *testing.T) {
+	c := newCluster(t)
+	now, before := c.reloader("kt01"), c.reloader("kt01")
+	client := func(r *certs.Reloader) *peer.Client {
+		client := peer.NewClient(func(node string) *tls.Config { return r.ClusterClient(func() string { return node }) })
+		t.Cleanup(client.Close)
+		return client
+	}
+	s := c.server()
+	s.Node.(*node).state.Peer.Key = keyIn(t, now)
+	to := c.listen(s)
+
+	if _, err := client(now).Ask(t.Context(), to, replication.Ask{From: "kt01"}); err != nil {
+		t.Errorf("the peer itself: %v", err)
+	}
+	_, err := client(before).Ask(t.Context(), to, replication.Ask{From: "kt01"})
+	away, ok := errors.AsType[*replication.TurnedAwayError](err)
+	if !ok || away.Epoch.Number != 4 || !strings.Contains(away.Sentence, "another key") {
+		t.Errorf("what the peer was before: %v", err)
+	}
+	to.Key = keyIn(t, before)
+	if _, err := client(now).Ask(t.Context(), to, replication.Ask{From: "kt01"}); err == nil || !strings.Contains(err.Error(), "another key") {
+		t.Errorf("an answer under another key than the peer's: %v", err)
+	}
+}
