@@ -6,7 +6,7 @@
 //	init.go      Init: the cluster's secrets on its first host, certificates and settings on every one
 //	identity.go  a host's own certificates; pin.go: the key in one, by which its peer knows it; recovery.go: custody of the recovery key
 //	bootstrap.go Bootstrap: the active's database; secrets.go: what it keeps of the confdir
-//	rundb.go     RunDB: what has to hold before PostgreSQL may start
+//	rundb.go     RunDB: what has to hold before PostgreSQL may start; servedb.go: ServeDB, its parent; locks.go: one at a time
 //	join.go      Join: the joiner's half, in stages (stage.go); admit.go, tokens.go: the active's, on the cluster listener
 //	wire.go request.go bundle.go joinclient.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"keytrustee/internal/durable"
@@ -99,19 +98,6 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 		return err
 	}
 	return durable.Remove(h.journalFile())
-}
-
-// lock holds other operations of this host off until unlock, or the end of the process.
-func (h *Host) lock() (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(h.NodeDir(), "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, &HintedError{errors.New("another ktadmin is changing this host"), "wait until it has ended"}
-	}
-	return func() { f.Close() }, nil
 }
 
 func (h *Host) reached(point string) error {

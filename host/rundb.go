@@ -10,23 +10,37 @@ import (
 	"keytrustee/replication"
 )
 
-// RunDB prepares a start of this host's PostgreSQL and returns the command line that the caller turns into. When it
-// returns nil, the access rules admit the administrator alone and a passive streams from nowhere: the daemons open both,
-// for this one start, when they have compared the histories. It refuses, with nothing changed, a host that is of no pair
-// or in the middle of joining one, one that is fenced, files of another host, and data that is not what the state says.
-func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error) {
+// mayRunDB returns this host's state if nothing that may pass keeps its PostgreSQL from starting; otherwise a *NotYetError.
+func (h *Host) mayRunDB() (s replication.State, err error) {
 	j, err := h.Journal()
 	if err != nil {
-		return "", nil, err
+		return s, err
 	}
 	if j != nil && j.Operation != initOperation {
-		return "", nil, hinted("repeat the command that began it: "+commands[j.Operation],
-			"%s has not ended on this host (it stopped at %q), and what it left must not be started", j.Operation, j.Step)
+		return s, &NotYetError{Err: hinted("repeat the command that began it: "+commands[j.Operation],
+			"%s has not ended on this host (it stopped at %q), and what it left must not be started", j.Operation, j.Step)}
 	}
 	state, err := replication.OpenState(h.StateFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, hinted("run ktadmin db --bootstrap on the active, ktadmin init-slave on the passive", "this host is of no pair yet")
+		return s, &NotYetError{Err: hinted("run ktadmin db --bootstrap on the active, ktadmin init-slave on the passive", "this host is of no pair yet")}
 	} else if err != nil {
+		return s, err
+	}
+	s = state.Current()
+	if err := s.MayStart(); err != nil {
+		return s, &NotYetError{Err: err, Ends: s.Fenced == nil}
+	}
+	return s, nil
+}
+
+// RunDB prepares a start of this host's PostgreSQL and returns its command line. When it
+// returns nil, the access rules admit the administrator alone and a passive streams from nowhere: the daemons open both,
+// for this one start, when they have compared the histories. It refuses, with nothing changed, a host that is of no pair
+// or in the middle of joining one or of another operation, one that is fenced (a *NotYetError), files of another host, and
+// data that is not what the state says.
+func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error) {
+	s, err := h.mayRunDB()
+	if err != nil {
 		return "", nil, err
 	}
 	if err := h.CheckOwn(); err != nil {
@@ -36,7 +50,6 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 	if err != nil {
 		return "", nil, err
 	}
-	s := state.Current()
 	if have, err := exists(filepath.Join(server.Data, "PG_VERSION")); err != nil {
 		return "", nil, err
 	} else if !have {

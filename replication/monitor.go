@@ -112,7 +112,7 @@ func (m *Monitor) start() string {
 	if !ok {
 		return ""
 	}
-	id, err := startID(pid)
+	id, err := StartID(pid)
 	if err != nil {
 		return ""
 	}

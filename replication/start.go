@@ -15,11 +15,10 @@ import (
 
 // PrepareStart writes what a start of PostgreSQL begins with: access rules that admit nobody but the administrator, on a
 // passive an empty primary_conninfo, on the active the name that commits wait for. `ktadmin db run` calls it before it
-// turns into postgres. It refuses when the node is fenced, or when duty and standby.signal disagree; nothing is written then.
+// starts postgres. It refuses when MayStart does, or when duty and standby.signal disagree; nothing is written then.
 func PrepareStart(server *postgres.Server, s State) error {
-	if s.Fenced != nil {
-		return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail,
-			Remedy: "see " + runbook}
+	if err := s.MayStart(); err != nil {
+		return err
 	}
 	signal, err := server.Signal()
 	if err != nil {
@@ -33,6 +32,14 @@ func PrepareStart(server *postgres.Server, s State) error {
 		return err
 	}
 	return server.WriteSettings(settings(s, ""))
+}
+
+// MayStart returns why PostgreSQL may not start on this node at present: it is fenced.
+func (s State) MayStart() error {
+	if s.Fenced == nil {
+		return nil
+	}
+	return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail, Remedy: "see " + runbook}
 }
 
 func startsAs(s postgres.Signal) string {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// startID names the life of the process pid: the machine's boot, the pid, and the tick at which the kernel started it. It
-// needs no SQL, so it also names a server that still recovers.
-func startID(pid int) (string, error) {
+// StartID names the life of the process pid: the machine's boot, the pid, and the tick at which the kernel started it. It
+// needs no SQL, so it also names a server that still recovers, and one that has ended and was not waited for.
+func StartID(pid int) (string, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", err

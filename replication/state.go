@@ -39,6 +39,8 @@ type State struct {
 	Operation *Operation `json:"operation,omitempty"` // under way
 	Outcome   *Outcome   `json:"outcome,omitempty"`   // of the last one that ended
 	Former    *Former    `json:"former,omitempty"`    // who was the peer last, before the present one
+	// Stopped: the start of PostgreSQL that the daemon has ended for an operation, so that its parent starts another.
+	Stopped string `json:"stopped,omitempty"`
 }
 
 // Peer is how to reach and recognise the other node.

@@ -87,14 +87,12 @@ func (n *devNode) run(ctx context.Context, extra []string, args ...string) (stri
 	return string(out), err
 }
 
-// processes returns every process of the component, the one that leads first. Those of PostgreSQL may outlive their leader.
+// processes returns every process of the component, first the one that its service would signal, or, where PostgreSQL has outlived
+// that, the one that leads it.
 func (n *devNode) processes(component string) []int {
-	var pids []int
+	var first, pids []int
 	command := strings.Join(n.argv(component), "\x00") + "\x00"
-	lead, running := 0, false
-	if component == devPostgres {
-		lead, running = n.server().Pid()
-	}
+	lead, _ := n.server().Pid()
 	entries, _ := filepath.Glob("/proc/[0-9]*")
 	for _, proc := range entries {
 		pid, err := strconv.Atoi(filepath.Base(proc))
@@ -103,13 +101,16 @@ func (n *devNode) processes(component string) []int {
 		}
 		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 		switch {
-		case running && pid == lead:
-			pids = append([]int{pid}, pids...)
-		case string(line) == command, component == devPostgres && n.isPostgres(proc):
+		case string(line) == command:
+			first = append([]int{pid}, first...)
+		case component != devPostgres || !n.isPostgres(proc):
+		case pid == lead:
+			first = append(first, pid)
+		default:
 			pids = append(pids, pid)
 		}
 	}
-	return pids
+	return append(first, pids...)
 }
 
 // isPostgres reports whether the process is one of the node's PostgreSQL: all of them work in its data directory.
@@ -119,15 +120,21 @@ func (n *devNode) isPostgres(proc string) bool {
 	return filepath.Base(program) == "postgres" && dir == n.data()
 }
 
-// pids returns the process that leads each component that runs.
+// pids returns the process that leads each component that runs: of PostgreSQL its own, not the one that started it.
 func (n *devNode) pids() map[string]int {
 	pids := map[string]int{}
-	for _, component := range devComponents {
-		if all := n.processes(component); len(all) > 0 {
-			pids[component] = all[0]
-		}
+	if pid, running := n.server().Pid(); running {
+		pids[devPostgres] = pid
+	}
+	if all := n.processes(devKeytrusteed); len(all) > 0 {
+		pids[devKeytrusteed] = all[0]
 	}
 	return pids
+}
+
+// runs reports whether any process of the node does.
+func (n *devNode) runs() bool {
+	return len(n.processes(devPostgres))+len(n.processes(devKeytrusteed)) > 0
 }
 
 // stop asks the components to end, as their services do, and waits until they have: what uses the database goes first.

@@ -20,7 +20,7 @@ import (
 // up makes p a confirmed pair, from nothing, from half of one, or from one that was stopped. When it returns an error, nothing of the
 // pair runs that did not run before.
 func (p *devPair) up(ctx context.Context, say func(string, ...any)) (err error) {
-	ran := len(p.active().pids())+len(p.passive().pids()) > 0
+	ran := p.active().runs() || p.passive().runs()
 	defer func() {
 		if err != nil && !ran {
 			err = errors.Join(err, p.down(context.WithoutCancel(ctx)))

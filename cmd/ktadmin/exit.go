@@ -62,6 +62,9 @@ func (e *deniedError) Hint() string  { return e.remedy }
 
 // exitStatus finds the row of the table that err belongs to.
 func exitStatus(err error) int {
+	if ended, ok := errors.AsType[*endedError](err); ok {
+		return ended.status
+	}
 	var (
 		usage   *usageError
 		invalid *config.InvalidError

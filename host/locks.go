@@ -1,0 +1,87 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// lock holds other operations of this host off until unlock, or the end of the process.
+func (h *Host) lock() (unlock func(), err error) {
+	f, err := h.tryLock("lock")
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, &HintedError{errors.New("another ktadmin is changing this host"), "wait until it has ended"}
+	} else if err != nil {
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// orphans is how long the processes of a PostgreSQL may take to end whose parent was killed.
+const orphans = 10 * time.Second
+
+// lockDB gives the right to run this host's PostgreSQL, and to exchange its data. Whoever inherits the file has it too: it
+// lasts until the last process that has it open is gone, so that a parent that was killed leaves it to its server. One
+// whose owner is dead is waited for; with a living owner it is refused.
+func (h *Host) lockDB(ctx context.Context) (*os.File, error) {
+	for deadline := time.Now().Add(orphans); ; {
+		f, err := h.tryLock("db.lock")
+		if err == nil {
+			return f, writeOwner(f)
+		} else if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, err
+		}
+		pid, alive := h.dbOwner()
+		if alive || time.Now().After(deadline) {
+			return nil, hinted("stop it first: service keytrustee-db stop", "process %d runs PostgreSQL on this host already", pid)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(patiencePoll):
+		}
+	}
+}
+
+// writeOwner writes who has the lock.
+func writeOwner(f *os.File) error {
+	text := []byte(strconv.Itoa(os.Getpid()) + "\n")
+	if err := errors.Join(f.Truncate(0), func() error { _, err := f.WriteAt(text, 0); return err }()); err != nil {
+		f.Close()
+		return err
+	}
+	return nil
+}
+
+// dbOwner is who took the lock last, and whether that process is alive: not one that is dead and was not waited for either.
+func (h *Host) dbOwner() (pid int, alive bool) {
+	text, err := os.ReadFile(filepath.Join(h.NodeDir(), "db.lock"))
+	if err != nil {
+		return 0, false
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, false
+	}
+	_, err = os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe"))
+	return pid, !errors.Is(err, fs.ErrNotExist)
+}
+
+// tryLock takes the lock that is a file of the node directory, or returns EWOULDBLOCK.
+func (h *Host) tryLock(name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(h.NodeDir(), name), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
