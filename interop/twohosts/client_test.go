@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"keytrustee/internal/machine"
 	"keytrustee/interop"
 )
 
@@ -19,7 +20,7 @@ import (
 func (s *site) works(t *testing.T) *client {
 	t.Helper()
 	for _, h := range s.hosts() {
-		h.run(t, "sudo ktadmin status")
+		h.Run(t, "sudo ktadmin status")
 	}
 	c := s.newClient(t)
 	for key, place := range map[string]string{"both": uri(s.hosts()...), "active": uri(s.active), "passive": uri(s.passive)} {
@@ -47,10 +48,10 @@ func (s *site) works(t *testing.T) *client {
 }
 
 // uri names the hosts as a site does.
-func uri(hosts ...*host) string {
+func uri(hosts ...*machine.Host) string {
 	var all []string
 	for _, h := range hosts {
-		all = append(all, h.name)
+		all = append(all, h.Name)
 	}
 	return "kms://https@" + strings.Join(all, ";") + ":11371/kms"
 }
@@ -62,19 +63,19 @@ type client struct {
 }
 
 // hasKeys checks that the host serves every key that was acknowledged.
-func (c *client) hasKeys(h *host) {
+func (c *client) hasKeys(h *machine.Host) {
 	c.t.Helper()
 	for key, material := range c.keys {
 		var read interop.KeyVersion
 		c.must(uri(h), interop.Call{Op: "current", Name: key}, &read)
 		if !bytes.Equal(read.Material, material) {
-			c.t.Fatalf("%s has another %s than was made", h.name, key)
+			c.t.Fatalf("%s has another %s than was made", h.Name, key)
 		}
 	}
 }
 
 // creates creates a key at the host, as soon as that is possible again.
-func (c *client) creates(h *host, key string) {
+func (c *client) creates(h *machine.Host, key string) {
 	c.t.Helper()
 	var made interop.KeyVersion
 	c.eventually("a key is created", func() error {
@@ -109,7 +110,7 @@ func (s *site) newClient(t *testing.T) *client {
 	}
 	conf := t.TempDir()
 	c, err := toolkit.NewClient(t.Context(), conf, uri(s.active),
-		s.active.file("/var/lib/keytrustee/.keytrustee/.ssl/ssl-cert-keytrustee-ca.pem"))
+		s.active.File("/var/lib/keytrustee/.keytrustee/.ssl/ssl-cert-keytrustee-ca.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,10 +140,10 @@ func (s *site) javaLivesHere(t *testing.T) {
 	}
 	dir := t.TempDir()
 	hosts := filepath.Join(dir, "hosts")
-	if err := os.WriteFile(hosts, []byte(names+clientsAddress+" "+self+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"+names+machine.ClientsAddress+" "+self+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/sh\nexec nsenter --target %d --net %s -Djdk.net.hosts.file=%s \"$@\"\n", s.clients, java, hosts)
+	script := fmt.Sprintf("#!/bin/sh\nexec %s %s -Djdk.net.hosts.file=%s \"$@\"\n", s.AtClients(), java, hosts)
 	if err := os.WriteFile(filepath.Join(dir, "java"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}

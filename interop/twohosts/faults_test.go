@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"keytrustee/internal/machine"
 	"keytrustee/interop"
 )
 
@@ -13,9 +14,9 @@ import (
 // go on.
 func (s *site) wireCut(t *testing.T, c *client) {
 	t.Helper()
-	ip(t, s.clients, "link set "+s.passive.wire()+" down")
-	t.Logf("%s is cut off", s.passive.name)
-	passive, _, _ := strings.Cut(s.passive.name, ".")
+	s.PullWire(t, s.passive)
+	t.Logf("%s is cut off", s.passive.Name)
+	passive, _, _ := strings.Cut(s.passive.Name, ".")
 	var (
 		sentence string
 		tries    int
@@ -32,8 +33,8 @@ func (s *site) wireCut(t *testing.T, c *client) {
 	})
 	t.Logf("the stock client says: %s", sentence)
 	c.hasKeys(s.active)
-	ip(t, s.clients, "link set "+s.passive.wire()+" up")
-	t.Logf("%s is back", s.passive.name)
+	s.PutWire(t, s.passive)
+	t.Logf("%s is back", s.passive.Name)
 	c.creates(s.passive, "after-the-cut")
 	for _, h := range s.hosts() {
 		c.hasKeys(h)
@@ -46,8 +47,8 @@ func (s *site) restart(t *testing.T, c *client) {
 	before := s.processes(t)
 	for _, verb := range []string{"stop", "start"} {
 		for _, h := range s.hosts() {
-			for _, name := range services {
-				h.run(t, "sudo service "+name+" "+verb)
+			for _, name := range machine.Services {
+				h.Run(t, "sudo service "+name+" "+verb)
 			}
 		}
 	}
@@ -57,7 +58,7 @@ func (s *site) restart(t *testing.T, c *client) {
 		}
 	}
 	for _, h := range s.hosts() {
-		c.creates(h, "after-the-restart-"+h.address)
+		c.creates(h, "after-the-restart-"+h.Address)
 	}
 	for _, h := range s.hosts() {
 		c.hasKeys(h)

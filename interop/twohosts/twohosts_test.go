@@ -2,10 +2,13 @@ package twohosts
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"keytrustee/internal/machine"
 )
 
 // manual is the section "Configuring Key Trustee Server High Availability Using the Command Line" of Key Trustee Server's manual, down to
@@ -92,7 +95,7 @@ func (s *site) follow(t *testing.T, p procedure) {
 func (s *site) enter(t *testing.T, p procedure) {
 	t.Helper()
 	for _, step := range p {
-		s.hosts()[step.on].run(t, strings.ReplaceAll(step.line, "<port>", "15433"))
+		s.hosts()[step.on].Run(t, strings.ReplaceAll(step.line, "<port>", "15433"))
 	}
 }
 
@@ -101,15 +104,12 @@ func (s *site) processes(t *testing.T) map[string]string {
 	t.Helper()
 	pids := map[string]string{}
 	for _, h := range s.hosts() {
-		for _, name := range services {
-			pid, err := os.ReadFile(h.file(pidFile(name)))
-			if err == nil {
-				_, err = os.Stat(h.file("/proc/" + string(pid)))
+		for _, name := range machine.Services {
+			pid, ok := h.MainProcess(name)
+			if !ok {
+				t.Fatalf("%s: %s does not run", h.Name, name)
 			}
-			if err != nil {
-				t.Fatalf("%s: %s does not run: %v", h.name, name, err)
-			}
-			pids[h.name+" "+name] = string(pid)
+			pids[h.Name+" "+name] = strconv.Itoa(pid)
 		}
 	}
 	return pids
@@ -128,13 +128,13 @@ func TestManualElsewhere(t *testing.T) {
 	s := newSite(t, "keytrustee01.example.com", "keytrustee02.example.com")
 	s.installed(t)
 	for _, h := range s.hosts() {
-		h.run(t, "mkdir -p /path/to")
+		h.Run(t, "mkdir -p /path/to")
 	}
 	s.follow(t, manualElsewhere)
 	client := s.works(t)
 	for _, h := range s.hosts() {
-		h.run(t, "test -f /path/to/db/PG_VERSION && ! test -e /var/lib/keytrustee/db")
-		h.run(t, "test -S /run/keytrustee/.s.PGSQL.15433") // which is what the manual's /tmp means
+		h.Run(t, "test -f /path/to/db/PG_VERSION && ! test -e /var/lib/keytrustee/db")
+		h.Run(t, "test -S /run/keytrustee/.s.PGSQL.15433") // which is what the manual's /tmp means
 	}
 	s.restart(t, client)
 }
@@ -161,7 +161,7 @@ func TestReadme(t *testing.T) {
 func (s *site) installed(t *testing.T) {
 	t.Helper()
 	for _, h := range s.hosts() {
-		h.run(t, "install -d -m 0700 -o keytrustee -g keytrustee /var/lib/keytrustee")
+		h.Run(t, "install -d -m 0700 -o keytrustee -g keytrustee /var/lib/keytrustee")
 	}
 }
 
@@ -170,7 +170,7 @@ func (s *site) sameRoot(t *testing.T, want bool) {
 	t.Helper()
 	var roots []string
 	for _, h := range s.hosts() {
-		text, err := os.ReadFile(h.file("/var/lib/keytrustee/.keytrustee/root.key"))
+		text, err := os.ReadFile(h.File("/var/lib/keytrustee/.keytrustee/root.key"))
 		if err != nil {
 			t.Fatal(err)
 		}

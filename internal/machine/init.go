@@ -1,10 +1,9 @@
-package twohosts
+package machine
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,19 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// birth is what a host's first process is told.
-type birth struct {
-	Name  string // the host's
+// origin is what a host's first process is told.
+type origin struct {
+	Birth
 	Root  string // an empty directory, which becomes the host's root
 	Bin   string // holds our two programs
 	Units string // holds their units
-	User  int    // number of the system user keytrustee
+	Names string // /etc/hosts
+	Image string // of the host's disk, if it has one
 }
+
+const originVariable = "MACHINE_ORIGIN"
 
 // runInit is a host's first process. It makes the host, says so, and then buries orphans as long as the host lives.
 func runInit() error {
-	var b birth
-	if err := json.Unmarshal([]byte(os.Getenv("BIRTH")), &b); err != nil {
+	var b origin
+	if err := json.Unmarshal([]byte(os.Getenv(originVariable)), &b); err != nil {
 		return err
 	}
 	install, err := b.open()
@@ -55,7 +57,7 @@ func runInit() error {
 
 // mountRoot makes b.Root the root of this process: this machine's files as they are, with every change kept in memory, and directories
 // of its own where a running system keeps its state.
-func (b *birth) mountRoot() error {
+func (b *origin) mountRoot() error {
 	// In a chroot the root need be no mount; then there is nothing to part from the machine.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("parting from this machine's mounts: %w", err)
@@ -89,65 +91,29 @@ func (b *birth) mountRoot() error {
 			}
 		}
 	}
+	for _, dir := range []string{home, "/var/log/keytrustee", "/etc/sysconfig", "/path"} { // no files of ours
+		if err := os.RemoveAll(in("root" + dir)); err != nil {
+			return err
+		}
+	}
+	if b.Image != "" {
+		if err := os.MkdirAll(in("root"+home), 0o700); err != nil {
+			return err
+		}
+		if err := mountDisk(b.Image, in("root"+home), b.User); err != nil {
+			return err
+		}
+	}
 	if err := unix.Chroot(in("root")); err != nil {
 		return err
 	}
 	return os.Chdir("/")
 }
 
-// self is where a host has this program, under the names by which it is called.
-const self = "/usr/local/lib/twohosts"
-
-var aliases = []string{"/usr/bin/sudo", "/usr/bin/ssh", "/usr/bin/systemctl", "/usr/sbin/service"}
-
-// open opens what will be installed, while this machine's root is still there. What it returns installs it into the root of then.
-func (b *birth) open() (install func() error, err error) {
-	type payload struct {
-		from *os.File
-		to   string
-		mode os.FileMode
-	}
-	var all []payload
-	add := func(from, to string, mode os.FileMode) {
-		f, oerr := os.Open(from)
-		err = errors.Join(err, oerr)
-		all = append(all, payload{f, to, mode})
-	}
-	add("/proc/self/exe", self, 0o755)
-	add(filepath.Join(b.Bin, "ktadmin"), "/usr/bin/ktadmin", 0o755)
-	add(filepath.Join(b.Bin, "keytrusteed"), "/usr/bin/keytrusteed", 0o755)
-	for _, unit := range []string{"keytrustee-db.service", "keytrusteed.service"} {
-		add(filepath.Join(b.Units, unit), unitFile(unit), 0o644)
-	}
-	return func() error {
-		for _, p := range all {
-			text, err := io.ReadAll(p.from)
-			if err != nil {
-				return err
-			}
-			p.from.Close()
-			if err := write(p.to, text, p.mode); err != nil {
-				return err
-			}
-		}
-		for _, name := range aliases {
-			if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			if err := os.Symlink(self, name); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, err
-}
-
-// identify makes the host one that is not this machine: its name, its id, its user, and no files of ours.
-func (b *birth) identify() error {
-	for _, dir := range []string{"/var/lib/keytrustee", "/var/log/keytrustee", "/etc/sysconfig", "/path"} {
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
+// identify makes the host one that is not this machine: its name, its id, its user, and the numbers of its processes.
+func (b *origin) identify() error {
+	if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte("1000000"), 0); err != nil {
+		return err
 	}
 	if err := os.Mkdir("/etc/sysconfig", 0o755); err != nil {
 		return err
@@ -171,7 +137,7 @@ func (b *birth) identify() error {
 		}
 	}
 	for file, text := range map[string]string{
-		"/etc/hosts":      names,
+		"/etc/hosts":      b.Names,
 		"/etc/hostname":   b.Name + "\n",
 		"/etc/machine-id": fmt.Sprintf("%032x\n", b.User),
 	} {

@@ -1,4 +1,4 @@
-package twohosts
+package machine
 
 import (
 	"bytes"
@@ -69,7 +69,8 @@ func control(name, verb string) error {
 // pidFile is where a host finds the service's main process. It says nothing once that has ended.
 func pidFile(name string) string { return "/run/" + name + ".pid" }
 
-func logFile(name string) string { return "/var/log/" + name + ".log" }
+// LogFile is where a host finds what the service has written.
+func LogFile(name string) string { return "/var/log/" + name + ".log" }
 
 func running(name string) (pid int, ok bool) {
 	text, err := os.ReadFile(pidFile(name))
@@ -86,7 +87,7 @@ func (u unit) start(name string) error {
 	if _, ok := running(name); ok {
 		return nil
 	}
-	log, err := os.OpenFile(logFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(LogFile(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -139,7 +140,7 @@ func (u unit) start(name string) error {
 		n, err := socket.Read(buffer)
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("%s ended: %w; see %s", name, <-ended, logFile(name))
+			return fmt.Errorf("%s ended: %w; see %s", name, <-ended, LogFile(name))
 		case err != nil:
 			return fmt.Errorf("%s is not ready: %w", name, err)
 		case bytes.Contains(buffer[:n], []byte("READY=1")):

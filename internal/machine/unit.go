@@ -1,4 +1,4 @@
-package twohosts
+package machine
 
 import (
 	"encoding/json"

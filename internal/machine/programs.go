@@ -1,4 +1,4 @@
-package twohosts
+package machine
 
 import (
 	"encoding/json"
@@ -9,25 +9,22 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"testing"
 )
 
-// TestMain is what every program of a host is, but the two that are tested: which one, its name says.
-func TestMain(m *testing.M) {
+// What a program of a host is called tells what it is. It is no test, and never reaches one.
+func init() {
+	name := filepath.Base(os.Args[0])
 	run, ok := map[string]func() error{
 		"init": runInit, "sshd": runSSHD, "ssh": runSSH, "sudo": runSudo, "service": runService, "systemctl": runSystemctl, "unit": runUnit,
-	}[filepath.Base(os.Args[0])]
-	if !ok {
-		status := m.Run()
-		if programs.dir != "" {
-			os.RemoveAll(programs.dir)
-		}
-		os.Exit(status)
+	}[name]
+	if path, err := os.Executable(); !ok || (err != nil || path != self) && os.Getenv(originVariable) == "" {
+		return
 	}
 	if err := run(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", os.Args[0], err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 // runSudo is `sudo PROGRAM ARG…`, for somebody who is root already.

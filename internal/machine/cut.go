@@ -1,0 +1,93 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Clients is what a cut names for the place of the clients, which is no host.
+var Clients *Host
+
+// cut is one direction that nothing passes.
+type cut struct {
+	from, to *Host // nil: the clients
+	reject   bool
+}
+
+// Cut lets nothing pass from one place to the other any more, not even that it is there: packets vanish on the way. What goes the other way
+// still arrives.
+func (s *Site) Cut(t testing.TB, from, to *Host) {
+	t.Helper()
+	s.cuts = append(s.cuts, cut{from: from, to: to})
+	s.apply(t)
+}
+
+// Reject lets the second host answer whatever comes from the first one with a reset, as a firewall may do: connections that stand end with
+// the next word, whoever began them, new ones of the first are refused at once, and those of the second hear nothing.
+func (s *Site) Reject(t testing.TB, from, to *Host) {
+	t.Helper()
+	s.cuts = append(s.cuts, cut{from: from, to: to, reject: true})
+	s.apply(t)
+}
+
+// Mend ends all cuts and rejections in this direction.
+func (s *Site) Mend(t testing.TB, from, to *Host) {
+	t.Helper()
+	s.cuts = slices.DeleteFunc(s.cuts, func(c cut) bool { return c.from == from && c.to == to })
+	s.apply(t)
+}
+
+// MendAll ends all cuts and rejections.
+func (s *Site) MendAll(t testing.TB) {
+	t.Helper()
+	s.cuts = nil
+	s.apply(t)
+}
+
+// apply makes the rules of the switch and of every host the ones that the cuts need, each place at once.
+func (s *Site) apply(t testing.TB) {
+	t.Helper()
+	var forward, input, output []string
+	for _, c := range s.cuts {
+		switch {
+		case c.reject:
+		case c.from == Clients:
+			output = append(output, fmt.Sprintf("oifname %q drop", c.to.wire()))
+		case c.to == Clients:
+			input = append(input, fmt.Sprintf("iifname %q drop", c.from.wire()))
+		default:
+			forward = append(forward, fmt.Sprintf("iifname %q oifname %q drop", c.from.wire(), c.to.wire()))
+		}
+	}
+	rules(t, s.clients, "bridge", map[string][]string{"forward": forward, "input": input, "output": output})
+	for _, h := range s.Hosts {
+		var input []string
+		for _, c := range s.cuts {
+			if c.reject && c.to == h {
+				input = append(input, "ip saddr "+c.from.address()+" meta l4proto tcp reject with tcp reset")
+			}
+		}
+		rules(t, h.pid, "inet", map[string][]string{"input": input})
+	}
+}
+
+func (h *Host) address() string {
+	if h == Clients {
+		return ClientsAddress
+	}
+	return h.Address
+}
+
+// rules replaces our table where the process is, in one transaction.
+func rules(t testing.TB, pid int, family string, chains map[string][]string) {
+	t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, "table %s cuts\ndelete table %s cuts\ntable %s cuts {\n", family, family, family)
+	for hook, lines := range chains {
+		fmt.Fprintf(&text, "chain %s { type filter hook %s priority 0; policy accept;\n%s\n}\n", hook, hook, strings.Join(lines, "\n"))
+	}
+	text.WriteString("}\n")
+	inNetwork(t, pid, text.String(), "nft", "-f", "-")
+}
