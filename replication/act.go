@@ -73,6 +73,9 @@ func (m *Monitor) stepActive(ctx context.Context, state State, start string) err
 		return err
 	}
 	if state.Peer == nil {
+		if err := m.dropOldSlots(ctx, state); err != nil {
+			return err
+		}
 		return m.writeEpochRow(ctx, state, s)
 	}
 	if s.ReplyAge > m.policy.AnswerLimit || s.Peer.Server.Start == "" || s.Peer.Fenced != "" || s.Peer.Epoch != state.Epoch || s.Peer.Incarnation != state.Peer.Incarnation {
@@ -229,7 +232,10 @@ func (m *Monitor) dropOldSlots(ctx context.Context, state State) error {
 	if m.did.slots == state.Epoch {
 		return nil
 	}
-	keep := map[string]bool{state.Epoch.StandbyName(state.Peer.Name): true}
+	keep := map[string]bool{}
+	if state.Peer != nil {
+		keep[state.Epoch.StandbyName(state.Peer.Name)] = true
+	}
 	if state.Pending != nil {
 		keep[state.Pending.Slot] = true
 	}

@@ -87,8 +87,8 @@ func operation(s Status, _ Policy) Decision {
 		return fine
 	}
 	d := shut(s.Operation.Reason(), "%s", s.Operation.Note)
-	if !s.Operation.Until.IsZero() {
-		d.Detail += ", until " + s.Operation.Until.UTC().Format("2006-01-02 15:04:05 UTC")
+	if s.Operation.Kind == KindHold {
+		d.Detail = fmt.Sprintf("%s; by %s, until %s", s.Operation.Note, s.Operation.By, s.Operation.Until.UTC().Format(stampLayout))
 	}
 	return d
 }

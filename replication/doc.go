@@ -35,6 +35,7 @@
 //	role.go epoch.go reason.go       the words
 //	state.go pin.go                  the state file; the key by which the peer is recognised beside its name
 //	operation.go operate.go          what an operator has set going, and how; what an operator may say
+//	hold.go remove.go                writes refused for a while; a passive given up
 //	takeover.go                      what the active of a switchover says to the passive
 //	status.go decide.go rules.go     facts of one instant; what follows from them (pure)
 //	gate.go horizon.go               what the rest of the house asks

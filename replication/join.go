@@ -103,11 +103,7 @@ func (m *Monitor) started(state State, a Answer) bool {
 	if !first {
 		return true
 	}
-	m.mu.Lock()
-	f := &m.facts
-	f.peer, f.peerAt, f.replyAt, f.heardAt, f.rootAt, f.rootErr = Answer{}, 0, 0, 0, 0, ""
-	f.standing.verdict, f.standing.with = "", ""
-	m.mu.Unlock()
+	m.forgetPeer()
 	m.log.Info("the passive has joined", "passive", p.Peer.Name, "epoch", p.Epoch.String())
 	nudge(m.wake)
 	return true

@@ -60,7 +60,11 @@ func (m *Monitor) Operate(ctx context.Context, c Command) (Operated, error) {
 }
 
 // acts has a row for each act. Their functions take acting where they need it.
-var acts = map[Act]func(*Monitor, context.Context, Command) (Operated, error){}
+var acts = map[Act]func(*Monitor, context.Context, Command) (Operated, error){
+	ActHold:    (*Monitor).hold,
+	ActRelease: (*Monitor).release,
+	ActRemove:  (*Monitor).remove,
+}
 
 // relay has the peer carry out c.
 func (m *Monitor) relay(ctx context.Context, c Command) (Operated, error) {

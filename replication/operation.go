@@ -75,7 +75,9 @@ func NewOperation(kind OperationKind, by, note string, now time.Time) *Operation
 type stepper func(m *Monitor, ctx context.Context, state State, start string) (all bool, err error)
 
 // steppers has a row for each kind whose operation takes steps.
-var steppers = map[OperationKind]stepper{}
+var steppers = map[OperationKind]stepper{
+	KindHold: (*Monitor).stepHold,
+}
 
 // stepOperation takes the next step of the operation that is under way, if there is one. The caller holds acting.
 func (m *Monitor) stepOperation(ctx context.Context, state State, start string) (all bool, err error) {

@@ -56,7 +56,7 @@ var wordings = map[Reason]wording{
 	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
 	Restoring:             {"a restore is under way", "Wait for it to end."},
-	OperatorHold:          {"an operator has put writes on hold", "Ask them."},
+	OperatorHold:          {"an operator has put writes on hold", "It ends by itself; ktadmin cluster release ends it now."},
 	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
 	PassiveNotSynchronous: {"the passive {peer} replicates, but not synchronously", "Wait until it has caught up; then look at the log of keytrustee-db on {self}."},
@@ -108,7 +108,7 @@ func (d Decision) because(since time.Time) string {
 		text += " (" + d.Detail + ")"
 	}
 	if !since.IsZero() {
-		text += ", since " + since.UTC().Format("2006-01-02 15:04:05 UTC")
+		text += ", since " + since.UTC().Format(stampLayout)
 	}
 	return text
 }

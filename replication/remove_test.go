@@ -1,0 +1,107 @@
+package replication_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
+	"keytrustee/replication"
+)
+
+// TestRemove gives up a passive that is gone: not while it answers or streams. Afterwards nothing is kept for it, the
+// active serves everything and takes no write, and the one that was removed serves nothing when it is back.
+func TestRemove(t *testing.T) {
+	p := newPair(t)
+	w := p.active.newWriter()
+	w.must()
+	remove := replication.Command{Act: replication.ActRemove, Name: p.passive.name, By: "root"}
+	p.active.refused(remove, "kt02 answers")
+	p.passive.refused(remove, "at the active")
+	first := p.active.monitor.State().Epoch
+
+	old := p.passive
+	old.stop()
+	p.active.awaitReason(replication.PassiveDaemonDown)
+	await(t, "silence of the daemon", func() error {
+		if p.active.monitor.PeerAnswers() {
+			return errors.New("heard a moment ago")
+		}
+		return nil
+	})
+	p.active.refused(remove, "still streams")
+	old.stopServer(postgres.Immediate)
+	p.active.awaitReason(replication.PassiveUnreachable)
+	p.active.refused(replication.Command{Act: replication.ActRemove, Name: "kt09"}, "not kt09")
+	check := remove
+	check.Check = true
+	await(t, "silence", func() error {
+		o, err := p.active.monitor.Operate(t.Context(), check)
+		if err == nil && len(o.Plan) == 0 {
+			t.Error("a check without a plan")
+		}
+		return err
+	})
+	if s := p.active.monitor.State(); s.Peer == nil || s.Epoch != first {
+		t.Fatalf("the check changed %+v", s)
+	}
+
+	t.Logf("evidence: %s", p.active.operate(remove).Sentence)
+	s := p.active.monitor.State()
+	if s.Peer != nil || s.Epoch.Number != first.Number+1 || s.Former == nil || s.Former.Name != old.name || s.Former.Epoch != s.Epoch {
+		t.Errorf("state %+v, former %+v", s, s.Former)
+	}
+	if closed := p.active.monitor.Gate().Closed(); closed == nil || closed.Reason != replication.NoPassive {
+		t.Errorf("the gate: %v", closed)
+	}
+	slots, names := p.active.keptFor()
+	if len(slots) != 0 || names != `"`+postgres.NoStandby+`"` {
+		t.Errorf("slots %v, commits wait for %s", slots, names)
+	}
+	w.check(p.active)
+	if _, why := p.active.shown(); why != nil {
+		t.Errorf("the active is not certain any more: %v", why)
+	}
+
+	old.startServer()
+	old.startDaemon()
+	await(t, "fence", func() error {
+		if f := old.monitor.State().Fenced; f == nil || f.Met == nil || *f.Met != s.Epoch {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if items, why := old.shown(); len(items) > 0 || why == nil {
+		t.Errorf("the removed passive shows %d items (%v)", len(items), why)
+	}
+
+	root, err := os.ReadFile(p.active.prover.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.passive = p.newHost("kt03", root)
+	p.join(p.passive, false)
+	p.awaitOpen()
+	w.must()
+	w.check(p.active)
+	w.check(p.passive)
+}
+
+// keptFor returns the replication slots of h, and what its commits wait for.
+func (h *host) keptFor() (slots []string, names string) {
+	h.t.Helper()
+	conn := h.connect()
+	rows, err := conn.Query(h.t.Context(), "select slot_name from pg_replication_slots")
+	if err == nil {
+		slots, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err == nil {
+		err = conn.QueryRow(h.t.Context(), "show synchronous_standby_names").Scan(&names)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return slots, names
+}
