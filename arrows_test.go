@@ -29,7 +29,7 @@ var house = []room{
 	{"kms/rest", "kms", "kms/kmstest kms/auth"},
 	{"kms/auth", "kms", ""},
 	{"kms/acl", "kms", ""},
-	{"kms/audit", "kms internal/durable", ""},
+	{"kms/audit", "kms internal/durable", "internal/freeport"},
 	{"kms/seal", "kms internal/durable", ""},
 	{"kms/pgstore", "kms postgres", "kms/kmstest postgres/pgtest"},
 	{"kms/kmstest", "kms", ""},

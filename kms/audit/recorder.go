@@ -19,6 +19,7 @@ type Config struct {
 	Buffer int              // how many lines of reads wait for the disk at most; 0: 8192
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: slog.Default()
+	Syslog *Syslog          // also told of everything; nil: nobody is
 }
 
 // maxGroups bounds the reads that are counted together; one more is written alone.
@@ -33,11 +34,13 @@ type Recorder struct {
 	buffer int
 	now    func() time.Time
 	log    *slog.Logger
+	syslog *Syslog
 
 	mu     sync.Mutex // guards what follows, never during I/O
 	next   *batch     // lines that nobody writes yet
 	groups map[group]*count
 	lost   int       // lines of reads that never reached the file, since tellLost told of them
+	missed uint64    // and those it has told of
 	since  time.Time // when the file began to fail
 	err    error     // the last write's
 
@@ -68,7 +71,7 @@ type count struct {
 
 // New returns a Recorder. It opens the file, so that a log that can not be written is known at once.
 func New(c Config) (*Recorder, error) {
-	r := &Recorder{window: c.Window, buffer: c.Buffer, now: c.Now, log: c.Logger, next: &batch{}, groups: make(map[group]*count),
+	r := &Recorder{window: c.Window, buffer: c.Buffer, now: c.Now, log: c.Logger, syslog: c.Syslog, next: &batch{}, groups: make(map[group]*count),
 		file: file{path: c.Path, sync: (*os.File).Sync}}
 	if r.window == 0 {
 		r.window = 10 * time.Second
@@ -96,11 +99,29 @@ func (r *Recorder) Record(e kms.Event) error {
 	if e.Result == kms.AuditUnauthorized {
 		r.endGroup(group{e.Principal.Full, e.Key, e.Op}, e.At)
 	}
-	mine := r.next
-	mine.lines = append(mine.lines, line(e)...)
-	mine.durable = true
+	text := line(e)
+	r.send(ofEvent(e, text))
+	mine := r.durably(text)
 	r.mu.Unlock()
+	return r.settle(mine)
+}
 
+// send hands m to syslog, which never waits. mu is held, so that it gets the messages in the order of the lines.
+func (r *Recorder) send(m message) {
+	if r.syslog != nil {
+		r.syslog.send(m)
+	}
+}
+
+// durably puts a line into the next batch. mu is held. The batch is on the disk when settle returns nil.
+func (r *Recorder) durably(line string) *batch {
+	r.next.lines = append(r.next.lines, line...)
+	r.next.durable = true
+	return r.next
+}
+
+// settle writes the batch unless somebody else has.
+func (r *Recorder) settle(mine *batch) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	if !mine.written {
@@ -117,7 +138,7 @@ func (r *Recorder) Access(e kms.Event) {
 	defer r.mu.Unlock()
 	g := group{e.Principal.Full, e.Key, e.Op}
 	if e.Result != kms.AuditOK || !aggregated[e.Op] {
-		r.note(line(e))
+		r.note(e, line(e))
 		return
 	}
 	if c := r.groups[g]; c != nil {
@@ -131,7 +152,7 @@ func (r *Recorder) Access(e kms.Event) {
 	if len(r.groups) < maxGroups {
 		r.groups[g] = c
 	}
-	r.note(c.line(e.At))
+	r.note(e, c.line(e.At))
 }
 
 // aggregated are the operations that Hadoop counts together.
@@ -150,12 +171,15 @@ func (c *count) line(at time.Time) string {
 func (r *Recorder) endGroup(g group, at time.Time) {
 	if c := r.groups[g]; c != nil {
 		delete(r.groups, g)
-		r.note(c.line(at))
+		e := c.first
+		e.At = at
+		r.note(e, c.line(at))
 	}
 }
 
 // note puts the line of a read into the next batch, if there is room. mu is held.
-func (r *Recorder) note(line string) {
+func (r *Recorder) note(e kms.Event, line string) {
+	r.send(ofEvent(e, line))
 	if r.next.reads >= r.buffer {
 		r.lost++
 		return
@@ -169,6 +193,7 @@ func (r *Recorder) tellLost() {
 	r.mu.Lock()
 	lost := r.lost
 	r.lost = 0
+	r.missed += uint64(lost)
 	r.mu.Unlock()
 	if lost > 0 {
 		r.log.Warn("reads are missing in the audit log", "lines", lost)
@@ -245,6 +270,13 @@ func (r *Recorder) writeLocked(always bool) error {
 		r.lost += b.reads
 	}
 	return b.err
+}
+
+// Lost is how many lines of reads never reached the file since New.
+func (r *Recorder) Lost() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed + uint64(r.lost)
 }
 
 // Trouble returns why the last write of the file failed and since when they do; nil if it went well. While there is trouble

@@ -1,0 +1,319 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/leodido/go-syslog/v4"
+	"github.com/leodido/go-syslog/v4/octetcounting"
+	"github.com/leodido/go-syslog/v4/rfc5424"
+
+	"keytrustee/kms"
+)
+
+// collector is a receiver that reads RFC 5424 with somebody else's parser.
+type collector struct {
+	t *testing.T
+	l net.Listener
+
+	mu    sync.Mutex
+	conns []net.Conn
+	got   []*rfc5424.SyslogMessage
+	bad   []error
+	wg    sync.WaitGroup
+}
+
+// collect listens; deaf: it takes connections and reads nothing.
+func collect(t *testing.T, address string, config *tls.Config, deaf bool) *collector {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	must(t, err)
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	c := &collector{t: t, l: l}
+	t.Cleanup(c.stop)
+	c.wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.mu.Lock()
+			c.conns = append(c.conns, conn)
+			c.mu.Unlock()
+			if !deaf {
+				c.wg.Go(func() { c.read(conn) })
+			}
+		}
+	})
+	return c
+}
+
+func (c *collector) address() string { return c.l.Addr().String() }
+
+func (c *collector) read(conn net.Conn) {
+	octetcounting.NewParser(syslog.WithListener(func(r *syslog.Result) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if m, ok := r.Message.(*rfc5424.SyslogMessage); ok && r.Error == nil {
+			c.got = append(c.got, m)
+		} else if len(c.conns) > 0 { // a connection that is cut ends in the middle of a message
+			c.bad = append(c.bad, r.Error)
+		}
+	})).Parse(conn)
+}
+
+// stop is the death of the receiver.
+func (c *collector) stop() {
+	c.l.Close()
+	c.mu.Lock()
+	conns := c.conns
+	c.conns = nil
+	c.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close()
+	}
+	c.wg.Wait()
+}
+
+// texts are the messages, each once: one that came twice has one number.
+func (c *collector) texts() (texts []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.bad) > 0 {
+		c.t.Fatalf("not RFC 5424: %v", c.bad)
+	}
+	seen := map[string]bool{}
+	for _, m := range c.got {
+		number := (*m.StructuredData)["meta"]["sequenceId"]
+		if !seen[number] {
+			texts = append(texts, *m.Message)
+		}
+		seen[number] = true
+	}
+	return texts
+}
+
+func await(t *testing.T, what string, reached func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !reached(); {
+		if time.Now().After(end) {
+			t.Fatalf("not reached: %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// running is a Syslog that runs until the test, or end, ends it.
+func running(t *testing.T, c SyslogConfig) (s *Syslog, end func()) {
+	t.Helper()
+	if c.Host == "" {
+		c.Host = "kt01.example.com"
+	}
+	s = NewSyslog(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { s.Run(ctx); close(ended) }()
+	end = func() { cancel(); <-ended }
+	t.Cleanup(end)
+	return s, end
+}
+
+// certificate is for 127.0.0.1, signed by itself.
+func certificate(t *testing.T) (pair tls.Certificate, certPEM, keyPEM []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	certPEM = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	keyPEM = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
+	pair, err = tls.X509KeyPair(certPEM, keyPEM)
+	must(t, err)
+	return pair, certPEM, keyPEM
+}
+
+func trusting(t *testing.T, certPEM []byte) *tls.Config {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(certPEM) {
+		t.Fatal("no certificate")
+	}
+	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+}
+
+// TestSyslogIsToldOfEverything: writes, reads and notices, over TLS, in the order of the file, as RFC 5424 has it.
+func TestSyslogIsToldOfEverything(t *testing.T) {
+	pair, certPEM, _ := certificate(t)
+	c := collect(t, "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}}, false)
+	s, end := running(t, SyslogConfig{Address: c.address(), TLS: trusting(t, certPEM)})
+	r := newRecorder(t, Config{Syslog: s})
+	must(t, r.Record(create(1)))
+	r.Access(kms.Event{At: start, Result: kms.AuditOK, Op: kms.AuditDecryptEEK, Key: "k1", Principal: alice})
+	must(t, r.Record(kms.Event{At: start, Result: kms.AuditUnauthorized, Op: kms.AuditDecryptEEK, Key: "k\n1]", Principal: alice}))
+	must(t, r.Note(Notice{At: start, Kind: "gate", Fields: []Field{{"state", "closed"}}, Text: "the passive kt02 can not be reached", Grave: true}))
+	must(t, r.Record(kms.Event{At: start, Result: kms.AuditOK, Op: kms.AuditCreateKey, Key: kms.KeyName(strings.Repeat("é", 500)), Principal: alice,
+		Extra: strings.Repeat("x", maxText), Err: strings.Repeat("y", maxText)}))
+	want := content(t, r)
+	await(t, "all messages", func() bool { return len(c.texts()) == len(want) })
+	end()
+	for i, text := range c.texts() {
+		if line := want[i][len(stamp)+1:]; text != line {
+			t.Errorf("message %d is %q, the file has %q", i, text, line)
+		}
+	}
+	first, gate := c.got[0], c.got[3]
+	if *first.Hostname != "kt01.example.com" || *first.Appname != "keytrusteed" || *first.ProcID != fmt.Sprint(os.Getpid()) || *first.MsgID != "OK" ||
+		*first.Facility != logAudit || *first.Severity != 6 || !first.Timestamp.Equal(start.Truncate(time.Microsecond)) || (*first.StructuredData)["meta"]["sequenceId"] != "1" {
+		t.Errorf("the first message has the head %+v", first)
+	}
+	if *gate.MsgID != "gate" || *gate.Severity != 4 || (*gate.StructuredData)["meta"]["sequenceId"] != "4" {
+		t.Errorf("the notice has the head %s %d %v", *gate.MsgID, *gate.Severity, *gate.StructuredData)
+	}
+	if lost := s.Lost(); lost != 0 {
+		t.Errorf("%d messages lost", lost)
+	}
+}
+
+// TestSyslogComesBack: a receiver that is not there, comes, dies without a word and comes again misses nothing.
+func TestSyslogComesBack(t *testing.T) {
+	c := collect(t, "127.0.0.1:0", nil, false)
+	address := c.address()
+	c.stop()
+	s, _ := running(t, SyslogConfig{Address: address})
+	sent := 0
+	more := func() {
+		for range 50 {
+			sent++
+			s.send(message{at: start, severity: notice, id: "gate", text: fmt.Sprint("message ", sent)})
+		}
+	}
+	more()
+	await(t, "an attempt to connect", func() bool { _, err := s.Trouble(); return err != nil && err != errNotYet })
+	var texts []string
+	for range 3 {
+		c = collect(t, address, nil, false)
+		more()
+		await(t, "what was sent meanwhile", func() bool {
+			all := append(texts[:len(texts):len(texts)], c.texts()...)
+			return len(all) > 0 && all[len(all)-1] == fmt.Sprint("message ", sent)
+		})
+		texts = append(texts, c.texts()...)
+		c.stop()
+		more() // the dead one's socket still takes some of these
+	}
+	seen := map[string]bool{}
+	for _, text := range texts {
+		seen[text] = true
+	}
+	for n := 1; n <= sent-50; n++ {
+		if !seen[fmt.Sprint("message ", n)] {
+			t.Errorf("message %d never came", n)
+		}
+	}
+	if lost := s.Lost(); lost != 0 {
+		t.Errorf("%d messages are said to be lost", lost)
+	}
+}
+
+// TestSyslogDelaysNothing: with a receiver that takes connections and reads nothing, events are recorded as fast as ever. What
+// the buffer does not hold is counted, and told to the log, and to the receiver that comes after it.
+func TestSyslogDelaysNothing(t *testing.T) {
+	deaf := collect(t, "127.0.0.1:0", nil, true)
+	var log lockedBuffer
+	s, _ := running(t, SyslogConfig{Address: deaf.address(), Buffer: 16, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	r := newRecorder(t, Config{Syslog: s, Buffer: 1 << 20})
+	await(t, "a connection", func() bool { _, err := s.Trouble(); return err == nil })
+	e := create(1)
+	e.Extra = strings.Repeat("x", maxText)
+	sent := 0
+	began := time.Now()
+	for s.Lost() == 0 {
+		must(t, r.Record(e))
+		if sent++; time.Since(began) > time.Minute {
+			t.Fatalf("%d messages were sent and none is lost", sent)
+		}
+	}
+	for range 100 {
+		began := time.Now()
+		must(t, r.Record(e))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("an event was recorded in %v", took)
+		}
+		sent++
+	}
+	if lost := s.Lost(); lost < 90 {
+		t.Errorf("%d of the last 100 are lost", lost)
+	}
+	address := deaf.address()
+	deaf.stop()
+	c := collect(t, address, nil, false)
+	await(t, "word of what was lost", func() bool {
+		for _, text := range c.texts() {
+			if strings.HasPrefix(text, "NOTICE[kind=syslog, lost=") {
+				return true
+			}
+		}
+		return false
+	})
+	if !strings.Contains(log.String(), `msg="messages for syslog are lost"`) {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
+// TestSyslogRefusesAStranger: a receiver whose certificate nobody vouches for gets nothing.
+func TestSyslogRefusesAStranger(t *testing.T) {
+	pair, _, _ := certificate(t)
+	_, other, _ := certificate(t)
+	c := collect(t, "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}}, false)
+	s, end := running(t, SyslogConfig{Address: c.address(), TLS: trusting(t, other), Buffer: 4})
+	s.send(message{at: start, severity: notice, id: "gate", text: "for nobody else"})
+	await(t, "a refusal", func() bool { _, err := s.Trouble(); return err != nil && strings.Contains(err.Error(), "certificate") })
+	end()
+	if len(c.got) > 0 || s.Lost() != 1 {
+		t.Errorf("it got %v; %d are said to be lost", c.got, s.Lost())
+	}
+}
+
+// TestMessageIsCut: what no receiver takes whole is cut where a character ends.
+func TestMessageIsCut(t *testing.T) {
+	m := message{at: start, severity: notice, id: "OK", text: strings.Repeat("é", maxMessage)}
+	got := m.format(field("kt 01\n", 255), "1", 1)
+	if _, err := rfc5424.NewParser().Parse(got); err != nil || len(got) > maxMessage || !bytes.HasSuffix(got, []byte("é…")) || !bytes.Contains(got, []byte(" kt01 ")) {
+		t.Errorf("%d octets, %v: %.120q", len(got), err, got)
+	}
+	if field("", 5) != "-" || field("abcdef", 5) != "abcde" {
+		t.Error("a field of the header is not what RFC 5424 takes")
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+func (l *lockedBuffer) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
