@@ -38,6 +38,7 @@ var house = []room{
 	{"replication", "postgres internal/durable", "postgres/pgtest replication/peer"},
 	{"replication/peer", "replication", "certs internal/durable"},
 	{"replication/pairtest", "postgres internal/freeport internal/machine", ""},
+	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
 	{"certs", "", ""},
 	{"host", "kms/seal postgres replication certs internal/durable", "postgres/pgtest replication/peer"},
 	{"status", "", ""},

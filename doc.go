@@ -13,6 +13,7 @@
 //	replication            the pair: states, gate, horizon, gated start; knows no keys
 //	replication/peer       the protocol between the two daemons
 //	replication/pairtest   a real pair for tests, with faults
+//	replication/forgetfs   a file system for tests that forgets what was not synced
 //	certs                  the cluster's authority and each host's certificates
 //	host                   a host's life: init, bootstrap, join, enable
 //	status                 what a host says of itself to load balancers: Vault's health contract
