@@ -1,0 +1,105 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The bounds that are promised.
+const (
+	refusedWithin = 2 * time.Second
+	nothingHangs  = 10 * time.Second
+	openWithin    = 5 * time.Second
+)
+
+// Around a fault a host may still be on its way down, or up again.
+const settling = time.Second
+
+// refusals: a host that is well refuses a write within 2 s, and leaves no request without an answer for more than 10.
+func refusals(h History) Finding {
+	var f Finding
+	for _, o := range h.Ops {
+		bound := nothingHangs
+		if o.Kind.writes() && o.Outcome == Refused {
+			bound = refusedWithin
+		}
+		if o.Outcome == Unsent || touched(h, o.Host, o.Invoked-settling, o.Returned) {
+			continue // nobody promises that a host answers which is frozen or just dies
+		}
+		took := o.Returned - o.Invoked
+		switch {
+		case took <= bound:
+			f.Judged++
+		case crowded(h, o.Invoked, o.Returned):
+			f.Void = append(f.Void, fmt.Sprintf("the machine was crowded: %v", o))
+		default:
+			f.Judged++
+			f.Violations = append(f.Violations, Violation{Key: o.Key, From: o.Invoked, To: o.Returned,
+				Sentence: fmt.Sprintf("took %v, and %v is promised: %v", took.Round(time.Millisecond), bound, o)})
+		}
+	}
+	return f
+}
+
+// liveness: within 5 s after all is healed writes are seen open, or one is acknowledged.
+func liveness(h History) Finding {
+	var f Finding
+	for _, healed := range h.of(Healed) {
+		open, ends := time.Duration(-1), h.Duration+time.Hour
+		earlier := func(t time.Duration) {
+			if open < 0 || t < open {
+				open = t
+			}
+		}
+		for _, look := range h.of(Looked) {
+			if look.Open && look.At >= healed.At {
+				earlier(look.Until)
+			}
+		}
+		for _, o := range h.Ops {
+			if o.acknowledged() && o.Invoked >= healed.At {
+				earlier(o.Returned)
+			}
+		}
+		for _, d := range h.of(Disturbed) {
+			if d.At >= healed.At {
+				ends = min(ends, d.At)
+			}
+		}
+		due := healed.At + openWithin
+		switch {
+		case open >= 0 && open <= due:
+			f.Judged++
+		case ends < due:
+			f.Void = append(f.Void, fmt.Sprintf("disturbed at %v, too soon to judge: %v", ends, healed))
+		case crowded(h, healed.At, due):
+			f.Void = append(f.Void, fmt.Sprintf("the machine was crowded: %v", healed))
+		default:
+			f.Judged++
+			f.Violations = append(f.Violations, Violation{From: healed.At, To: max(due, open),
+				Sentence: fmt.Sprintf("writes are not open %v after everything was healed; they were at %v: %v", openWithin, open, healed)})
+		}
+	}
+	return f
+}
+
+// openShare is the part of the run during which the active was seen to take writes: each sight counts until the next, for a second at most.
+func openShare(h History) float64 {
+	looks := slices.DeleteFunc(h.of(Looked), func(e Event) bool { return e.Reason == fromPassive })
+	slices.SortFunc(looks, func(a, b Event) int { return int(a.Until - b.Until) })
+	var open time.Duration
+	for i, look := range looks {
+		next := look.Until + time.Second
+		if i+1 < len(looks) {
+			next = min(next, looks[i+1].Until)
+		}
+		if look.Open {
+			open += next - look.Until
+		}
+	}
+	return float64(open) / float64(max(h.Duration, 1))
+}
+
+// fromPassive marks the health of a passive, which has no gate.
+const fromPassive = "passive"

@@ -1,0 +1,87 @@
+package faults
+
+import "slices"
+
+// ackedDurable holds every copy of a host's disk against what had been acknowledged when it was taken.
+func ackedDurable(h History) Finding {
+	var f Finding
+	for _, census := range h.of(Census) {
+		if census.Source == OnDisk {
+			holds(h, census, &f, false)
+		}
+	}
+	return f
+}
+
+// servedDurable holds what the survivor has, after the other's disk was destroyed, against all that was served before.
+func servedDurable(h History) Finding {
+	var f Finding
+	for _, census := range h.of(Census) {
+		if census.Source == OnSurvivor {
+			holds(h, census, &f, true)
+		}
+	}
+	return f
+}
+
+// holds checks that a census has every version that was acknowledged, or served too, before it began, and that a key is deleted if that
+// was acknowledged and nobody has tried to bring it back.
+func holds(h History, census Event, f *Finding, served bool) {
+	revived := map[string]bool{}
+	for _, o := range h.Ops {
+		if o.Kind == Undelete && o.Outcome != Unsent && o.Outcome != Refused && o.Invoked <= census.Until {
+			revived[o.Key] = true
+		}
+	}
+	for _, o := range h.Ops {
+		if o.Returned >= census.At {
+			continue
+		}
+		key, there := census.Keys[o.Key]
+		switch {
+		case o.acknowledged() && o.Kind == Delete && !revived[o.Key]:
+			f.Judged++
+			if !there || !key.Deleted {
+				f.violated(o.Key, "%s's disk does not know that %s was deleted: %v; %v", census.Host, o.Key, o, census)
+			}
+		case o.acknowledged() && o.Kind.makes(), served && o.Outcome == Done && len(o.Served) > 0:
+			f.Judged++
+			for _, v := range o.Served {
+				if v.Number >= key.Versions {
+					f.violated(o.Key, "%s's disk has %d versions of %s, without %d: %v; %v", census.Host, key.Versions, o.Key, v.Number, o, census)
+				} else if len(key.Hashes) > v.Number && key.Hashes[v.Number] != v.Hash {
+					f.violated(o.Key, "%s's disk has other material: %v; %v", census.Host, o, census)
+				}
+			}
+		}
+	}
+}
+
+// unknownSettles holds the two hosts against each other and against all that was served, when the run has ended.
+func unknownSettles(h History) Finding {
+	var f Finding
+	var ends []Event
+	for _, census := range h.of(Census) {
+		if census.Source == AtTheEnd {
+			ends = append(ends, census)
+			holds(h, census, &f, true)
+		}
+	}
+	if len(ends) < 2 {
+		f.Void = append(f.Void, "the run has no census of both hosts at its end")
+		return f
+	}
+	for name, here := range ends[0].Keys {
+		f.Judged++
+		there, ok := ends[1].Keys[name]
+		if !ok || here.Versions != there.Versions || here.Deleted != there.Deleted || !slices.Equal(here.Hashes, there.Hashes) {
+			f.violated(name, "at the end %s has %s as %+v and %s as %+v", ends[0].Host, name, here, ends[1].Host, there)
+		}
+	}
+	for name := range ends[1].Keys {
+		if _, ok := ends[0].Keys[name]; !ok {
+			f.violated(name, "at the end %s has %s, and %s has not", ends[1].Host, name, ends[0].Host)
+		}
+	}
+	return f
+}
