@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,6 +45,41 @@ func (s *Site) MendAll(t testing.TB) {
 	t.Helper()
 	s.cuts = nil
 	s.apply(t)
+}
+
+// Passed is how many bytes have come from the one host to the other.
+func (s *Site) Passed(t testing.TB, from, to *Host) uint64 {
+	t.Helper()
+	out := inNetwork(t, to.pid, "", "nft", "-j", "list", "counter", "inet", "counters", counterOf(from))
+	var listed struct {
+		Nftables []struct{ Counter *struct{ Bytes uint64 } }
+	}
+	if err := json.Unmarshal([]byte(out), &listed); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range listed.Nftables {
+		if l.Counter != nil {
+			return l.Counter.Bytes
+		}
+	}
+	t.Fatalf("no counter in %s", out)
+	return 0
+}
+
+func counterOf(from *Host) string { return fmt.Sprintf("from%d", from.pid) }
+
+// count counts what arrives at each host from the others.
+func (s *Site) count(t testing.TB) {
+	t.Helper()
+	for _, h := range s.Hosts {
+		var text strings.Builder
+		for _, from := range s.Hosts {
+			fmt.Fprintf(&text, "add counter inet counters %s\nadd rule inet counters input ip saddr %s counter name %s\n",
+				counterOf(from), from.Address, counterOf(from))
+		}
+		inNetwork(t, h.pid, "add table inet counters\nadd chain inet counters input { type filter hook input priority -10; policy accept; }\n"+
+			text.String(), "nft", "-f", "-")
+	}
 }
 
 // apply makes the rules of the switch and of every host the ones that the cuts need, each place at once.

@@ -25,6 +25,7 @@ func (s *Site) connect(t testing.TB) {
 		ip(t, h.pid, "link set eth0 up")
 		ip(t, h.pid, "link set lo up")
 	}
+	s.count(t)
 }
 
 // PullWire takes the host off the network until PutWire: its own interface is down then, as with a cable that is pulled out.
@@ -48,12 +49,14 @@ func ip(t testing.TB, pid int, line string) {
 	inNetwork(t, pid, "", append([]string{"ip"}, strings.Fields(line)...)...)
 }
 
-// inNetwork runs a command in the network of the process, and ends the test if it fails.
-func inNetwork(t testing.TB, pid int, input string, argv ...string) {
+// inNetwork runs a command in the network of the process and returns what it printed. It ends the test if it fails.
+func inNetwork(t testing.TB, pid int, input string, argv ...string) string {
 	t.Helper()
 	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(pid), "--net"}, argv...)...)
 	cmd.Stdin = strings.NewReader(input)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		t.Fatalf("%s: %v\n%s%s", strings.Join(argv, " "), err, input, out)
 	}
+	return string(out)
 }

@@ -102,7 +102,7 @@ func (n *Node) transport(t testing.TB) *http.Transport {
 	if !roots.AppendCertsFromPEM(authority) {
 		t.Fatal(errors.New("ca_file holds no certificate"))
 	}
-	return &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
+	return &http.Transport{DialContext: n.pair.Dial, TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
 }
 
 // Create asks this host for a new key of 128 bits.

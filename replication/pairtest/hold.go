@@ -43,6 +43,11 @@ func (p *Pair) HoldAnswers(t testing.TB, spare ...*pgx.Conn) (release func()) {
 		if slices.ContainsFunc(spare, func(c *pgx.Conn) bool { return int(c.PgConn().PID()) == r.pid }) {
 			continue
 		}
+		pid, ok := n.pair.place.outside(n, r.pid)
+		if !ok {
+			continue // it has ended
+		}
+		r.pid = pid
 		held = append(held, r)
 		r.signal(t, unix.SIGSTOP)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,30 +19,68 @@ type process struct {
 	state       string
 }
 
-// processes returns those of the components that run, of both if none is named, and all of their descendants.
-func (n *Node) processes(t testing.TB, components []string) []process {
+// Backend names the process of PostgreSQL that the node itself has told the number of, for Freeze, Thaw and Kill.
+func Backend(pid int) string { return "backend " + strconv.Itoa(pid) }
+
+// processes returns those of what is named: components, with all of their descendants, and single processes. Nothing named means both
+// components.
+func (n *Node) processes(t testing.TB, what []string) []process {
 	t.Helper()
-	var roots []int
-	for component, pid := range n.Pids {
-		if len(components) == 0 || slices.Contains(components, component) {
-			roots = append(roots, pid)
-		}
+	if len(what) == 0 {
+		what = []string{PostgreSQL, Keytrusteed}
 	}
 	all := allProcesses()
 	var found []process
+	for _, w := range what {
+		if w == PostgreSQL || w == Keytrusteed {
+			found = append(found, n.family(all, w)...)
+		} else {
+			found = append(found, n.single(t, all, w)...)
+		}
+	}
+	return found
+}
+
+func (n *Node) family(all []process, component string) []process {
+	leaders := n.pair.place.leaders(n, component)
+	var found []process
 	for _, p := range all {
-		if slices.Contains(roots, p.pid) {
+		if slices.Contains(leaders, p.pid) {
 			found = append(found, p)
 		}
 	}
 	for i := 0; i < len(found); i++ {
 		for _, p := range all {
-			if p.parent == found[i].pid {
+			if p.parent == found[i].pid && !slices.Contains(found, p) {
 				found = append(found, p)
 			}
 		}
 	}
 	return found
+}
+
+// single returns the process of the node's PostgreSQL that is named, if it has one now.
+func (n *Node) single(t testing.TB, all []process, name string) []process {
+	t.Helper()
+	is := func(process) bool { return false }
+	if number, ok := strings.CutPrefix(name, "backend "); ok {
+		told, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pid, ok := n.pair.place.outside(n, told); ok {
+			is = func(p process) bool { return p.pid == pid }
+		}
+	} else if name == Postmaster {
+		is = func(p process) bool { return p.pid == n.Pids[PostgreSQL] }
+	} else {
+		title := regexp.MustCompile(`^postgres: (\S+: )?` + regexp.QuoteMeta(name) + `\b`)
+		is = func(p process) bool {
+			line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.pid), "cmdline")) // it may have ended
+			return title.Match(line)
+		}
+	}
+	return slices.DeleteFunc(n.family(all, PostgreSQL), func(p process) bool { return !is(p) })
 }
 
 func allProcesses() []process {
@@ -61,6 +100,14 @@ func allProcesses() []process {
 		}
 	}
 	return all
+}
+
+// anyRuns reports whether one of the processes is there, and no zombie.
+func anyRuns(these []process) bool {
+	now := allProcesses()
+	return slices.ContainsFunc(these, func(p process) bool {
+		return slices.ContainsFunc(now, func(q process) bool { return p.pid == q.pid && q.state != "Z" })
+	})
 }
 
 func (p process) stopped() bool { return p.state == "T" || p.state == "Z" }

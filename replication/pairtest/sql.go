@@ -3,7 +3,6 @@ package pairtest
 import (
 	"context"
 	"net"
-	"os"
 	"runtime"
 	"syscall"
 	"testing"
@@ -26,16 +25,9 @@ func (n *Node) SQL(t testing.TB) *pgx.Conn {
 
 // Connect is SQL for a caller that closes the connection, and wants to know why there is none.
 func (n *Node) Connect(ctx context.Context) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(n.AdminDSN)
+	config, err := n.pair.place.adminConfig(n)
 	if err != nil {
 		return nil, err
-	}
-	user, err := postgres.LookupOSUser(n.pair.User)
-	if err != nil {
-		return nil, err
-	}
-	if user.UID != os.Geteuid() {
-		config.DialFunc = dialAs(user)
 	}
 	return pgx.ConnectConfig(ctx, config)
 }

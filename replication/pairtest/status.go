@@ -2,7 +2,6 @@ package pairtest
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +34,7 @@ func (n *Node) Says(t testing.TB, status int, want ...string) {
 func (n *Node) Logged(t testing.TB, want string) {
 	t.Helper()
 	Await(t, 10*time.Second, n.Name+" logs "+want, func() bool {
-		text, err := os.ReadFile(filepath.Join(n.Home, "log", Keytrusteed+".out"))
+		text, err := os.ReadFile(n.pair.place.logFile(n, Keytrusteed))
 		if err != nil {
 			t.Fatal(err)
 		}

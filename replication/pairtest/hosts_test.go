@@ -1,0 +1,113 @@
+package pairtest_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/replication/pairtest"
+)
+
+// TestHosts: what NewHosts gives a test does what it says, to the host that is named and to no other. Each leaves the pair confirmed.
+func TestHosts(t *testing.T) {
+	p := pairtest.NewHosts(t, pairtest.Options{})
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *pairtest.Pair)
+	}{
+		{"a key", hostsKey},
+		{"both ways are cut", cutBothWays},
+		{"one way is cut", cutOneWay},
+		{"resets", rejected},
+		{"clients are cut off", clientsCutOff},
+	} {
+		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
+			return
+		}
+		p.Up(t)
+	}
+}
+
+// hostsKey: what one host takes, both serve, and each database says what it is.
+func hostsKey(t *testing.T, p *pairtest.Pair) {
+	name, material := create(t, p.Passive)
+	if served(t, p.Active, name) != material {
+		t.Error("the hosts serve two materials")
+	}
+	for _, n := range p.Nodes {
+		var standby bool
+		var address *string
+		err := n.SQL(t).QueryRow(t.Context(), "SELECT pg_is_in_recovery(), (SELECT host(client_addr) FROM pg_stat_replication)").Scan(&standby, &address)
+		if err != nil || standby != (n == p.Passive) || (address != nil) != (n == p.Active) {
+			t.Errorf("%s: standby %v, %v, %v", n.Name, standby, address, err)
+		}
+		if duty := n.Duty(t); (duty == "active") != (n == p.Active) {
+			t.Errorf("%s is %s", n.Name, duty)
+		}
+	}
+}
+
+// open waits until a write succeeds again.
+func open(t *testing.T, p *pairtest.Pair) {
+	t.Helper()
+	begun := time.Now()
+	pairtest.Await(t, 10*time.Second, "writes are open", func() bool { return p.Active.Writable(t) })
+	t.Logf("open after %v", time.Since(begun).Round(time.Millisecond))
+	create(t, p.Active)
+}
+
+func cutBothWays(t *testing.T, p *pairtest.Pair) {
+	name, material := create(t, p.Active)
+	p.Cut(t)
+	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+	refusedFast(t, p.Active, "passive_unreachable", "passive_stale")
+	for _, n := range p.Nodes {
+		if served(t, n, name) != material {
+			t.Errorf("%s serves other material", n.Name)
+		}
+	}
+	p.Heal(t)
+	open(t, p)
+}
+
+// cutOneWay: the log of the receiver shows that what comes the other way still arrives.
+func cutOneWay(t *testing.T, p *pairtest.Pair) {
+	received := func(n *pairtest.Node) uint64 { return n.Received(t) }
+	for _, n := range p.Nodes {
+		n.CutTo(t, n.Other())
+		pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+		here, there := received(n), received(n.Other())
+		pairtest.Await(t, 10*time.Second, "the other host still sends", func() bool { return received(n) > here })
+		if now := received(n.Other()); now != there {
+			t.Errorf("%d bytes have arrived at %s, which is cut off", now-there, n.Other().Name)
+		}
+		p.Heal(t)
+		open(t, p)
+	}
+}
+
+func rejected(t *testing.T, p *pairtest.Pair) {
+	p.Reject(t)
+	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+	refusedFast(t, p.Active, "passive_unreachable", "passive_stale", "passive_daemon_down", "passive_not_streaming")
+	p.Heal(t)
+	open(t, p)
+}
+
+func clientsCutOff(t *testing.T, p *pairtest.Pair) {
+	name, material := create(t, p.Active)
+	p.Active.CutClients(t)
+	_, err := p.Dial(t.Context(), "tcp", strings.TrimPrefix(p.Passive.URL, "https://"))
+	if err != nil {
+		t.Error(err)
+	}
+	if served(t, p.Passive, name) != material {
+		t.Error("other material")
+	}
+	if a := p.Passive.Create(t, pairtest.NewKey()); a.Status != http.StatusCreated {
+		t.Errorf("a write through the passive, which reaches the active: %v", a)
+	}
+	p.Heal(t)
+	open(t, p)
+}

@@ -1,0 +1,63 @@
+package pairtest
+
+import (
+	"testing"
+
+	"keytrustee/internal/machine"
+)
+
+// Cut lets nothing pass between the two hosts any more: what is sent vanishes. Clients reach both of them. Heal ends it, the test's end at
+// the latest.
+func (p *Pair) Cut(t testing.TB) {
+	t.Helper()
+	for _, n := range p.Nodes {
+		n.CutTo(t, n.Other())
+	}
+}
+
+// CutTo lets nothing pass from the node to the other one any more; what the other sends still arrives.
+func (n *Node) CutTo(t testing.TB, other *Node) {
+	t.Helper()
+	h := n.pair.healLater(t)
+	h.site.Cut(t, h.of[n], h.of[other])
+	t.Logf("cut: from %s to %s", n.Name, other.Name)
+}
+
+// Reject lets each host answer the other one's packets with a reset: what stands between them ends, what is new is refused at once.
+func (p *Pair) Reject(t testing.TB) {
+	t.Helper()
+	h := p.healLater(t)
+	for _, n := range p.Nodes {
+		h.site.Reject(t, h.of[n], h.of[n.Other()])
+	}
+	t.Log("rejected: both hosts answer each other with a reset")
+}
+
+// CutClients lets nothing pass between the node and all clients. The two hosts reach each other.
+func (n *Node) CutClients(t testing.TB) {
+	t.Helper()
+	h := n.pair.healLater(t)
+	h.site.Cut(t, machine.Clients, h.of[n])
+	h.site.Cut(t, h.of[n], machine.Clients)
+	t.Logf("cut: between %s and clients", n.Name)
+}
+
+// Heal makes the network whole again.
+func (p *Pair) Heal(t testing.TB) {
+	t.Helper()
+	p.hosts(t).site.MendAll(t)
+	t.Log("healed")
+}
+
+func (p *Pair) healLater(t testing.TB) *hosts {
+	t.Helper()
+	t.Cleanup(func() { p.hosts(t).site.MendAll(t) })
+	return p.hosts(t)
+}
+
+// Received is how many bytes have come from the other host to the node.
+func (n *Node) Received(t testing.TB) uint64 {
+	t.Helper()
+	h := n.hosts(t)
+	return h.site.Passed(t, h.of[n.Other()], h.of[n])
+}
