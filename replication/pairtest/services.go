@@ -38,7 +38,7 @@ func (h *hosts) act(t testing.TB, n *Node, verb string, components []string) {
 		}
 	case "stop":
 		for _, c := range slices.Backward(ordered) {
-			h.of[n].Run(t, "service "+service(c)+" stop")
+			h.service(t, n, c, verb)
 		}
 	case "kill":
 		h.kill(t, n, ordered)
@@ -58,7 +58,14 @@ func (n *Node) Begin(t testing.TB, component ...string) {
 func (h *hosts) begin(t testing.TB, n *Node, components []string) {
 	t.Helper()
 	for _, c := range components {
-		h.of[n].Run(t, "service "+service(c)+" start")
+		h.service(t, n, c, "start")
+	}
+}
+
+func (h *hosts) service(t testing.TB, n *Node, component, verb string) {
+	t.Helper()
+	if out, errs, status := h.of[n].Output(t, nil, "service", service(component), verb); status != 0 {
+		t.Fatalf("service %s %s on %s: %s%s", service(component), verb, n.Name, out, errs)
 	}
 }
 
