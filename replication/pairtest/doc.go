@@ -1,12 +1,19 @@
-// Package pairtest gives a test a real pair: what `ktadmin dev up` starts, with ways to hurt it.
+// Package pairtest gives a test a real pair, with ways to hurt it: New is what `ktadmin dev up` starts, NewHosts two hosts that are set up
+// by the commands that an operator types, each with its own network, disk and services. A test sees the same Pair and Nodes.
 //
-//	pair.go     New, and the pair as pair.json describes it
-//	faults.go   Start, Stop, Kill; Freeze and Thaw
-//	hold.go     HoldAnswers: both hosts have a write, and nobody is told
-//	process.go  the processes of a host
-//	client.go   requests to one host, and what it answers
-//	status.go   what `ktadmin status` and the log of a host say
-//	sql.go      the administrator's connection to a host's database
+//	pair.go      Pair and Node
+//	dev.go       New
+//	hosts.go     NewHosts
+//	services.go  start, stop and kill on such hosts
+//	build.go     the programs that are tested
+//	faults.go    Start, Stop, Kill; Freeze and Thaw; Signal
+//	network.go   Cut, CutTo, Reject, CutClients; Heal
+//	hold.go      HoldAnswers: both hosts have a write, and nobody is told
+//	process.go   the processes of a host
+//	client.go    requests to one host, and what it answers
+//	status.go    what `ktadmin status` and the log of a host say
+//	roles.go     who is the active
+//	sql.go       the administrator's connection to a host's database
 //
 // Keys are never removed between tests: each test names its own with NewKey.
 package pairtest
