@@ -51,6 +51,7 @@ var house = []room{
 	{"cmd/internal/thishost", "host internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
+	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
 	{"demo", "interop internal/freeport", ""},

@@ -26,6 +26,7 @@
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other
 //	cmd/ktadmin            the operator's tool
+//	hazards                every known way to lose a write or to show a ghost, played on a real pair
 //	interop                the stock Hadoop client, as a program to run
 //	interop/twohosts       the original's command lines, between two hosts made of namespaces
 //	demo                   shows a newcomer the promises, with the stock Hadoop client

@@ -63,6 +63,9 @@ func (m *Monitor) reads() Reads {
 func (m *Monitor) Report() Report {
 	state, now := m.state.Current(), m.uptime()
 	s := m.statusOf(state, now)
+	if s.Duty == Active && !Decide(s, m.policy).Open && m.gate.Closed() == nil {
+		m.evaluate() // who reads here that the gate is shut will find it so
+	}
 	r := Report{Status: s, Decision: Decide(s, m.policy), PeerAnswers: m.answers(s), Waiting: m.horizon.Waiting(), Reads: m.reads()}
 	m.mu.Lock()
 	r.Since, r.Turned = m.facts.since(r.Decision, m.now()), m.facts.turned

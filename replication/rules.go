@@ -133,9 +133,9 @@ func streaming(s Status, _ Policy) Decision {
 	}
 	switch {
 	case n > 1:
-		return shut(IdentityMismatch, "%d standbys call themselves %s", n, s.StandbyName)
+		return shut(IdentityMismatch, "%d standbys call themselves %s", n, s.StandbyName).better(impostor)
 	case n == 1 && row.PID != 0 && (row.User != postgres.Replicator || commonName(row.ClientDN) != s.PeerName):
-		return shut(IdentityMismatch, "the standby %s is user %q with certificate %q", s.StandbyName, row.User, row.ClientDN)
+		return shut(IdentityMismatch, "the standby %s is user %q with certificate %q", s.StandbyName, row.User, row.ClientDN).better(impostor)
 	case s.Standing.Verdict == "":
 		return shut(Starting, "the histories of {self} and {peer} have not been compared since one of the databases started")
 	case !ok:
@@ -145,6 +145,8 @@ func streaming(s Status, _ Policy) Decision {
 	}
 	return fine
 }
+
+const impostor = "On {self}, select * from pg_stat_replication shows them: end those that are not {peer}."
 
 // row is the standby of the expected name; ok when it is streaming.
 func (s Status) row() (row StandbyRow, ok bool) {

@@ -43,6 +43,7 @@ func (m *Monitor) lookAtServer(ctx context.Context) {
 	})
 	free := m.diskFree()
 
+	defer nudge(m.wake)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := &m.facts
@@ -54,7 +55,6 @@ func (m *Monitor) lookAtServer(ctx context.Context) {
 	f.server, f.serverAt, f.standbys, f.slot = server, began, standbys, slot
 	if f.standing.start != server.Start {
 		f.standing = examined{start: server.Start, below: below(state, server)}
-		nudge(m.wake)
 	}
 	if goal := f.standing.goal; goal != 0 && server.Replayed >= goal {
 		f.standing.ready = true

@@ -2,6 +2,7 @@ package pairtest
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -38,7 +39,7 @@ func (a Answer) String() string {
 }
 
 // Do sends a request to this host alone, as hdfs unless query names another user.name, over a connection of its own, and waits up to 30 s.
-// body, if not nil, is sent as JSON.
+// body, if not nil, is sent as JSON. It may be called in a cleanup.
 func (n *Node) Do(t testing.TB, method, path string, query url.Values, body any) Answer {
 	t.Helper()
 	transport := n.transport(t)
@@ -57,7 +58,7 @@ func (n *Node) Do(t testing.TB, method, path string, query url.Values, body any)
 		}
 		content = bytes.NewReader(data)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, n.URL+path+"?"+query.Encode(), content)
+	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, n.URL+path+"?"+query.Encode(), content)
 	if err != nil {
 		t.Fatal(err)
 	}
