@@ -29,7 +29,7 @@ type Config struct {
 	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
 	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
 	Forget func()
-	// Told is called for every change of the gate, of a fence and of an operation: one at a time, in order, from a goroutine of
+	// Told is called for every change of the gate, and for each fence and each step of an operation: one at a time, in order, from a goroutine of
 	// Run, with no lock held. However long it takes, no decision waits for it. nil: nobody is told.
 	Told   func(Notice)
 	Logger *slog.Logger         // nil: slog.Default()

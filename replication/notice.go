@@ -2,17 +2,20 @@ package replication
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
 // NoticeKind says what a Notice is about.
 type NoticeKind string
 
-// GateNotice: the gate was opened or shut, or is shut for another reason; at a passive: it is in order, or is not.
-// FenceNotice: this host has fenced itself.
+// The kinds.
 const (
-	GateNotice  NoticeKind = "gate"
-	FenceNotice NoticeKind = "fence"
+	GateNotice      NoticeKind = "gate"      // it was opened or shut, or is shut for another reason; a passive is in order, or is not
+	FenceNotice     NoticeKind = "fence"     // this host has fenced itself
+	OperationNotice NoticeKind = "operation" // one has begun, or is a step further
+	OutcomeNotice   NoticeKind = "outcome"   // one has ended
+	FormerNotice    NoticeKind = "former"    // a host is the peer no longer
 )
 
 // Notice is a change of this host's half of the pair that is kept for people: in the audit log, in syslog, in the metrics.
@@ -25,8 +28,14 @@ type Notice struct {
 	Epoch    Epoch
 	Open     bool      // of a GateNotice
 	Reason   Reason    // why the gate is shut, or the fence; empty at a gate that is open, and at a passive in order
-	Since    time.Time // when the reason began
+	Since    time.Time // when what it tells of began
 	Sentence string    // what, which host, since when, what to do
+	// Found: this is how the daemon found it when it started. It may have been told of before.
+	Found bool
+
+	Operation *Operation // of an OperationNotice
+	Outcome   *Outcome   // of an OutcomeNotice
+	Former    *Former    // of a FormerNotice
 }
 
 // maxNotices wait for Config.Told at most. One more is lost: the log has it all the same.
@@ -36,7 +45,8 @@ const maxNotices = 256
 type notices struct {
 	told  func(Notice) // nil: nobody wants them
 	queue chan Notice
-	fence *Fence // the last that was told of; guarded by Monitor.deciding
+	asked bool  // tellState was called; this and what follows is guarded by Monitor.deciding
+	state State // what it was called with last
 }
 
 // tellAbout queues n for Config.Told, completed with what this node is. It waits for nobody.
@@ -56,12 +66,23 @@ func (m *Monitor) tellAbout(s State, n Notice) {
 }
 
 // tellState tells what the state file says and did not say when it was told of last. The first call, after a start, tells
-// what it finds: it may have come there when nobody was left to tell of it. The caller holds deciding.
+// all that it finds: it may have come there when nobody was left to tell of it. The caller holds deciding.
 func (m *Monitor) tellState(s State) {
-	if f := s.Fenced; f != nil && (m.notices.fence == nil || *m.notices.fence != *f) {
-		m.tellAbout(s, Notice{Kind: FenceNotice, Reason: f.Reason, Since: f.Since, Sentence: f.Detail})
+	was, found := m.notices.state, !m.notices.asked
+	m.notices.state, m.notices.asked = s, true
+	if f := s.Fenced; f != nil && (was.Fenced == nil || was.Fenced.Since != f.Since || was.Fenced.Reason != f.Reason) {
+		m.tellAbout(s, Notice{Kind: FenceNotice, Reason: f.Reason, Since: f.Since, Sentence: f.Detail, Found: found})
 	}
-	m.notices.fence = s.Fenced
+	if f := s.Former; f != nil && (was.Former == nil || was.Former.Epoch != f.Epoch) {
+		m.tellAbout(s, Notice{Kind: FormerNotice, Since: f.Since, Former: f, Found: found,
+			Sentence: fmt.Sprintf("%s is the peer of %s no longer, in epoch %s", f.Name, s.Self, f.Epoch)})
+	}
+	if o := s.Outcome; o != nil && (was.Outcome == nil || was.Outcome.ID != o.ID || was.Outcome.Ended != o.Ended) {
+		m.tellAbout(s, Notice{Kind: OutcomeNotice, Since: o.Ended, Sentence: o.Sentence, Outcome: o, Found: found})
+	}
+	if o := s.Operation; o != nil && (was.Operation == nil || was.Operation.ID != o.ID || was.Operation.Step != o.Step) {
+		m.tellAbout(s, Notice{Kind: OperationNotice, Reason: o.Reason(), Since: o.Since, Sentence: o.Note, Operation: o, Found: found})
+	}
 }
 
 // tellAll calls Config.Told until ctx ends.

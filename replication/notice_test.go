@@ -3,6 +3,7 @@ package replication
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -65,15 +66,65 @@ func TestNotices(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
+}
 
-	again := 0
-	m, err := New(Config{Server: m.server, State: f, Caller: m.caller, Prover: m.prover, Told: func(Notice) { again++ }, Logger: m.log})
+// TestNoticesOfTheState: each operation is told when it begins, at each step and when it ends; so is who is the peer no longer.
+// After a start all that is found is told again.
+func TestNoticesOfTheState(t *testing.T) {
+	var got []string
+	told := func(n Notice) {
+		line := string(n.Kind)
+		switch {
+		case n.Operation != nil:
+			line += fmt.Sprintf(" %s %s by %s (%s)", n.Operation.Kind, n.Operation.Step, n.Operation.By, n.Reason)
+		case n.Outcome != nil:
+			line += " " + string(n.Outcome.Kind)
+		case n.Former != nil:
+			line += " " + n.Former.Name
+		}
+		if n.Found {
+			line += ", found"
+		}
+		if n.Sentence == "" || n.Since.IsZero() {
+			t.Errorf("not whole: %+v", n)
+		}
+		got = append(got, line)
+	}
+	m, f, _ := noticed(t, told)
+	m.tellState(f.Current())
+	o := NewOperation(KindSwitchover, "root", "maintenance", time.Now())
+	for _, change := range []func(*State){
+		func(s *State) { s.Operation = o; s.Operation.Step = "draining" },
+		func(s *State) { s.Operation.Note = "waits for two writes" },
+		func(s *State) { s.Operation.Step = "stopping" },
+		func(s *State) { s.endOperation(o.ID, time.Now(), "kt02 is the active") },
+		func(s *State) { s.Former = &Former{Name: "kt02", Epoch: s.Epoch.Next(), Since: time.Now()} },
+		func(s *State) {
+			s.Fenced = &Fence{Reason: EpochConflict, Detail: "both hosts are active", Since: time.Now()}
+		},
+	} {
+		if err := f.Update(func(s *State) error { change(s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		m.tellState(f.Current())
+		m.tellState(f.Current())
+	}
+	m.tellRest()
+	want := []string{"operation switchover draining by root (switchover)", "operation switchover stopping by root (switchover)", "outcome switchover", "former kt02", "fence"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+
+	got = nil
+	m, err := New(Config{Server: m.server, State: f, Caller: m.caller, Prover: m.prover, Told: told, Logger: m.log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.tellState(f.Current())
-	if m.tellRest(); again != 1 {
-		t.Errorf("after a start the fence was told %d times", again)
+	m.tellState(f.Current())
+	m.tellRest()
+	if diff := cmp.Diff([]string{"fence, found", "former kt02, found", "outcome switchover, found"}, got); diff != "" {
+		t.Errorf("told after a start (-want +got):\n%s", diff)
 	}
 }
 
