@@ -41,7 +41,10 @@ type Admin struct {
 	Host     *Host
 	Pair     Pair
 	Admitter *Admitter
-	Logger   *slog.Logger
+	// Note keeps what an operator says to the daemon, before it is done and when it has ended; with an error nothing is done. nil:
+	// nobody does.
+	Note   func(Act) error
+	Logger *slog.Logger
 }
 
 // enableLimit bounds how long enabling synchronous replication may take.
@@ -53,6 +56,7 @@ func (a *Admin) handler() http.Handler {
 	mux.HandleFunc("POST "+tokenPath, a.serveToken)
 	mux.HandleFunc("POST "+enablePath, a.serveEnable)
 	mux.HandleFunc("GET "+statusPath, a.serveStatus)
+	audited := a.audited(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uid, ok := r.Context().Value(callerKey{}).(uint32)
 		if !ok || uid != 0 && uid != uint32(os.Geteuid()) {
@@ -60,7 +64,7 @@ func (a *Admin) handler() http.Handler {
 			writeJSON(w, http.StatusForbidden, refusal{"only root and the user of the service may use the admin socket", "run ktadmin as root"})
 			return
 		}
-		mux.ServeHTTP(w, r)
+		audited.ServeHTTP(w, r)
 	})
 }
 

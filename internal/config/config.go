@@ -38,6 +38,10 @@ type Config struct {
 	User            string // the system user that everything runs as
 	Peer            Peer
 
+	Syslog         string // who gets the audit log too: tls://host:6514 or tcp://host:514; empty: nobody
+	SyslogCA       string // file with the authorities that may vouch for that host; empty: the system's
+	MetricsAddress string // host:port where metrics are served; empty: nowhere
+
 	shared map[string]any // what keytrustee.yaml holds
 	files  *viper.Viper   // what both files hold, without the environment
 	owners map[string]int // of the files

@@ -51,6 +51,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	}
 	c.ClusterID, c.Name, c.ExternalAddress, c.ListenAddress, c.Port = "c1", "kt01", "kt01.example.com", "::1", 443
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
+	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +123,14 @@ func TestValidate(t *testing.T) {
 		{"relative", func(c *Config) { c.PGRootDir = "db" }, "pg_rootdir"},
 		{"data in the confdir", func(c *Config) { c.PGRootDir = c.Confdir + "/db" }, "pg_rootdir"},
 		{"a long socket directory", func(c *Config) { c.SocketDir = "/" + strings.Repeat("a", 90) }, "socket_dir"},
+		{"syslog and metrics", func(c *Config) {
+			c.Syslog, c.SyslogCA, c.MetricsAddress = "tls://log.example.com", "/etc/ssl/log.pem", "[::1]:9100"
+		}, ""},
+		{"syslog over UDP", func(c *Config) { c.Syslog = "udp://log.example.com:514" }, "syslog"},
+		{"syslog without a scheme", func(c *Config) { c.Syslog = "log.example.com:514" }, "syslog"},
+		{"syslog at no port", func(c *Config) { c.Syslog = "tcp://log.example.com:70000" }, "syslog"},
+		{"authorities somewhere", func(c *Config) { c.SyslogCA = "log.pem" }, "syslog_ca"},
+		{"metrics at a port alone", func(c *Config) { c.MetricsAddress = "9100" }, "metrics_address"},
 		{"all at once", func(c *Config) { *c = Config{Confdir: c.Confdir, ListenAddress: "here", Peer: Peer{Source: "x"}} },
 			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir user peer.source"},
 	}
@@ -162,6 +171,18 @@ func TestValidateJoiner(t *testing.T) {
 	var invalid *InvalidError
 	if !errors.As(c.ValidateJoiner(), &invalid) || !names(invalid, "name") || !names(invalid, "db_port") || names(invalid, "cluster_id") {
 		t.Errorf("faults %v", invalid)
+	}
+}
+
+func TestSyslogReceiver(t *testing.T) {
+	for text, want := range map[string]string{"": "", "tls://log": "log:6514 over TLS", "tcp://10.0.0.5": "10.0.0.5:514", "tls://[fd00::1]:7000": "[fd00::1]:7000 over TLS"} {
+		address, overTLS, err := (&Config{Syslog: text}).SyslogReceiver()
+		if overTLS {
+			address += " over TLS"
+		}
+		if err != nil || address != want {
+			t.Errorf("%q: %q, %v; want %q", text, address, err, want)
+		}
 	}
 }
 

@@ -45,10 +45,14 @@ func (c *Config) SaveNode() error {
 		LogDir          string `yaml:"log_dir"`
 		User            string `yaml:"user"`
 		Peer            peer   `yaml:"peer,omitempty"`
+		Syslog          string `yaml:"syslog,omitempty"`
+		SyslogCA        string `yaml:"syslog_ca,omitempty"`
+		MetricsAddress  string `yaml:"metrics_address,omitempty"`
 	}{
 		c.Name, c.ExternalAddress, c.ListenAddress,
 		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
+		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
 	})
 	return durable.WriteFile(c.NodeFile(), text, 0o600)
 }
@@ -59,6 +63,14 @@ func (c *Config) own(key string, port int) int {
 		return 0
 	}
 	return port
+}
+
+// ownText is own for a text.
+func (c *Config) ownText(key, text string) string {
+	if shared, ok := c.shared[key].(string); ok && shared == text {
+		return ""
+	}
+	return text
 }
 
 func document(head string, v any) []byte {

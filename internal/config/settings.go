@@ -30,6 +30,9 @@ var settings = []setting{
 	text("peer.name", func(c *Config) *string { return &c.Peer.Name }, ""),
 	text("peer.address", func(c *Config) *string { return &c.Peer.Address }, ""),
 	text("peer.source", func(c *Config) *string { return &c.Peer.Source }, ""),
+	text("syslog", func(c *Config) *string { return &c.Syslog }, ""),
+	text("syslog_ca", func(c *Config) *string { return &c.SyslogCA }, ""),
+	text("metrics_address", func(c *Config) *string { return &c.MetricsAddress }, ""),
 }
 
 func text(key string, field func(*Config) *string, preset string) setting {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -77,7 +79,44 @@ func (c *Config) Validate() error {
 	if c.Peer.Source != "" && net.ParseIP(c.Peer.Source) == nil {
 		v.fault("peer.source", quoted(c.Peer.Source)+" is not an IP address", "give the address that the other host's connections come from")
 	}
+	if _, _, err := c.SyslogReceiver(); err != nil {
+		v.fault("syslog", err.Error(), "give tls://HOST:6514 or tcp://HOST:514, or nothing")
+	}
+	if c.SyslogCA != "" {
+		v.absolute("syslog_ca", c.SyslogCA)
+	}
+	if c.MetricsAddress != "" {
+		if host, port, err := net.SplitHostPort(c.MetricsAddress); err != nil || host != "" && !isHost(host) || !isPort(port) {
+			v.fault("metrics_address", quoted(c.MetricsAddress)+" is not an address and a port", "give it as 127.0.0.1:11373, or nothing")
+		}
+	}
 	return v.err()
+}
+
+// SyslogReceiver is the receiver of syslog, host:port, and whether it is reached over TLS; empty: there is none.
+func (c *Config) SyslogReceiver() (address string, overTLS bool, err error) {
+	if c.Syslog == "" {
+		return "", false, nil
+	}
+	u, err := url.Parse(c.Syslog)
+	if err != nil || u.Scheme != "tls" && u.Scheme != "tcp" || !isHost(u.Hostname()) || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return "", false, errors.New(quoted(c.Syslog) + " names no receiver of syslog")
+	}
+	port, overTLS := u.Port(), u.Scheme == "tls"
+	switch {
+	case port == "" && overTLS:
+		port = "6514" // RFC 5425
+	case port == "":
+		port = "514"
+	case !isPort(port):
+		return "", false, errors.New(quoted(c.Syslog) + " has no port from 1 to 65535")
+	}
+	return net.JoinHostPort(u.Hostname(), port), overTLS, nil
+}
+
+func isPort(s string) bool {
+	n, err := strconv.Atoi(s)
+	return err == nil && n > 0 && n < 65536
 }
 
 // ValidateJoiner is Validate for a host that has not joined yet: what a join settles may be empty.
