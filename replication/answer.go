@@ -18,8 +18,9 @@ const answerLimit = 500 * time.Millisecond
 func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
 	m.asked(q)
 	state := m.state.Current()
+	free, size := m.disk()
 	a := Answer{Nonce: q.Nonce, Protocol: Protocol, Name: state.Self, Duty: state.Duty, Epoch: state.Epoch, Incarnation: state.Incarnation,
-		Clock: m.now(), DiskFree: m.diskFree(), StateTrouble: m.state.Trouble(), Following: m.following(state)}
+		Clock: m.now(), DiskFree: free, DiskSize: size, StateTrouble: m.state.Trouble(), Following: m.following(state)}
 	if state.Fenced != nil {
 		a.Fenced = state.Fenced.Reason
 	}

@@ -20,6 +20,7 @@ type facts struct {
 	standbys    []StandbyRow
 	slot        *Slot
 	diskFree    uint64
+	diskSize    uint64
 
 	peerTried time.Duration
 	peer      Answer
@@ -90,7 +91,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
 		PeerAge: never, ReplyAge: never, HeardAge: never, MessageAge: never,
-		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, StateTrouble: m.state.Trouble(), RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
+		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, DiskSize: f.diskSize, StateTrouble: m.state.Trouble(), RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
 		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
 	}
 	awake := now-f.looked <= standstill
@@ -140,16 +141,20 @@ func (m *Monitor) wantsCanary() bool {
 		s.Standing.Verdict == VerdictCompared && s.PeerAge <= m.policy.AnswerLimit
 }
 
-// diskFree is what may still be written where the data lies, and where the state file does.
-func (m *Monitor) diskFree() uint64 {
-	return min(diskFree(m.server.Data), diskFree(filepath.Dir(m.state.path)))
+// disk is what may still be written where the data lies and where the state file does, and the size of the fuller one.
+func (m *Monitor) disk() (free, size uint64) {
+	free, size = diskAt(m.server.Data)
+	if f, s := diskAt(filepath.Dir(m.state.path)); f < free {
+		return f, s
+	}
+	return free, size
 }
 
-// diskFree is what a user may still write where path lies; zero if that can not be found out.
-func diskFree(path string) uint64 {
+// diskAt is what a user may still write where path lies, and what all of that disk holds; zero if that can not be found out.
+func diskAt(path string) (free, size uint64) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(path, &fs); err != nil {
-		return 0
+		return 0, 0
 	}
-	return fs.Bavail * uint64(fs.Bsize)
+	return fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize)
 }

@@ -83,6 +83,7 @@ type Answer struct {
 	Following   string    `json:"following"` // passive: the active's start that it streams from
 	Clock       time.Time `json:"clock"`
 	DiskFree    uint64    `json:"disk_free"`
+	DiskSize    uint64    `json:"disk_size"`
 	// StateTrouble: its state file can not be written, so it can not confirm anything.
 	StateTrouble string `json:"state_trouble,omitempty"`
 

@@ -33,7 +33,7 @@ select pg_is_in_recovery(),
        (select count(*) from pg_db_role_setting),
        coalesce((select status from pg_stat_wal_receiver), ''),
        (select extract(epoch from clock_timestamp() - last_msg_receipt_time)::float8 from pg_stat_wal_receiver where status = 'streaming'),
-       (select to_regclass('control.epoch') is not null)`
+       (select to_regclass('control.epoch') is not null), pg_postmaster_start_time()`
 
 // observeServer fills in what conn's server says of itself.
 func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, error) {
@@ -46,7 +46,7 @@ func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, e
 		message            *float64
 	)
 	err := conn.QueryRow(ctx, observeSQL, settingsOfInterest).Scan(&recovery, &systemID, &s.Version, &s.Timeline, &flushed, &replayed,
-		&s.ReplayPaused, &settings, &s.Overrides, &s.Receiver, &message, &hasEpoch)
+		&s.ReplayPaused, &settings, &s.Overrides, &s.Receiver, &message, &hasEpoch, &s.Started)
 	if err != nil {
 		return Server{}, fmt.Errorf("observing the database: %w", err)
 	}
@@ -76,7 +76,8 @@ func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, e
 
 const standbysSQL = `
 select r.pid, coalesce(r.usename, ''), coalesce(r.application_name, ''), coalesce(host(r.client_addr), ''), coalesce(r.state, ''), coalesce(r.sync_state, ''),
-       coalesce(r.sent_lsn, '0/0')::text, coalesce(r.flush_lsn, '0/0')::text, coalesce(r.replay_lsn, '0/0')::text, coalesce(s.client_dn, '')
+       coalesce(r.sent_lsn, '0/0')::text, coalesce(r.write_lsn, '0/0')::text, coalesce(r.flush_lsn, '0/0')::text, coalesce(r.replay_lsn, '0/0')::text,
+       coalesce(s.client_dn, ''), coalesce(r.backend_start, now()), r.write_lag, r.flush_lag, r.replay_lag
 from pg_stat_replication r left join pg_stat_ssl s using (pid) order by r.pid`
 
 // observeStandbys returns who replicates from conn's server.
@@ -86,14 +87,15 @@ func observeStandbys(ctx context.Context, conn *pgx.Conn) ([]StandbyRow, error) 
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r StandbyRow, err error) {
-		var sent, flush, replay string
-		if err = row.Scan(&r.PID, &r.User, &r.Application, &r.Address, &r.State, &r.SyncState, &sent, &flush, &replay, &r.ClientDN); err != nil {
+		var sent, write, flush, replay string
+		if err = row.Scan(&r.PID, &r.User, &r.Application, &r.Address, &r.State, &r.SyncState, &sent, &write, &flush, &replay, &r.ClientDN,
+			&r.Since, &r.WriteLag, &r.FlushLag, &r.ReplayLag); err != nil {
 			return r, err
 		}
 		for _, p := range []struct {
 			to   *postgres.LSN
 			text string
-		}{{&r.SentLSN, sent}, {&r.FlushLSN, flush}, {&r.ReplayLSN, replay}} {
+		}{{&r.SentLSN, sent}, {&r.WriteLSN, write}, {&r.FlushLSN, flush}, {&r.ReplayLSN, replay}} {
 			if *p.to, err = postgres.ParseLSN(p.text); err != nil {
 				return r, err
 			}
@@ -105,7 +107,8 @@ func observeStandbys(ctx context.Context, conn *pgx.Conn) ([]StandbyRow, error) 
 // observeSlot returns the slot of that name, nil if there is none.
 func observeSlot(ctx context.Context, conn *pgx.Conn, name string) (*Slot, error) {
 	s := Slot{Name: name}
-	err := conn.QueryRow(ctx, "select active, coalesce(wal_status, '') from pg_replication_slots where slot_name = $1", name).Scan(&s.Active, &s.WALStatus)
+	err := conn.QueryRow(ctx, "select active, coalesce(wal_status, ''), safe_wal_size from pg_replication_slots where slot_name = $1", name).
+		Scan(&s.Active, &s.WALStatus, &s.SafeBytes)
 	if err == pgx.ErrNoRows {
 		return nil, nil
 	}

@@ -52,7 +52,8 @@ type host struct {
 	client  *peer.Client
 	stop    func()
 	frozen  chan struct{} // not nil: whoever calls this daemon waits for it to be closed
-	mu      sync.Mutex    // guards frozen
+	mu      sync.Mutex    // guards frozen and told
+	told    []replication.Notice
 }
 
 // newPair returns a pair whose gate is open.
@@ -206,7 +207,7 @@ func (h *host) startDaemon() {
 	h.client = peer.NewClient(func(node string) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, RootCAs: h.pool, ServerName: node}
 	})
-	h.monitor, err = replication.New(replication.Config{Server: h.server, State: h.state, Caller: h.client, Prover: h.prover, Logger: log})
+	h.monitor, err = replication.New(replication.Config{Server: h.server, State: h.state, Caller: h.client, Prover: h.prover, Told: h.tell, Logger: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -113,6 +113,11 @@ func (d Decision) because(since time.Time) string {
 	return text
 }
 
+// words are d without since when: what keeps the gate shut, and what to do.
+func (d Decision) words(self, peer string) (what, do string) {
+	return expand(d.because(time.Time{}), self, peer), expand(d.remedy(), self, peer)
+}
+
 // expand puts the hosts' names into a text. A host that is called after its duty, as on a pair on one machine, is named once.
 func expand(text, self, peer string) string {
 	if peer == "" {

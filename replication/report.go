@@ -19,6 +19,23 @@ type Report struct {
 	ActiveGate  *GateReport `json:"active_gate,omitempty"` // passive: as the active last said
 	Waiting     int         `json:"waiting"`               // writes that wait for the peer
 	Reads       Reads       `json:"reads"`
+	What        string      `json:"what,omitempty"` // Reason and Detail in words
+	Do          string      `json:"do,omitempty"`   // what to do about it
+
+	Beside *Beside `json:"beside,omitempty"`
+}
+
+// Beside is what a host says of itself that its Monitor does not know. Whoever hands a Report on fills it in.
+type Beside struct {
+	Release      string               `json:"release"`                // of Keytrustee
+	Certificates map[string]time.Time `json:"certificates,omitempty"` // when each expires: public, cluster, authority
+	Recovery     string               `json:"recovery"`               // the recovery key: missing, unconfirmed, confirmed
+	AuditTrouble string               `json:"audit_trouble,omitempty"`
+	AuditLost    uint64               `json:"audit_lost"` // lines of reads, since the daemon started
+	// Syslog is empty without a receiver, "connected", or why it does not take the audit log.
+	Syslog      string `json:"syslog,omitempty"`
+	SyslogLost  uint64 `json:"syslog_lost"`
+	Unconfirmed *int   `json:"unconfirmed,omitempty"` // active: changes in its database that are not shown; nil: not known
 }
 
 // Reads says what this host answers of keys.
@@ -46,6 +63,7 @@ func (r *Report) Shut(reason Reason, detail string, since time.Time) {
 	}
 	r.Decision, r.Since, r.Turned = Decision{Reason: reason, Detail: detail}, since, since
 	r.Sentence = r.Decision.sentence(r.Self, r.PeerName, since)
+	r.What, r.Do = r.Decision.words(r.Self, r.PeerName)
 }
 
 func (m *Monitor) reads() Reads {
@@ -77,9 +95,11 @@ func (m *Monitor) Report() Report {
 	}
 	if !r.Open && r.Reason != "" {
 		r.Sentence = m.closed(state, r.Decision, r.Since, r.PeerAnswers).Sentence
+		r.What, r.Do = r.Decision.words(s.Self, s.PeerName)
 	}
 	if c := m.gate.Closed(); r.Open && c != nil { // all is seen that opens it, and it has not been opened yet
 		r.Decision, r.Since, r.Sentence = Decision{Reason: c.Reason}, c.Since, c.Sentence
+		r.What, r.Do = r.Decision.words(s.Self, s.PeerName)
 	}
 	return r
 }

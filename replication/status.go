@@ -45,6 +45,7 @@ type Status struct {
 	RootProofAge   time.Duration `json:"root_proof_age"`
 	RootProofError string        `json:"root_proof_error,omitempty"` // the last attempt failed, on either host
 	DiskFree       uint64        `json:"disk_free"`                  // bytes, where the data and the state file lie
+	DiskSize       uint64        `json:"disk_size"`                  // of the fuller of those disks
 	StateTrouble   string        `json:"state_trouble,omitempty"`    // why the state file can not be written
 
 	Confirmed postgres.LSN `json:"confirmed"` // active: what the peer has flushed and replayed; passive: the last position persisted
@@ -77,6 +78,7 @@ type Server struct {
 	SystemID uint64            `json:"system_id,string"`
 	Timeline postgres.Timeline `json:"timeline"`
 	Version  int               `json:"version"` // server_version_num
+	Started  time.Time         `json:"started"`
 	Epoch    *Epoch            `json:"epoch,omitempty"`
 	// Flushed is the WAL on its disk; on a standby max(received, replayed), since after a start received begins anew.
 	Flushed      postgres.LSN      `json:"flushed"`
@@ -96,10 +98,16 @@ type StandbyRow struct {
 	Address     string       `json:"address"`
 	State       string       `json:"state"`
 	SyncState   string       `json:"sync_state"`
+	Since       time.Time    `json:"since"` // when it connected
 	SentLSN     postgres.LSN `json:"sent_lsn"`
+	WriteLSN    postgres.LSN `json:"write_lsn"`
 	FlushLSN    postgres.LSN `json:"flush_lsn"`
 	ReplayLSN   postgres.LSN `json:"replay_lsn"`
-	ClientDN    string       `json:"client_dn"`
+	// How long the newest WAL took to be written, flushed and replayed there; nil while there is nothing new.
+	WriteLag  *time.Duration `json:"write_lag,omitempty"`
+	FlushLag  *time.Duration `json:"flush_lag,omitempty"`
+	ReplayLag *time.Duration `json:"replay_lag,omitempty"`
+	ClientDN  string         `json:"client_dn"`
 }
 
 // Slot is a row of pg_replication_slots.
@@ -107,6 +115,8 @@ type Slot struct {
 	Name      string `json:"name"`
 	Active    bool   `json:"active"`
 	WALStatus string `json:"wal_status"`
+	// SafeBytes may still be written before WAL that the slot keeps is removed; nil: as much as one likes, or none is kept.
+	SafeBytes *int64 `json:"safe_bytes,omitempty"`
 }
 
 // Policy holds the limits that Decide applies. The zero value of a field means its default.

@@ -41,13 +41,13 @@ func (m *Monitor) lookAtServer(ctx context.Context) {
 		slot, err = observeSlot(ctx, conn, state.Epoch.StandbyName(state.Peer.Name))
 		return err
 	})
-	free := m.diskFree()
+	free, size := m.disk()
 
 	defer nudge(m.wake)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := &m.facts
-	f.serverTried, f.diskFree = began, free
+	f.serverTried, f.diskFree, f.diskSize = began, free, size
 	if err != nil {
 		f.server.Answers, f.server.Trouble, f.standbys = false, err.Error(), nil
 		return
