@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -166,6 +167,32 @@ func parseHistory(content []byte) ([]branch, error) {
 		branches = append(branches, branch{tli, until})
 	}
 	return branches, nil
+}
+
+// Descends reports whether timeline tli, whose log lies in data, is that other timeline or came from it, and up to which
+// position the two are one. history is the other's own history file: a timeline of the same number that came about elsewhere
+// has another one, and is not the same.
+func Descends(data string, tli, other Timeline, history []byte) (until LSN, ok bool, err error) {
+	own, err := History(data, tli)
+	if err != nil {
+		return 0, false, err
+	}
+	if tli == other {
+		return ^LSN(0), bytes.Equal(own, history), nil
+	}
+	parents, err := parseHistory(own)
+	if err != nil {
+		return 0, false, fmt.Errorf("reading %s: %w", historyPath(data, tli), err)
+	}
+	theirs, err := parseHistory(history)
+	if err != nil {
+		return 0, false, fmt.Errorf("reading the history of timeline %s: %w", other, err)
+	}
+	i := slices.IndexFunc(parents, func(b branch) bool { return b.Timeline == other })
+	if i < 0 || !slices.Equal(parents[:i], theirs) {
+		return 0, false, nil
+	}
+	return parents[i].Until, true, nil
 }
 
 func segmentPath(data string, tli Timeline, start LSN) string {

@@ -32,7 +32,8 @@ func (m *Monitor) act(ctx context.Context) {
 type applied struct {
 	start string
 	hba   *postgres.HBA
-	slots Epoch // old slots were removed
+	slots Epoch  // old slots were removed
+	slot  string // it is there
 }
 
 func (m *Monitor) step(ctx context.Context) error {
@@ -91,6 +92,9 @@ func (m *Monitor) stepActive(ctx context.Context, state State, start string) err
 		return nil
 	}
 	if err := m.writeEpochRow(ctx, state, s); err != nil {
+		return err
+	}
+	if err := m.ensureSlot(ctx, s.StandbyName); err != nil {
 		return err
 	}
 	if s.Peer.Following != start {
@@ -225,6 +229,28 @@ func (m *Monitor) keepVerdict(c Compared, v Verdict, detail string) {
 		m.facts.standing.verdict, m.facts.standing.detail, m.facts.standing.with = v, detail, c.Passive+" "+c.Incarnation
 	}
 	nudge(m.wake)
+}
+
+// ensureSlot makes the peer's slot, once in a start, if it is not there: a host that became the active has none yet.
+func (m *Monitor) ensureSlot(ctx context.Context, name string) error {
+	if m.did.slot == name {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
+		slot, err := observeSlot(ctx, conn, name)
+		if err != nil || slot != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true)", name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("making the replication slot %s: %w", name, err)
+	}
+	m.did.slot = name
+	return nil
 }
 
 // dropOldSlots removes, once, what passives of earlier epochs have left.

@@ -14,6 +14,15 @@ func (m *Monitor) evaluate() {
 	m.facts.look(now)
 	m.mu.Unlock()
 	state := m.state.Current()
+	if state.Duty != m.duty { // under deciding, so once
+		m.gate.shut(m.closed(state, newDuty(state), m.now(), false))
+		select {
+		case <-m.changed:
+		default:
+			close(m.changed)
+		}
+		return
+	}
 	s := m.statusOf(state, now)
 	d := Decide(s, m.policy)
 	if d.Fence {
@@ -22,6 +31,11 @@ func (m *Monitor) evaluate() {
 	}
 	m.apply(state, s, d, now)
 	m.tellState(state)
+}
+
+// newDuty is why a host whose duty has changed does nothing more in this process.
+func newDuty(state State) Decision {
+	return shut(Starting, "{self} is %s from now on and starts anew", state.Duty).better("Try again in a moment.")
 }
 
 // fence shuts the gate, makes every write that waits unknown, and puts the fence on the disk.

@@ -52,14 +52,16 @@ func fenced(s Status, _ Policy) Decision {
 	switch {
 	case s.Fenced == nil:
 		return fine
+	case s.Fenced.Met != nil && s.Fenced.Met.Number > s.Epoch.Number:
+		return shut(s.Fenced.Reason, "%s", s.Fenced.Detail).better(overtaken)
 	case s.Fenced.Reason == EpochConflict && s.Duty == Passive:
-		return shut(EpochConflict, "%s", s.Fenced.Detail).better(replaced)
+		return shut(EpochConflict, "%s", s.Fenced.Detail).better(overtaken)
 	}
 	return shut(s.Fenced.Reason, "%s", s.Fenced.Detail)
 }
 
-// replaced is for a passive that has met a higher epoch: the pair is whole without it.
-const replaced = "Another passive has taken the place of {self}: leave it off, or join it anew with ktadmin join-token --replace on {peer} and ktadmin init-slave here."
+// overtaken is for a host that has met a higher epoch: the pair has gone on without it, and the good copy is not here.
+const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer}."
 
 func conflict(s Status, _ Policy) Decision {
 	if s.PeerName == "" || s.Peer.Epoch.IsZero() {
@@ -68,8 +70,8 @@ func conflict(s Status, _ Policy) Decision {
 	fence := func(d Decision, met Epoch) Decision { d.Fence, d.Met = true, &met; return d }
 	if s.Epoch.supersededBy(s.Peer.Epoch) {
 		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch), s.Peer.Epoch)
-		if s.Duty == Passive {
-			d.Remedy = replaced
+		if s.Duty == Passive || s.Peer.Epoch.Number > s.Epoch.Number {
+			d.Remedy = overtaken
 		}
 		return d
 	}
@@ -106,6 +108,8 @@ func localServer(s Status, p Policy) Decision {
 		return shut(Starting, "the database of {self} does not answer").better(startDatabase)
 	case s.Age > p.AnswerLimit:
 		return shut(Starting, "the database of {self} has not answered for %.1f s", s.Age.Seconds()).better(startDatabase)
+	case s.Local.Role != s.Duty.role() && s.Operation.taking():
+		return shut(Switchover, "the database of {self} is becoming a primary")
 	case s.Local.Role != s.Duty.role():
 		return shut(Fenced, "{self} is %s, its database is a %s", s.Duty, s.Local.Role)
 	case s.Local.SystemID != s.SystemID:

@@ -17,6 +17,7 @@
 //	no passive --> joining    Monitor.Admit on the active: State.Pending
 //	joining    --> passive    Monitor on the active, when the verified copy has started and answers: its epoch takes effect
 //	async      --> sync       Monitor.EnableSync on the active, by the operator's command
+//	passive    --> active     Monitor, by the operator's command: promotion, in steps (fork.go); the daemon starts anew
 //	any        --> fenced     Monitor, at once and durably, when it meets a higher or conflicting epoch
 //	fenced     --> any        an operator's command only
 //
@@ -36,6 +37,7 @@
 //	state.go pin.go                  the state file; the key by which the peer is recognised beside its name
 //	operation.go operate.go          what an operator has set going, and how; what an operator may say
 //	hold.go remove.go                writes refused for a while; a passive given up
+//	promote.go fork.go               a passive becomes the active: alone; the steps that a switchover shares
 //	takeover.go                      what the active of a switchover says to the passive
 //	status.go decide.go rules.go     facts of one instant; what follows from them (pure)
 //	gate.go horizon.go               what the rest of the house asks

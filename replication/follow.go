@@ -28,6 +28,8 @@ func (m *Monitor) Follow(ctx context.Context, f Follow) error {
 		return fmt.Errorf("%s is fenced: %s", state.Self, state.Fenced.Detail)
 	case f.Epoch != state.Epoch || f.Incarnation != state.Incarnation:
 		return fmt.Errorf("the order is for copy %s in epoch %s, %s is copy %s in epoch %s", f.Incarnation, f.Epoch, state.Self, state.Incarnation, state.Epoch)
+	case state.Operation.taking():
+		return fmt.Errorf("%s is about to be the active", state.Self)
 	case f.Passive != m.start():
 		return fmt.Errorf("the database of %s was started anew", state.Self)
 	}

@@ -94,6 +94,9 @@ func (m *Monitor) started(state State, a Answer) bool {
 		}
 		first = true
 		s.Peer, s.Epoch, s.Pending, s.Compared = &s.Pending.Peer, s.Pending.Epoch, nil, nil
+		if s.Former != nil && s.Former.Name == s.Peer.Name {
+			s.Former = nil
+		}
 		return nil
 	})
 	if err != nil {

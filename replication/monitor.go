@@ -54,6 +54,10 @@ type Monitor struct {
 
 	looking, answering, proving, control *session // to observe, to answer the peer, to see replay advance, for control writes
 
+	duty      Duty               // when this Monitor was made
+	changed   chan struct{}      // closed once the state has another
+	failpoint func(string) error // nil but in tests
+
 	beat, wake chan struct{} // ask the peer now; decide now
 	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
 	said       Reason        // the reason that the log last gave; guarded by deciding
@@ -91,6 +95,7 @@ func New(c Config) (*Monitor, error) {
 	m.control = newSession(m.server.ConnString("postgres"), m.start)
 	m.facts = newFacts(m.uptime())
 	s := m.state.Current()
+	m.duty, m.changed = s.Duty, make(chan struct{})
 	m.gate = newGate(m.uptime, m.evaluate, m.closed(s, Decision{Reason: Starting}, m.now(), false))
 	m.horizon = newHorizon(m.state)
 	m.horizon.view = m.view
@@ -119,9 +124,22 @@ func (m *Monitor) start() string {
 	return id
 }
 
-// Run observes, decides and applies until ctx ends; the gate is shut when it returns. It never waits for the peer: a peer
-// that is frozen in the middle of a call costs that call and nothing else.
+// ErrDutyChanged ends Run when this host's duty has become the other one. What goes on is a new Monitor, in a new process:
+// nothing that was remembered under the old duty may be used under the new one.
+var ErrDutyChanged = errors.New("this host has another duty now")
+
+// Run observes, decides and applies until ctx ends, or the duty changes; the gate is shut when it returns. It never waits
+// for the peer: a peer that is frozen in the middle of a call costs that call and nothing else.
 func (m *Monitor) Run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	go func() {
+		select {
+		case <-m.changed:
+			end()
+		case <-ctx.Done():
+		}
+	}()
 	m.mu.Lock()
 	m.facts = newFacts(m.uptime())
 	m.mu.Unlock()
@@ -139,6 +157,9 @@ func (m *Monitor) Run(ctx context.Context) error {
 	m.tellRest()
 	for _, s := range []*session{m.looking, m.answering, m.proving, m.control} {
 		s.close()
+	}
+	if m.state.Current().Duty != m.duty {
+		return ErrDutyChanged
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ type Command struct {
 	Note string        `json:"note,omitempty"` // why
 	For  time.Duration `json:"for,omitempty"`  // hold: how long
 	Name string        `json:"name,omitempty"` // the host that it is about, where there is one
+	// Confirm is what the operator says; see Confirmation.
+	Confirm string `json:"confirm,omitempty"`
 	// Check: say what would be done, and whether it could be, and change nothing.
 	Check bool `json:"check,omitempty"`
 	// Relay: the peer's name, where the command was given there. It goes no further.
@@ -64,6 +66,7 @@ var acts = map[Act]func(*Monitor, context.Context, Command) (Operated, error){
 	ActHold:    (*Monitor).hold,
 	ActRelease: (*Monitor).release,
 	ActRemove:  (*Monitor).remove,
+	ActPromote: (*Monitor).promote,
 }
 
 // relay has the peer carry out c.

@@ -76,7 +76,8 @@ type stepper func(m *Monitor, ctx context.Context, state State, start string) (a
 
 // steppers has a row for each kind whose operation takes steps.
 var steppers = map[OperationKind]stepper{
-	KindHold: (*Monitor).stepHold,
+	KindHold:      (*Monitor).stepHold,
+	KindPromotion: (*Monitor).stepPromotion,
 }
 
 // stepOperation takes the next step of the operation that is under way, if there is one. The caller holds acting.
@@ -92,6 +93,14 @@ func (m *Monitor) stepOperation(ctx context.Context, state State, start string) 
 		return all, fmt.Errorf("%s, step %q: %w", state.Operation.Kind, state.Operation.Step, err)
 	}
 	return all, nil
+}
+
+// reached lets a test end this Monitor at that point.
+func (m *Monitor) reached(point string) error {
+	if m.failpoint == nil {
+		return nil
+	}
+	return m.failpoint(point)
 }
 
 // endOperation takes the operation of that ID out of s, and leaves how it ended. It reports whether it was there.

@@ -199,6 +199,12 @@ func (h *host) stopServer(mode postgres.Mode) {
 // startDaemon starts this host's monitor and its cluster listener.
 func (h *host) startDaemon() {
 	h.t.Helper()
+	h.startDaemonWith(func(*replication.Monitor) {})
+}
+
+// startDaemonWith does so with a monitor that was changed before it runs.
+func (h *host) startDaemonWith(change func(*replication.Monitor)) {
+	h.t.Helper()
 	var err error
 	if h.state, err = replication.OpenState(h.statePath()); err != nil {
 		h.t.Fatal(err)
@@ -211,6 +217,7 @@ func (h *host) startDaemon() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	change(h.monitor)
 	listener, err := tls.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)),
 		&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, ClientCAs: h.pool, ClientAuth: tls.VerifyClientCertIfGiven})
 	if err != nil {
@@ -222,7 +229,7 @@ func (h *host) startDaemon() {
 	var all sync.WaitGroup
 	all.Go(func() { web.Serve(listener) })
 	all.Go(func() {
-		if err := h.monitor.Run(ctx); err != nil {
+		if err := h.monitor.Run(ctx); err != nil && !errors.Is(err, replication.ErrDutyChanged) {
 			h.t.Error(err)
 		}
 	})

@@ -113,10 +113,16 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 		c.Sentence = d.readSentence(s.Self, s.PeerName)
 		return c
 	}
+	if state.Duty != m.duty {
+		return false, false, no(newDuty(state))
+	}
 	for _, rule := range []rule{fenced, localServer} {
 		if d := rule(s, m.policy); d.Reason != "" {
 			return false, false, no(d)
 		}
+	}
+	if s.Duty == Active && !s.Polled { // the peer may be about to say that it has gone on without this host
+		return false, false, no(shut(Starting, ""))
 	}
 	if start == "" || s.Standing.Start != start || s.Local.Start != start {
 		return false, false, no(shut(Starting, "the database of {self} has just been started"))

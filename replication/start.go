@@ -16,6 +16,7 @@ import (
 // PrepareStart writes what a start of PostgreSQL begins with: access rules that admit nobody but the administrator, on a
 // passive an empty primary_conninfo, on the active the name that commits wait for. `ktadmin db run` calls it before it
 // starts postgres. It refuses when MayStart does, or when duty and standby.signal disagree; nothing is written then.
+// A passive that is becoming the active may be either.
 func PrepareStart(server *postgres.Server, s State) error {
 	if err := s.MayStart(); err != nil {
 		return err
@@ -24,7 +25,7 @@ func PrepareStart(server *postgres.Server, s State) error {
 	if err != nil {
 		return err
 	}
-	if standby := signal == postgres.StandbySignal; standby != (s.Duty == Passive) {
+	if standby := signal == postgres.StandbySignal; standby != (s.Duty == Passive) && !s.Operation.forking() {
 		return &postgres.SetupError{Problem: fmt.Sprintf("%s is %s, but its data in %s starts as %s", s.Self, s.Duty, server.Data, startsAs(signal)),
 			Remedy: "was the data directory exchanged? put the right one back, or clone it anew: see " + runbook}
 	}
@@ -163,13 +164,15 @@ func (m *Monitor) judge(own Server, b Boundary) (Verdict, string, error) {
 	if b.SystemID != own.SystemID {
 		return Verdict(IdentityMismatch), fmt.Sprintf("{peer} has the database with system identifier %d, {self} has %d", b.SystemID, own.SystemID), nil
 	}
-	history, err := postgres.History(m.server.Data, own.Timeline)
+	until, related, err := postgres.Descends(m.server.Data, own.Timeline, b.Timeline, b.History)
 	if err != nil {
 		return "", "", err
 	}
 	switch {
-	case b.Timeline != own.Timeline || !bytes.Equal(b.History, history):
+	case !related:
 		return Verdict(HistoryDiffers), fmt.Sprintf("{self} is on timeline %d, {peer} on %d", own.Timeline, b.Timeline), nil
+	case b.End > until:
+		return Verdict(HistoryDiffers), fmt.Sprintf("{self} left timeline %d at %s, the WAL of {peer} goes on there to %s", b.Timeline, until, b.End), nil
 	case b.End > own.Flushed:
 		return Verdict(PassiveAhead), fmt.Sprintf("the WAL of {self} ends at %s, that of {peer} at %s", own.Flushed, b.End), nil
 	}

@@ -1,0 +1,149 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Confirmation is what an operator has to say before the passive takes over from an active of that name. If it is not true,
+// two hosts serve as the active, each with clients of its own.
+func Confirmation(active string) string { return active + " is powered off" }
+
+// promote makes this passive the active, without the one that it had. When it returns nil the intent is on the disk, and
+// nothing but a sign of life of the active, in its first step, takes it back.
+func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	state := m.state.Current()
+	if state.Duty != Passive {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
+	}
+	findings := m.beforePromotion(ctx, state, c.Name)
+	if c.Check {
+		return Operated{Host: state.Self, Findings: findings, Plan: promotionPlan(state, c.Name), Sentence: fmt.Sprintf("nothing was changed; %s would become the active", state.Self)}, nil
+	}
+	for _, f := range findings {
+		if !f.OK {
+			return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: %s", state.Self, f.What)}
+		}
+	}
+	if c.Confirm != Confirmation(c.Name) {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: nobody has confirmed that %q", state.Self, Confirmation(c.Name))}
+	}
+	o := NewOperation(KindPromotion, c.By, c.Note, m.now())
+	o.Epoch, o.Step = state.Epoch.Next(), StepLeave
+	err := m.state.Update(func(s *State) error {
+		if s.Operation != nil || s.Fenced != nil || s.Epoch != state.Epoch || s.Duty != Passive || s.Pending != nil {
+			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
+		}
+		s.Operation = o
+		return nil
+	})
+	if err != nil {
+		return Operated{}, err
+	}
+	m.evaluate()
+	m.log.Warn("this passive is being promoted", "by", c.By, "without", c.Name, "epoch", o.Epoch.String())
+	return Operated{Host: state.Self, Sentence: fmt.Sprintf("%s becomes the active, in epoch %s", state.Self, o.Epoch), Operation: o}, nil
+}
+
+func promotionPlan(state State, name string) []string {
+	return []string{
+		fmt.Sprintf("%s streams from %s no longer", state.Self, name),
+		"its PostgreSQL replays all that it has and becomes a primary, on a timeline of its own",
+		fmt.Sprintf("%s becomes the active of the epoch after %s; its keytrusteed starts anew", state.Self, state.Epoch),
+		"all keys are read there; writes are refused with no_passive until a passive has joined",
+		fmt.Sprintf("%s is turned away and fences itself when it is back; it joins anew with ktadmin init-slave --reclone", name),
+	}
+}
+
+// beforePromotion looks at everything that a promotion depends on.
+func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) []Finding {
+	var found []Finding
+	look := func(ok bool, good, bad, hint string) {
+		f := Finding{What: good, OK: true}
+		if !ok {
+			f = Finding{What: bad, Hint: hint}
+		}
+		found = append(found, f)
+	}
+	active := "nobody"
+	if state.Peer != nil {
+		active = state.Peer.Name
+		ask, cancel := context.WithTimeout(ctx, callLimit)
+		m.ask(ask, *state.Peer, Ask{}, callLimit) // what comes of it shows below
+		cancel()
+	}
+	s := m.statusOf(state, m.uptime())
+	look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
+	look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
+	look(state.Operation == nil && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
+	look(!m.answers(s), active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
+	look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
+		"stop it, or use ktadmin cluster switchover")
+	look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
+		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
+	look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")
+	look(state.LastConfirmed != 0, "it was confirmed up to "+state.LastConfirmed.String(), "it was never confirmed by the active", "its copy may lack acknowledged keys")
+	err := m.opensKeys(ctx, state)
+	look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
+	look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
+	return found
+}
+
+// opensKeys reports whether this host opens what it holds, by its root key.
+func (m *Monitor) opensKeys(ctx context.Context, state State) error {
+	ctx, cancel := context.WithTimeout(ctx, rootLimit)
+	defer cancel()
+	_, err := m.prover.ProveRoot(ctx, bind(newNonce(), state.Epoch, state.Self, 0))
+	return err
+}
+
+// stepPromotion takes the next step towards being the active.
+func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) (all bool, err error) {
+	o := state.Operation
+	if start == "" {
+		return true, fmt.Errorf("the database of %s does not run", state.Self)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	switch o.Step {
+	case StepLeave:
+		if m.answers(m.statusOf(state, m.uptime())) {
+			return true, m.giveUp(o, fmt.Sprintf("%s was not promoted: %s answers", state.Self, state.Peer.Name))
+		}
+		if err := m.leave(ctx, state); err != nil {
+			return true, err
+		}
+		return true, m.stepInto(o.ID, StepFork)
+	case StepFork:
+		if forked, err := m.fork(ctx); err != nil || !forked {
+			return true, err
+		}
+		return true, m.stepInto(o.ID, StepTake)
+	case StepTake:
+		return true, m.take(ctx, o.ID, func(s *State) {
+			s.Former = &Former{Name: s.Peer.Name, Key: s.Peer.Key, Epoch: s.Epoch, Since: m.now()}
+			s.endOperation(o.ID, m.now(), "%s was promoted by %s, without %s; its epoch is %s", s.Self, o.By, s.Peer.Name, s.Epoch)
+			s.Peer = nil
+		})
+	}
+	return true, fmt.Errorf("there is no such step")
+}
+
+// giveUp ends an operation that has changed nothing that matters.
+func (m *Monitor) giveUp(o *Operation, sentence string) error {
+	err := m.state.Update(func(s *State) error {
+		if !s.endOperation(o.ID, m.now(), "%s", sentence) {
+			return errUnchanged
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.evaluate()
+	m.log.Warn("an operation was given up", "kind", string(o.Kind), "why", sentence)
+	return nil
+}
