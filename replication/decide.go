@@ -61,7 +61,7 @@ func fenced(s Status, _ Policy) Decision {
 }
 
 // overtaken is for a host that has met a higher epoch: the pair has gone on without it, and the good copy is not here.
-const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer}."
+const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer} (--replace, if that has a passive)."
 
 func conflict(s Status, _ Policy) Decision {
 	if s.PeerName == "" || s.Peer.Epoch.IsZero() {

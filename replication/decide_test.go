@@ -211,10 +211,14 @@ func TestRemedies(t *testing.T) {
 		{"its database hangs", func(s *Status) { s.Age = time.Minute }, "Start keytrustee-db on kt01;"},
 		{"its data is an older copy", func(s *Status) { s.Standing.Below = "older" }, "Put its newer data back"},
 		{"a passive that was replaced meets the pair", func(s *Status) { s.Duty, s.Peer.Duty, s.Peer.Epoch = Passive, Active, s.Epoch.Next() },
-			"ktadmin join-token --replace on kt02 and ktadmin init-slave here"},
+			"run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on kt02"},
 		{"a passive that was replaced", func(s *Status) { s.Duty, s.Fenced = Passive, &Fence{Reason: EpochConflict, Detail: "older"} },
-			"ktadmin join-token --replace on kt02 and ktadmin init-slave here"},
-		{"an active that was replaced", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict, Detail: "older"} }, "Find out which of them is current"},
+			"run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on kt02"},
+		{"an active whose passive was promoted meets it", func(s *Status) { s.Peer.Epoch = s.Epoch.Next() }, "run ktadmin init-slave --reclone on it"},
+		{"an active whose passive was promoted", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict, Met: &Epoch{4, "x"}} }, "run ktadmin init-slave --reclone on it"},
+		{"an active that met its own epoch under another id", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict, Met: &Epoch{3, "x"}} },
+			"Find out which of them is current"},
+		{"an active that was fenced by an earlier release", func(s *Status) { s.Fenced = &Fence{Reason: EpochConflict, Detail: "older"} }, "Find out which of them is current"},
 	} {
 		s := inOrder()
 		row.edit(&s)
