@@ -56,6 +56,7 @@ func (a *Admin) handler() http.Handler {
 	mux.HandleFunc("POST "+tokenPath, a.serveToken)
 	mux.HandleFunc("POST "+enablePath, a.serveEnable)
 	mux.HandleFunc("GET "+statusPath, a.serveStatus)
+	mux.HandleFunc("POST "+clusterPath, a.serveOperate)
 	audited := a.audited(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		uid, ok := r.Context().Value(callerKey{}).(uint32)

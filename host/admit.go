@@ -28,6 +28,7 @@ type Pair interface {
 	Report() replication.Report
 	Admit(context.Context, replication.Joiner) (replication.Admission, error)
 	EnableSync(context.Context) error
+	Operate(context.Context, replication.Command) (replication.Operated, error)
 }
 
 // Admitter is the active's half of a join: an http.Handler for /cluster/v1/join/ on the cluster listener, whose callers

@@ -10,7 +10,7 @@
 //	join.go      Join: the joiner's half, in stages (stage.go); admit.go, tokens.go: the active's, on the cluster listener
 //	wire.go request.go bundle.go joinclient.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts
-//	admin.go adminclient.go status.go  the daemon's socket for ktadmin; audited.go: what is said to it is kept
+//	admin.go adminclient.go status.go  the daemon's socket for ktadmin; admin_cluster.go: operations of the pair; audited.go: what is said to it is kept
 //
 // Every operation may be repeated: what is done is left alone, what is missing is made, what was half made is made again
 // or moved aside. Nothing that exists is ever replaced without being named by the operator.

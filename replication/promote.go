@@ -79,9 +79,9 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
 	look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
 	look(state.Operation == nil && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
-	look(!m.answers(s), active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
+	look(!m.answers(s), active+" does not answer", active+" answers", "while it lives, nothing has to be promoted")
 	look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
-		"stop it, or use ktadmin cluster switchover")
+		"stop it: while it lives, nothing has to be promoted")
 	look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
 		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
 	look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")

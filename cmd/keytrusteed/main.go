@@ -24,7 +24,7 @@ func main() {
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return again(run(cmd.Context(), o)) },
 	}
 	command.Flags().StringVar(&o.confdir, "confdir", config.DefaultConfdir, "configuration directory")
 	command.Flags().StringVar(&o.logFormat, "log-format", "text", "text or json")

@@ -63,7 +63,15 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	g, running := errgroup.WithContext(watching)
-	g.Go(func() error { return p.monitor.Run(running) })
+	changed := make(chan struct{}) // the duty
+	g.Go(func() error {
+		err := p.monitor.Run(running)
+		if errors.Is(err, replication.ErrDutyChanged) {
+			close(changed)
+			return nil
+		}
+		return err
+	})
 	g.Go(func() error { return p.recorder.Run(running) })
 	g.Go(func() error { return p.admin.Run(running) })
 	if p.monitor.State().Duty == replication.Active {
@@ -74,15 +82,22 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	g.Go(func() error { return watchdog(running, p.monitor) })
 	g.Go(func() error {
 		defer stop()
+		patience, anew := drain, false
 		select {
 		case <-ctx.Done():
+			log.Info("stopping: what was begun is answered first")
+		case <-changed:
+			log.Warn("this host has another duty: keytrusteed starts anew", "duty", p.monitor.State().Duty)
+			patience, anew = lastWord, true
 		case <-running.Done():
 			return errors.Join(public.Close(), cluster.Close())
 		}
-		log.Info("stopping: what was begun is answered first")
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
+		if anew { // nothing of this process is waited for
+			return replication.ErrDutyChanged
+		}
 		p.store.Close()
 		p.service.Wait()
 		return err

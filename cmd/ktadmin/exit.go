@@ -70,6 +70,7 @@ func exitStatus(err error) int {
 		invalid *config.InvalidError
 		denied  *deniedError
 		refused *host.HintedError
+		against *standsAgainstError
 		setup   *postgres.SetupError
 		damage  *postgres.DamageError
 	)
@@ -82,9 +83,9 @@ func exitStatus(err error) int {
 		return exitDenied
 	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrDaemonStuck), errors.Is(err, host.ErrUnreachable):
 		return exitNobody
-	case errors.As(err, &damage):
+	case errors.As(err, &damage), errors.Is(err, errUnended):
 		return exitFailed
-	case errors.As(err, &refused), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
+	case errors.As(err, &refused), errors.As(err, &against), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
 		return exitRefused
 	}
 	return exitFailed
