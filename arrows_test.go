@@ -43,6 +43,7 @@ var house = []room{
 	{"certs", "", ""},
 	{"host", "kms/seal postgres replication certs internal/durable", "postgres/pgtest replication/peer"},
 	{"status", "", ""},
+	{"metrics", "replication", "postgres"},
 	{"internal/config", "internal/durable", ""},
 	{"internal/durable", "", ""},
 	{"internal/freeport", "", ""},

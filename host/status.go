@@ -32,6 +32,17 @@ type Recovery struct {
 	Confirmed   *time.Time `json:"confirmed,omitempty"` // when its custody was confirmed
 }
 
+// String is missing, unconfirmed or confirmed.
+func (r Recovery) String() string {
+	switch {
+	case !r.Made:
+		return "missing"
+	case r.Confirmed == nil:
+		return "unconfirmed"
+	}
+	return "confirmed"
+}
+
 // Certificate is one of this host's.
 type Certificate struct {
 	File    string    `json:"file"`

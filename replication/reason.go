@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,6 +48,9 @@ type wording struct {
 	what   string // continues "write refused: "
 	remedy string // a sentence
 }
+
+// Reasons are all of them, in alphabetical order.
+func Reasons() []Reason { return slices.Sorted(maps.Keys(wordings)) }
 
 const runbook = "docs/runbook/restore-from-passive.md"
 

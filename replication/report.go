@@ -38,6 +38,9 @@ type Beside struct {
 	Unconfirmed *int   `json:"unconfirmed,omitempty"` // active: changes in its database that are not shown; nil: not known
 }
 
+// SyslogConnected is Beside.Syslog while the receiver takes the audit log.
+const SyslogConnected = "connected"
+
 // Reads says what this host answers of keys.
 type Reads struct {
 	Served   Extent `json:"served"`

@@ -14,6 +14,7 @@ import (
 	"keytrustee/certs"
 	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
+	"keytrustee/internal/config"
 	"keytrustee/kms"
 	"keytrustee/kms/acl"
 	"keytrustee/kms/audit"
@@ -21,6 +22,7 @@ import (
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/rest"
 	"keytrustee/kms/seal"
+	"keytrustee/metrics"
 	"keytrustee/replication"
 	"keytrustee/replication/peer"
 	"keytrustee/status"
@@ -47,10 +49,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 
-	self, err := thishost.Load(o.confdir)
+	c, err := config.Load(o.confdir)
 	if err != nil {
 		return err
 	}
+	self := thishost.From(c)
 	if err := self.CheckOwn(); err != nil {
 		return err
 	}
@@ -83,14 +86,31 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 
+	// Who is told.
+	syslog, err := receiver(c, log)
+	if err != nil {
+		return err
+	}
+	if syslog != nil {
+		defer background(syslog.Run)()
+	}
+	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Logger: log})
+	if err != nil {
+		return err
+	}
+	defer recorder.Close()
+	known := &about{self: self, syslog: syslog} // its pair is there before anybody asks
+	exporter := metrics.New(func() replication.Report { return known.Report() })
+
 	// The pair.
 	peers := peer.NewClient(func(node string) *tls.Config { return own.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Logger: log})
+		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Logger: log})
 	if err != nil {
 		return err
 	}
+	known.pair = pair{monitor, recorder}
 	theOther := func() (replication.Peer, bool) {
 		if p := monitor.State().Peer; p != nil {
 			return *p, true
@@ -109,11 +129,6 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Logger: log})
-	if err != nil {
-		return err
-	}
-	defer recorder.Close()
 	service, err := kms.New(kms.Config{Store: store, Sealer: ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
 		Host: self.Name, Logger: log})
 	if err != nil {
@@ -142,7 +157,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	healthy := status.HealthHandler(health(pair{monitor, recorder}, ring, self))
+	healthy := status.HealthHandler(health(known.pair, ring, self))
 	clients := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/sys/health" {
 			healthy.ServeHTTP(w, r)
@@ -151,8 +166,9 @@ func run(ctx context.Context, o options) error {
 		kmsServer.PublicHandler().ServeHTTP(w, r)
 	})
 	admitter := host.NewAdmitter(self, server, ring, monitor, log)
+	whole := seen{*known, store}
 	node := &peer.Server{
-		Node:     monitor,
+		Node:     whole,
 		NodeName: certs.NodeName,
 		Forward:  kmsServer.ClusterHandler(),
 		Join:     admitter,
@@ -162,9 +178,10 @@ func run(ctx context.Context, o options) error {
 		},
 		Logger: log,
 	}
-	admin := &host.Admin{Host: self, Pair: pair{monitor, recorder}, Admitter: admitter, Logger: log}
+	admin := &host.Admin{Host: self, Pair: whole, Admitter: admitter, Note: commanded(recorder, self), Logger: log}
 	return serve(ctx, log, parts{
 		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
+		exporter: exporter, metricsAddress: c.MetricsAddress,
 		migrate: func(ctx context.Context) { sight.migrate(ctx, keyDatabase, log) },
 		clients: clients, clientsTLS: public.PublicConfig(), node: node, nodeTLS: own.ClusterServer(),
 	})

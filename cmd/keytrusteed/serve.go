@@ -18,6 +18,7 @@ import (
 	"keytrustee/kms/audit"
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/rest"
+	"keytrustee/metrics"
 	"keytrustee/replication"
 )
 
@@ -33,6 +34,9 @@ type parts struct {
 	recorder *audit.Recorder
 	admin    *host.Admin
 	migrate  func(context.Context)
+	exporter *metrics.Exporter
+
+	metricsAddress string // empty: they are not served
 
 	clients    http.Handler
 	clientsTLS *tls.Config
@@ -74,6 +78,9 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	})
 	g.Go(func() error { return p.recorder.Run(running) })
 	g.Go(func() error { return p.admin.Run(running) })
+	if p.metricsAddress != "" {
+		g.Go(func() error { p.exporter.Serve(running, p.metricsAddress, log); return nil })
+	}
 	if p.monitor.State().Duty == replication.Active {
 		g.Go(func() error { p.migrate(running); return nil })
 	}

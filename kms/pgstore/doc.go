@@ -11,6 +11,7 @@
 //	resolve.go    what became of a COMMIT whose answer was lost
 //	horizon.go    which changes a reader may be shown
 //	read.go       how often a read is tried, and when the other host is asked
+//	unconfirmed.go  how many changes nobody is shown
 //	unserved.go   how often the log tells of those that were not served
 //	keys.go       reads: keys, versions
 //	rows.go       reads for the proof, past the filter

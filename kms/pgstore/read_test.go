@@ -170,6 +170,9 @@ func TestUnconfirmedChanges(t *testing.T) {
 	if got, err := s.Key(t.Context(), "k"); err != nil || got.Deleted() {
 		t.Errorf("Key = deleted %t, %v; the deletion is not confirmed", got.Deleted(), err)
 	}
+	if n, err := s.Unconfirmed(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d changes are said to be unconfirmed, %v; want 1", n, err)
+	}
 	other := deletion
 	other.ID = kms.NewID()
 	if err := s.Apply(t.Context(), other, nil, nil); !notReady(err) {
@@ -181,6 +184,9 @@ func TestUnconfirmedChanges(t *testing.T) {
 	}
 	if got, err := s.Key(t.Context(), "k"); err != nil || !got.Deleted() {
 		t.Errorf("Key = deleted %t, %v", got.Deleted(), err)
+	}
+	if n, err := s.Unconfirmed(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d changes are said to be unconfirmed, %v; want none", n, err)
 	}
 	if err := s.Apply(t.Context(), other, nil, nil); !errors.Is(err, kms.ErrConflict) {
 		t.Errorf("a change after a confirmed one: %v; want ErrConflict", err)

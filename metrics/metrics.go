@@ -1,0 +1,150 @@
+package metrics
+
+import (
+	"math"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keytrustee/replication"
+)
+
+// metric is a row of the table. docs/metrics.md has the same rows.
+type metric struct {
+	name   string // without the prefix
+	help   string
+	labels []string
+	kind   prometheus.ValueType
+	read   func(replication.Report, emit)
+}
+
+// emit gives a value, with the values of the labels.
+type emit func(value float64, labels ...string)
+
+const (
+	gauge   = prometheus.GaugeValue
+	counter = prometheus.CounterValue
+)
+
+// table is every metric that is read from a Report, in the order of docs/metrics.md. What is not known is left out.
+var table = []metric{
+	{"writes_open", "1 while this host is the active and takes writes.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.Open)) }},
+	{"gate_reason", "1 for the reason why this host takes no writes; at a passive, why it is not in order.", []string{"reason"}, gauge, gateReason},
+	{"gate_since_timestamp_seconds", "When writes_open last changed or its reason did.", nil, gauge, func(r replication.Report, e emit) { moment(e, r.Since) }},
+	{"duty", "1 for what this host is: active or passive.", []string{"duty"}, gauge, func(r replication.Report, e emit) {
+		for _, d := range []replication.Duty{replication.Active, replication.Passive} {
+			e(truth(r.Duty == d), string(d))
+		}
+	}},
+	{"epoch", "The number of the epoch.", nil, gauge, func(r replication.Report, e emit) { e(float64(r.Epoch.Number)) }},
+	{"fenced", "1 while this host is fenced.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.Fenced != nil)) }},
+	{"operation", "1 for the operation that is under way.", []string{"operation"}, gauge, operation},
+	{"reads_served", "1 for how much is read at this host: everything, known (keys, but no lists), nothing.", []string{"extent"}, gauge, func(r replication.Report, e emit) {
+		for _, x := range []replication.Extent{replication.Everything, replication.Known, replication.Nothing} {
+			e(truth(r.Reads.Served == x), string(x))
+		}
+	}},
+	{"database_up", "1 while this host's PostgreSQL answers.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.Local.Answers)) }},
+	{"peer_up", "1 while the other host's daemon was heard within 2 s.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.PeerAnswers)) }},
+	{"attested_age_seconds", "Age of the other host's newest whole answer. Writes are refused above 1 s.", nil, gauge, func(r replication.Report, e emit) { seconds(e, r.PeerAge) }},
+	{"lag_bytes", "WAL that the active has on its disk and the passive does not have yet: flushed, replayed.", []string{"stage"}, gauge, lag},
+	{"waiting_writes", "Writes that are committed here and wait for the passive.", nil, gauge, func(r replication.Report, e emit) { e(float64(r.Waiting)) }},
+	{"unconfirmed_wait_seconds", "How long the oldest position has waited for the passive.", nil, gauge, func(r replication.Report, e emit) {
+		if r.Duty == replication.Active {
+			e(r.Canary.Seconds())
+		}
+	}},
+	{"slot_safe_bytes", "WAL that may still be written before the passive has to be cloned anew.", nil, gauge, func(r replication.Report, e emit) {
+		if r.Slot != nil && r.Slot.SafeBytes != nil {
+			e(float64(*r.Slot.SafeBytes))
+		}
+	}},
+	{"root_proof_age_seconds", "Age of the last proof that both hosts open the key-encryption key from their root keys.", nil, gauge, func(r replication.Report, e emit) {
+		if r.Duty == replication.Active {
+			seconds(e, r.RootProofAge)
+		}
+	}},
+	{"clock_skew_seconds", "The other host's clock minus this one's.", nil, gauge, func(r replication.Report, e emit) {
+		if r.PeerAge != forever {
+			e(r.Skew.Seconds())
+		}
+	}},
+	{"disk_free_bytes", "What may still be written where the database and the state lie.", nil, gauge, func(r replication.Report, e emit) { e(float64(r.DiskFree)) }},
+	{"disk_size_bytes", "The size of that disk.", nil, gauge, func(r replication.Report, e emit) { e(float64(r.DiskSize)) }},
+	{"certificate_days", "Days until a certificate of this host expires: public, cluster, authority.", []string{"certificate"}, gauge, certificates},
+	{"audit_up", "1 while the audit log can be written.", nil, gauge, beside(func(b replication.Beside, e emit) { e(truth(b.AuditTrouble == "")) })},
+	{"audit_lost_total", "Lines of reads that are missing in the audit log.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.AuditLost)) })},
+	{"syslog_up", "1 while the receiver of syslog is connected; left out without one.", nil, gauge, beside(func(b replication.Beside, e emit) {
+		if b.Syslog != "" {
+			e(truth(b.Syslog == replication.SyslogConnected))
+		}
+	})},
+	{"syslog_lost_total", "Messages that never reached the receiver of syslog.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.SyslogLost)) })},
+	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},
+}
+
+// forever is an age of what never happened.
+const forever = time.Duration(math.MaxInt64)
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func seconds(e emit, d time.Duration) {
+	if d == forever {
+		e(math.Inf(1))
+		return
+	}
+	e(d.Seconds())
+}
+
+func moment(e emit, t time.Time) {
+	if !t.IsZero() {
+		e(float64(t.UnixMilli()) / 1000)
+	}
+}
+
+func gateReason(r replication.Report, e emit) {
+	for _, reason := range replication.Reasons() {
+		e(truth(!r.Open && r.Reason == reason), string(reason))
+	}
+}
+
+func operation(r replication.Report, e emit) {
+	for _, k := range []replication.OperationKind{replication.KindHold, replication.KindPromotion, replication.KindSwitchover, replication.KindRestore} {
+		e(truth(r.Operation != nil && r.Operation.Kind == k), string(k))
+	}
+}
+
+// lag is known to a host that has heard the other one at least once.
+func lag(r replication.Report, e emit) {
+	active, passive := r.Local, r.Peer.Server
+	if r.Duty == replication.Passive {
+		active, passive = passive, active
+	}
+	if active.Flushed == 0 || passive.Flushed == 0 {
+		return
+	}
+	e(math.Max(0, float64(active.Flushed)-float64(passive.Flushed)), "flushed")
+	e(math.Max(0, float64(active.Flushed)-float64(passive.Replayed)), "replayed")
+}
+
+func certificates(r replication.Report, e emit) {
+	if r.Beside == nil {
+		return
+	}
+	for name, expires := range r.Beside.Certificates {
+		e(math.Round(time.Until(expires).Hours()/24*100)/100, name)
+	}
+}
+
+func beside(read func(replication.Beside, emit)) func(replication.Report, emit) {
+	return func(r replication.Report, e emit) {
+		if r.Beside != nil {
+			read(*r.Beside, e)
+		}
+	}
+}
