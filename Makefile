@@ -1,5 +1,5 @@
 # Keytrustee. Everything here needs Go and make; what else it needs it installs, or says how (tools/need).
-.PHONY: build test interop demo lint clean
+.PHONY: build test interop mutants demo lint clean
 
 export CGO_ENABLED := 0
 
@@ -16,6 +16,11 @@ test:
 interop:
 	@tools/need postgresql java maven ip rsync nft mkfs.ext4
 	go test -count=1 -v ./interop/...
+
+# Every guard switched off, one at a time: the tests must notice. ROWS='one hand' runs those whose name or file matches.
+mutants:
+	@tools/need postgresql
+	go test -count=1 -timeout 3h -v ./mutants -run '^TestMutants$$' -mutants -rows '$(ROWS)'
 
 # The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
 demo: build

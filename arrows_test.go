@@ -55,6 +55,7 @@ var house = []room{
 	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
+	{"mutants", "", ""},
 	{"demo", "interop internal/freeport", ""},
 }
 

@@ -30,6 +30,7 @@
 //	hazards                every known way to lose a write or to show a ghost, played on a real pair
 //	interop                the stock Hadoop client, as a program to run
 //	interop/twohosts       the original's command lines, between two hosts made of namespaces
+//	mutants                switches guards off, one at a time, to see that the tests notice
 //	demo                   shows a newcomer the promises, with the stock Hadoop client
 //
 // docs/request.md walks a request through them, docs/states.md draws the states of a node, docs/protocol.md says why the

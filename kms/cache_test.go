@@ -59,6 +59,24 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// TestCacheForgetsWhatWasDeleted: the material of a key that was deleted here is in memory no longer, and only that.
+func TestCacheForgetsWhatWasDeleted(t *testing.T) {
+	r := kmstest.NewService(t)
+	for _, name := range []string{"a", "b"} {
+		create(t, r.Service, alice, name).must(t).hand.Told()
+		if _, err := r.CurrentKey(t.Context(), alice.Principal, kms.KeyName(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.Opened(); n != 2 {
+		t.Fatalf("%d versions are in memory; want 2", n)
+	}
+	remove(t, r.Service, alice, "a").must(t).hand.Told()
+	if n := r.Opened(); n != 1 {
+		t.Errorf("%d versions are in memory after one of two keys was deleted; want 1", n)
+	}
+}
+
 // pausingStore lets a test step in between the reading of the Store and the filling of the cache.
 type pausingStore struct {
 	*kmstest.MemStore

@@ -169,6 +169,21 @@ func TestGateShutsBeforeCommit(t *testing.T) {
 	create(t, r.Service, alice, "k").wantReason(t, "passive_unreachable")
 }
 
+// Once the gate has shut nothing is begun: what was to be tried again is not.
+func TestGateShutsBetweenTries(t *testing.T) {
+	r := kmstest.NewService(t)
+	tries := 0
+	r.Store.OnApply(func(kms.Change) kmstest.Fault {
+		tries++
+		r.Gate.Close("passive_unreachable", kms.ElsewhereNone)
+		return kmstest.Fault{Before: kms.ErrConflict}
+	})
+	create(t, r.Service, alice, "k").wantReason(t, "passive_unreachable")
+	if tries != 1 {
+		t.Errorf("%d tries; want 1", tries)
+	}
+}
+
 func TestConflictIsReadAgain(t *testing.T) {
 	r := kmstest.NewService(t)
 	create(t, r.Service, alice, "k").must(t).hand.Told()
@@ -246,6 +261,25 @@ func TestUnknownForEver(t *testing.T) {
 	create(t, s, alice, "k").wantReason(t, kms.ReasonBusy)
 	r.Store.Confirm()
 	create(t, s, alice, "k").want(t, kms.ErrKeyExists)
+}
+
+// What nobody can know may be there: from then on the Store is asked again.
+func TestUnknownIsNotRemembered(t *testing.T) {
+	r := kmstest.NewService(t)
+	create(t, r.Service, alice, "k").must(t).hand.Told()
+	current := func() kms.VersionName {
+		v, err := r.CurrentKey(t.Context(), alice.Principal, "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Name
+	}
+	current()
+	r.Store.OnApply(func(kms.Change) kmstest.Fault { return kmstest.Fault{After: kms.ErrOutcomeUnknown} })
+	roll(t, r.Service, alice, "k").want(t, kms.ErrOutcomeUnknown)
+	if got := current(); got != "k@1" {
+		t.Errorf("after a roll that may be there the current version is %s; the Store has k@1", got)
+	}
 }
 
 func TestFailureOfTheStore(t *testing.T) {

@@ -9,3 +9,10 @@ func (s *Service) Attempts() (attempts, waiting int) {
 	defer s.repeats.mu.Unlock()
 	return len(s.repeats.attempts), s.repeats.waitTotal
 }
+
+// Opened returns how many opened versions are in memory.
+func (s *Service) Opened() int {
+	s.cache.mu.Lock()
+	defer s.cache.mu.Unlock()
+	return len(s.cache.opened)
+}

@@ -374,6 +374,21 @@ func TestOtherWorld(t *testing.T) { // 23
 	create(t, r.Service, alice, "k").want(t, kms.ErrKeyExists)
 }
 
+// TestClaimInDoubt: a success that comes to a delivery that waited is not told in a state in which nothing is certain.
+func TestClaimInDoubt(t *testing.T) { // 23, 31
+	synctest.Test(t, func(t *testing.T) {
+		r := kmstest.NewService(t)
+		first := create(t, r.Service, alice, "k").must(t)
+		waiter := begin(func() answer { return create(t, r.Service, alice, "k") })
+		synctest.Wait()
+		r.Gate.SetWorld("")
+		first.hand.Returned()
+		(<-waiter).wantReason(t, kms.ReasonStarting)
+		r.Gate.SetWorld("active 1")
+		create(t, r.Service, alice, "k").must(t).hand.Told()
+	})
+}
+
 func TestOutcomeCanNotBeRecorded(t *testing.T) { // 25
 	r := kmstest.NewService(t)
 	full := errors.New("no space left on device")

@@ -109,3 +109,19 @@ func TestRollWithoutAnIDThenWithOne(t *testing.T) { // 18
 		t.Errorf("got %s; want k@2", got)
 	}
 }
+
+func TestRollWithAnIDThenWithoutOne(t *testing.T) { // 18
+	synctest.Test(t, func(t *testing.T) {
+		r := kmstest.NewService(t)
+		create(t, r.Service, alice, "k").must(t).hand.Told()
+		release := held(r)
+		with := begin(func() answer { return roll(t, r.Service, withID("alice", "r1"), "k") })
+		synctest.Wait()
+		without := begin(func() answer { return roll(t, r.Service, alice, "k") })
+		synctest.Wait()
+		release()
+		if a, b := (<-with).must(t).version.Name, (<-without).must(t).version.Name; a != "k@1" || b != "k@2" {
+			t.Errorf("with an id %s, without one %s; want k@1 and k@2", a, b)
+		}
+	})
+}

@@ -77,3 +77,25 @@ func TestUnknownKEKAsksThePeer(t *testing.T) {
 		t.Errorf("Open = %v", err)
 	}
 }
+
+// TestWhatAVersionIsBoundTo: each of these alone gives another key or another binding, whatever else differs. What opens a
+// version would show only that one of them does.
+func TestWhatAVersionIsBoundTo(t *testing.T) {
+	v, k := ref(), newKEK(made)
+	one := versionBinding("cluster", k.id, v)
+	other := v
+	other.ID = kms.NewID()
+	for what, bound := range map[string][]byte{
+		"cluster": versionBinding("cluster 2", k.id, v), "KEK": versionBinding("cluster", "0123456789abcdef", v), "version": versionBinding("cluster", k.id, other),
+	} {
+		if bytes.Equal(one, bound) {
+			t.Errorf("a version is not bound to its %s", what)
+		}
+	}
+	if bytes.Equal(versionKey(k, v.ID), versionKey(k, other.ID)) {
+		t.Error("two versions are sealed under one key")
+	}
+	if bytes.Equal(boxKey(k, "authority"), boxKey(k, "cookie")) {
+		t.Error("two boxes are sealed under one key")
+	}
+}

@@ -80,6 +80,9 @@ func TestWhoMaySign(t *testing.T) {
 		if err := WriteWraps(h.active, []Wrap{w}); (err == nil) != c.ok {
 			t.Errorf("%s: WriteWraps = %v", what, err)
 		}
+		if _, err := w.open(root, pool); (err == nil) != c.ok { // one that was put into the confdir
+			t.Errorf("%s: open = %v", what, err)
+		}
 	}
 	if _, err := Load(h.active); err != nil {
 		t.Error(err)

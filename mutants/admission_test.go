@@ -1,0 +1,58 @@
+package mutants
+
+// admission are the guards of who is let in, and of who is taken for the peer.
+var admission = []row{
+	{
+		"a certificate of this cluster", "replication/peer/server.go",
+		"if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {", "if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {",
+		"a stranger speaks as the peer", "replication/peer", "TestOnlyThePeer",
+	}, {
+		"the peer and no other node", "replication/peer/server.go",
+		"if p == nil || p.Name != name {", "if p == nil {",
+		"a node that was replaced speaks as the peer", "replication/peer", "TestOnlyThePeer|TestTheKeyIsThePeer",
+	}, {
+		"the key that joined", "replication/peer/server.go",
+		"if p.ShownBy(r.TLS.PeerCertificates[0]) {", "if true {",
+		"a host that was rebuilt is spoken for by its old self", "replication/peer", "TestTheKeyIsThePeer",
+	}, {
+		"a heartbeat in its own name", "replication/peer/server.go",
+		"\t\t\tif q.From != name {\n", "\t\t\tif q.From != name && false {\n",
+		"a joiner speaks in the passive's name", "replication/peer", "TestOnlyThePeer|TestCalls",
+	}, {
+		"a token is known", "host/tokens.go",
+		"if i < 0 {", "if i < 0 && len(all) == 0 {",
+		"who guesses is let in", "host", "TestTokens",
+	}, {
+		"a token is good once", "host/tokens.go",
+		"case t.Used != nil && !(pending && t.UsedBy == root):", "case false:",
+		"a token that was seen lets a second host in", "host", "TestTokensAreUsedUp",
+	}, {
+		"a token is good for one host", "host/tokens.go",
+		"!(pending && t.UsedBy == root):", "!(pending):",
+		"a token that was used lets another host in", "host", "TestTokensAreUsedUp",
+	}, {
+		"a token expires", "host/tokens.go",
+		"case !now.Before(t.Expires):", "case false:",
+		"a token that was forgotten lets a host in", "host", "TestTokens|TestTokensAreUsedUp",
+	}, {
+		"no token while a passive answers", "host/tokens.go",
+		"case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:", "case false:",
+		"a passive that is confirmed is replaced by mistake", "host", "TestNoTokenWhileAPassiveAnswers",
+	}, {
+		"a question of the active's own", "host/admit.go",
+		"if !a.takeNonce(q.Nonce) {", "if !a.takeNonce(q.Nonce) && false {",
+		"a request to join that was seen is played again", "host", "TestJoinNeedsTheRootKeyItself",
+	}, {
+		"the proof of the root key", "host/admit.go",
+		"if !hmac.Equal(want, q.Proof) {", "if !hmac.Equal(want, q.Proof) && false {",
+		"who has no root key is let in, and given the cluster's keys", "host", "TestJoinNeedsTheRootKeyItself",
+	}, {
+		"a proof is bound to the key that is certified", "host/admit.go",
+		"fmt.Appendf(nil, \"keytrustee join\\x00%x\\x00%x\", nonce, csr)", "fmt.Appendf(nil, \"keytrustee join\\x00%x\", nonce)",
+		"who stands between the hosts has his own key certified", "host", "TestJoinNeedsTheRootKeyItself",
+	}, {
+		"a copy is verified", "postgres/backup.go",
+		"out, err := cmd.CombinedOutput()\n\tif err == nil {", "out, err := cmd.CombinedOutput()\n\tif err == nil || out != nil {",
+		"a copy with a flipped byte becomes the passive", "host", "TestJoinFindsAFlippedByte",
+	},
+}

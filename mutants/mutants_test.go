@@ -1,0 +1,116 @@
+package mutants
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	wanted = flag.Bool("mutants", false, "run the mutants")
+	rows   = flag.String("rows", "", "only the rows whose name or file matches this regular expression")
+)
+
+// TestMutants switches off one guard after the other, and fails for each that nothing notices. The tests are first run as
+// they are: one that fails anyway notices nothing.
+func TestMutants(t *testing.T) {
+	if !*wanted {
+		t.Skip("it takes long: make mutants")
+	}
+	pattern, err := regexp.Compile(*rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := map[string]error{}
+	ran := 0
+	for _, r := range all {
+		if !r.matches(pattern) {
+			continue
+		}
+		ran++
+		t.Run(r.guard, func(t *testing.T) {
+			tests := r.pkg + " " + r.run
+			if _, known := whole[tests]; !known {
+				_, whole[tests] = r.test(t, "")
+			}
+			if whole[tests] != nil {
+				t.Fatalf("%s fails with every guard in place: %v", tests, whole[tests])
+			}
+			began := time.Now()
+			out, err := r.test(t, r.overlay(t))
+			switch {
+			case err == nil:
+				t.Errorf("nothing noticed. Without it %s, and %s says nothing", r.promise, tests)
+			case strings.Contains(out, "[build failed]") || !strings.Contains(out, "FAIL"):
+				t.Errorf("it could not be tried: %v\n%s", err, out)
+			default:
+				t.Logf("noticed in %.1f s: %s", time.Since(began).Seconds(), first(out))
+			}
+		})
+	}
+	if ran == 0 {
+		t.Errorf("no row matches %q", *rows)
+	}
+}
+
+// overlay returns a file that tells the go command to read the mutant instead of what is on the disk.
+func (r row) overlay(t *testing.T) string {
+	t.Helper()
+	text, err := r.mutated()
+	if err != nil {
+		t.Fatal(err)
+	}
+	original, err := filepath.Abs(filepath.Join(root, r.file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	mutant, overlay := filepath.Join(dir, filepath.Base(r.file)), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {original: mutant}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, content := range map[string][]byte{mutant: text, overlay: list} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return overlay
+}
+
+// test runs the row's tests. The overlay lies in the environment, for the builds of programs that a test starts.
+func (r row) test(t *testing.T, overlay string) (out string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-failfast", "-timeout=5m", "-run=^("+r.run+")$", "./"+r.pkg)
+	cmd.Dir = root
+	cmd.Env = os.Environ()
+	if overlay != "" {
+		cmd.Env = append(cmd.Env, strings.TrimSpace("GOFLAGS="+os.Getenv("GOFLAGS")+" -overlay="+overlay))
+	}
+	var text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &text, &text
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("%w\n%s", err, tail(text.String()))
+	}
+	return text.String(), err
+}
+
+// first is the first sentence of a test that failed.
+func first(out string) string {
+	for line := range strings.Lines(out) {
+		if line = strings.TrimSpace(line); strings.Contains(line, "_test.go:") || strings.HasPrefix(line, "panic:") {
+			return line
+		}
+	}
+	return strings.TrimSpace(tail(out))
+}
+
+func tail(out string) string { return out[max(0, len(out)-1500):] }

@@ -1,0 +1,103 @@
+package mutants
+
+// repeats are the guards of docs/repeats.md.
+var repeats = []row{
+	{
+		"one hand at a time", "kms/repeat.go",
+		"if !a.resolvedAt.IsZero() && a.holder == nil {", "if !a.resolvedAt.IsZero() {",
+		"two callers are told of one creation", "kms", "TestReturnedIsClaimed|TestWaiterIsToldOfNothing",
+	}, {
+		"a hand that the success has left reports nothing", "kms/hand.go",
+		"return h.attempt.holder == h && h.attempt.toldAt.IsZero()", "return h.attempt.toldAt.IsZero()",
+		"a report that comes twice or late takes a success away from the one who has it", "kms", "TestReturnedIsClaimed|TestSameDeliveryAgain",
+	}, {
+		"told makes waiters new attempts", "kms/resolve.go",
+		"\tr.endLocked(a, nil)\n", "\tr.grantLocked(a)\n",
+		"a waiter is told of a success that another has been told of", "kms", "TestWaiterIsToldOfNothing|TestIdenticalRolls",
+	}, {
+		"the oldest delivery first", "kms/resolve.go",
+		"if s.age < oldest.age {", "if s.age > oldest.age {",
+		"the delivery that made the change waits behind its repeats", "kms", "TestSameDeliveryTakesItsPlaceAgain",
+	}, {
+		"a success is claimed while it is the last change", "kms/attempt.go",
+		"err == nil && k.Last.ID != m.change.ID", "err == nil && k.Last.ID != m.change.ID && false",
+		"a repeat is told that a key was made which has been deleted since", "kms", "TestClaimOnlyTheLastChange",
+	}, {
+		"a roll is claimed for a minute", "kms/hand.go",
+		"return now.Sub(a.first) <= claimRoll", "return true",
+		"a roll an hour later is given a version that has been in use for an hour", "kms", "TestAgeOfAClaim",
+	}, {
+		"a change is claimed for ten minutes", "kms/hand.go",
+		"return now.Sub(a.resolvedAt) <= claimOthers", "return true",
+		"a success is claimed long after anybody repeats it", "kms", "TestAgeOfAClaim",
+	}, {
+		"a claim holds in its own duty and epoch", "kms/hand.go",
+		"case a.world != world:", "case false:",
+		"a success from before a switchover is claimed after it", "kms", "TestOtherWorld",
+	}, {
+		"no write while the state is not certain", "kms/write.go",
+		"\tif !certain {\n", "\tif !certain && false {\n",
+		"a host that is not certain of its state begins a write", "kms", "TestOrderOfRefusals",
+	}, {
+		"no claim by a waiter while the state is not certain", "kms/attempt.go",
+		"\tif !certain {\n", "\tif !certain && false {\n",
+		"a fenced host answers claims", "kms", "TestClaimInDoubt",
+	}, {
+		"the caller is part of the identity", "kms/write.go",
+		"[][]byte{[]byte(w.Principal.Identity()), ", "[][]byte{",
+		"one caller claims what another made", "kms", "TestNobodyClaimsAnothers",
+	}, {
+		"the body is part of the identity", "kms/write.go",
+		"[]byte(w.RequestID), w.Body}", "[]byte(w.RequestID)}",
+		"another request is answered with the success of this one", "kms", "TestNobodyClaimsAnothers",
+	}, {
+		"the request's id is part of the identity", "kms/write.go",
+		"[]byte(w.name), []byte(w.RequestID), ", "[]byte(w.name), ",
+		"a roll with an id is answered with the one without", "kms", "TestRollWithAnIDThenWithoutOne",
+	}, {
+		"an id belongs to one request", "kms/attempt.go",
+		"if c.Kind != w.kind || c.By != w.Principal.By() || k.Name != w.name {", "if false {",
+		"an id gives another request's result", "kms", "TestRequestID",
+	}, {
+		"an id belongs to one body", "kms/attempt.go",
+		"if err == nil && !w.same(k, m.material) {", "if false {",
+		"an id gives the result of another body", "kms", "TestRequestID",
+	}, {
+		"an id knows what was undone", "kms/attempt.go",
+		"\tif err := stands(c, k); err != nil {", "\tif err := stands(c, k); err != nil && false {",
+		"an id is told of a key that has been deleted since", "kms", "TestRequestID",
+	}, {
+		"the rights of now", "kms/write.go",
+		"\tfor recorded := false; ; {\n\t\tif err := w.allow(ctx); err != nil {",
+		"\tfor recorded := false; ; {\n\t\tif err := w.allow(ctx); err != nil && !recorded {",
+		"who lost the right while he waited makes a key all the same", "kms", "TestRightsWithdrawnDuringTheWait",
+	}, {
+		"a shut gate keeps nobody waiting", "kms/write.go",
+		"if t.seat != nil || t.like {\n\t\treturn ErrOutcomeUnknown\n\t}\n\treturn err", "return nil",
+		"a write waits although the gate is shut", "kms", "TestShutGate",
+	}, {
+		"one write of a key at a time", "kms/repeat.go",
+		"if a := r.names[d.name]; a != nil {", "if a := r.names[d.name]; a != nil && false {",
+		"a second write of the key begins while the first is in doubt", "kms", "TestAnotherWriterWaits|TestUnknownForEver",
+	}, {
+		"the table is bounded", "kms/repeat.go",
+		"if !r.roomLocked(d.principal) {", "if !r.roomLocked(d.principal) && false {",
+		"one caller fills the memory, and takes the claims of others", "kms", "TestManyThatHangUp|TestManyThatWait",
+	}, {
+		"waiters are bounded", "kms/repeat.go",
+		"if r.waiting[d.principal] <= maxAttemptsPrincipal && r.waitTotal <= maxAttempts {", "if true {",
+		"one caller's waiting fills the memory", "kms", "TestManyThatWait",
+	}, {
+		"a success that is not on record is returned", "kms/attempt.go",
+		"s.repeats.resolve(a, m, nil, s.recordSuccess(&w, m))", "s.recordSuccess(&w, m)\n\ts.repeats.resolve(a, m, nil, nil)",
+		"a success is told that the audit log does not know", "kms", "TestOutcomeCanNotBeRecorded",
+	}, {
+		"a claim that is not on record is returned", "kms/attempt.go",
+		"\tif err == nil {\n\t\terr = s.recordSuccess(w, m)\n\t} else {", "\tif err == nil {\n\t\ts.recordSuccess(w, m)\n\t} else {",
+		"a claim is told that the audit log does not know", "kms", "TestOutcomeCanNotBeRecorded",
+	}, {
+		"a delivery that is sent again keeps its place", "kms/repeat.go",
+		"if a := r.told[d.deliveryID]; again(a) {", "if a := r.told[d.deliveryID]; again(a) && false {",
+		"the passive that asks again rolls the key twice", "kms", "TestSameDeliveryAgain",
+	},
+}
