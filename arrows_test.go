@@ -52,7 +52,7 @@ var house = []room{
 	{"cmd/internal/thishost", "host internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
-	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest"},
+	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
 	{"mutants", "", ""},

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +32,7 @@ func confirmed(t *testing.T) *pairtest.Pair {
 	t.Helper()
 	if shared == nil {
 		life = &lifetime{TB: t}
-		shared = pairtest.New(life)
+		shared = pairtest.NewHosts(life, pairtest.Options{})
 		life.TB = nil
 	}
 	p := shared
@@ -46,11 +44,9 @@ func bringBack(t *testing.T, p *pairtest.Pair) {
 	t.Helper()
 	back := false
 	defer func() {
-		if t.Failed() {
-			logs(t, p)
-		}
 		if !back {
-			life.end()
+			life.TB, life.failed = t, true
+			life.end() // and shows the ends of all logs
 			shared = nil
 		}
 	}()
@@ -60,16 +56,6 @@ func bringBack(t *testing.T, p *pairtest.Pair) {
 		t.Fatal("in the end the hosts serve different materials")
 	}
 	back = !t.Failed()
-}
-
-// logs shows the end of every log.
-func logs(t *testing.T, p *pairtest.Pair) {
-	files, _ := filepath.Glob(filepath.Join(p.Dir, "*", "log", "*.out"))
-	for _, file := range files {
-		data, _ := os.ReadFile(file)
-		lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-		t.Logf("%s ends:\n%s", file, strings.Join(lines[max(0, len(lines)-30):], "\n"))
-	}
 }
 
 // lifetime is a testing.TB that ends after the test that began it: with the process, or with a pair that can not be used any more. TB is the
@@ -164,6 +150,14 @@ func refused(t *testing.T, n *pairtest.Node, reasons ...string) (name string) {
 	}
 	t.Logf("%s: %v", n.Name, a)
 	return name
+}
+
+// acknowledged is an error if the answer says that the write was made.
+func acknowledged(a pairtest.Answer) error {
+	if a.Status != http.StatusServiceUnavailable {
+		return fmt.Errorf("a write was answered with %v", a)
+	}
+	return nil
 }
 
 // The gate's bounds, counted from the moment at which the fault is there, or gone, for the kernel.

@@ -83,7 +83,7 @@ func TestH12UnsafePassive(t *testing.T) {
 			set(t, p.Passive, c.name, c.value)
 			awaitShut(t, p, time.Now(), "unsafe_settings")
 			refused(t, p.Active, "unsafe_settings")
-			p.Active.Says(t, 0, "writes CLOSED since ", "unsafe_settings", "on passive: "+c.name+" is ", "reload or restart keytrustee-db")
+			p.Active.Says(t, 0, "writes CLOSED since ", "unsafe_settings", "on "+p.Passive.Name+": "+c.name+" is ", "reload or restart keytrustee-db")
 			reset(t, p.Passive, c.name)
 			awaitOpen(t, p, time.Now())
 		})

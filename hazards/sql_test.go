@@ -61,9 +61,14 @@ func run(t *testing.T, name string, args ...string) {
 func alone(t *testing.T, n *pairtest.Node) *pgx.Conn {
 	t.Helper()
 	s := pgtest.Server(t, pgtest.Options{Settings: postgres.Settings{Extra: map[string]string{"restore_command": "false"}}})
-	n.Freeze(t, pairtest.PostgreSQL)
+	if n.Pids[pairtest.PostgreSQL] != 0 {
+		n.Freeze(t, pairtest.PostgreSQL)
+	}
 	run(t, "cp", "-a", n.PGData, s.Data)
 	n.Thaw(t, pairtest.PostgreSQL)
+	if s.RunAs != nil {
+		run(t, "chown", "-R", fmt.Sprintf("%d:%d", s.RunAs.UID, s.RunAs.GID), s.Data)
+	}
 	for _, name := range []string{"postmaster.pid", "postgresql.auto.conf", string(postgres.StandbySignal)} {
 		if err := os.RemoveAll(filepath.Join(s.Data, name)); err != nil {
 			t.Fatal(err)

@@ -134,6 +134,12 @@ func (h *hosts) ktadmin(t testing.TB, n *Node, env, args []string) (stdout, stde
 	return h.of[n].Output(t, env, append([]string{"/usr/bin/ktadmin"}, args...)...)
 }
 
+// Run runs a command on the node's host, as root, and returns what it printed and its exit status.
+func (n *Node) Run(t testing.TB, argv ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	return n.hosts(t).of[n].Output(t, nil, argv...)
+}
+
 func (h *hosts) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return h.site.Dial(ctx, machine.Clients, network, address)
 }
