@@ -1,0 +1,121 @@
+package pairtest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/replication/pairtest"
+)
+
+// ktadmin runs a command that must end with that status, and returns its result.
+func ktadmin(t *testing.T, n *pairtest.Node, status int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	stdout, stderr, got := n.Ktadmin(t, args...)
+	if got != status {
+		t.Fatalf("ktadmin %s on %s: status %d, want %d\n%s%s", strings.Join(args, " "), n.Name, got, status, stdout, stderr)
+	}
+	t.Logf("evidence: ktadmin %s on %s: %d\n%s%s", strings.Join(args, " "), n.Name, got, stdout, stderr)
+	return stdout, stderr
+}
+
+// TestOperator plays the operator of a pair: writes are held and released; the active is lost, and the passive promoted by
+// the commands of the runbook; what was acknowledged is all there, and the old active, back, serves nothing.
+func TestOperator(t *testing.T) {
+	p := pairtest.New(t)
+	a, b := p.Active, p.Passive
+	keys := map[string]string{}
+	for range 5 {
+		name, material := create(t, a)
+		keys[name] = material
+	}
+
+	ktadmin(t, b, 0, "cluster", "hold", "--reason", "moving the rack", "--for", "10m")
+	refusedHeld(t, a)
+	refusedHeld(t, b)
+	a.Says(t, 0, "writes CLOSED since ", "operator_hold", "moving the rack; by ", "on passive", "reads served")
+	ktadmin(t, a, 0, "cluster", "release")
+	ktadmin(t, a, 3, "cluster", "release")
+	pairtest.Await(t, 3*time.Second, "writes", func() bool { return a.Writable(t) })
+	ktadmin(t, a, 3, "cluster", "remove", b.Name)
+	ktadmin(t, a, 3, "cluster", "promote", "--fenced", b.Name)
+	if _, text := ktadmin(t, b, 3, "cluster", "promote", "--fenced", a.Name); !strings.Contains(text, "active answers") {
+		t.Errorf("refused for another reason: %s", text)
+	}
+
+	a.Kill(t)
+	b.Says(t, 0, "writes CLOSED since ", "active_unreachable")
+	pairtest.Await(t, 5*time.Second, "a promotion would be done", func() bool {
+		_, _, status := b.Ktadmin(t, "cluster", "promote", "--fenced", a.Name)
+		return status == 0
+	})
+	out, _ := ktadmin(t, b, 0, "cluster", "promote", "--fenced", a.Name)
+	if !strings.Contains(out, "would be done") || !strings.Contains(out, "does not answer") {
+		t.Errorf("the dry run says %q", out)
+	}
+	b.Says(t, 0, "writes CLOSED since ", "active_unreachable", "duty passive")
+	ktadmin(t, b, 2, "cluster", "promote", "--fenced", a.Name, "--i-confirm", "it is off")
+	before := b.Pids[pairtest.Keytrusteed]
+	out, _ = ktadmin(t, b, 0, "cluster", "promote", "--fenced", a.Name, "--i-confirm", a.Name+" is powered off", "-o", "json")
+	var done struct{ Host, Sentence string }
+	if err := json.Unmarshal([]byte(out), &done); err != nil || done.Host != b.Name || !strings.Contains(done.Sentence, "was promoted by") {
+		t.Errorf("the promotion says %q, %v", out, err)
+	}
+	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served", "duty active")
+	b.Logged(t, "keytrusteed starts anew")
+	everyKey(t, b, keys)
+	refusedFast(t, b, "no_passive")
+	if r := b.Do(t, http.MethodGet, "/kms/v1/key/"+pairtest.NewKey()+"/_metadata", nil, nil); r.Status == http.StatusServiceUnavailable {
+		t.Errorf("the new active is not certain: %v", r)
+	}
+
+	b.Kill(t, pairtest.Keytrusteed)
+	b.Start(t)
+	if now := b.Pids[pairtest.Keytrusteed]; now == before {
+		t.Errorf("keytrusteed is %d as before", now)
+	}
+	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served")
+	everyKey(t, b, keys)
+
+	a.Start(t)
+	a.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone", "reads REFUSED at this host")
+	for name := range keys {
+		if r, material := a.Version(t, name, 0); material != "" || r.Status == http.StatusNotFound {
+			t.Errorf("the old active answers for %s: %v", name, r)
+		}
+	}
+	if r := a.Create(t, pairtest.NewKey()); r.Status != http.StatusServiceUnavailable {
+		t.Errorf("a create at the old active: %v", r)
+	}
+	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served")
+	everyKey(t, b, keys)
+}
+
+// everyKey checks that the host serves every key, and lists them.
+func everyKey(t *testing.T, n *pairtest.Node, keys map[string]string) {
+	t.Helper()
+	for name, material := range keys {
+		if got := served(t, n, name); got != material {
+			t.Errorf("%s serves other material of %s", n.Name, name)
+		}
+	}
+	r := n.Do(t, http.MethodGet, "/kms/v1/keys/names", nil, nil)
+	for name := range keys {
+		if !bytes.Contains(r.Body, fmt.Appendf(nil, "%q", name)) {
+			t.Errorf("%s does not list %s: %v", n.Name, name, r)
+		}
+	}
+}
+
+// refusedHeld checks that a create is refused at once, because writes are on hold.
+func refusedHeld(t *testing.T, n *pairtest.Node) {
+	t.Helper()
+	r := n.Create(t, pairtest.NewKey())
+	if r.Status != http.StatusServiceUnavailable || r.Reason != "operator_hold" || r.Took > 2*time.Second {
+		t.Errorf("a create at %s under a hold: %v", n.Name, r)
+	}
+}
