@@ -42,6 +42,7 @@ type delivery struct {
 	name       KeyName
 	requestID  string
 	deliveryID string
+	again      bool
 	principal  string // whose share of the table it takes
 	world      string
 	age        uint64
@@ -96,7 +97,8 @@ func (r *repeats) nextAge() uint64 {
 	return r.age
 }
 
-// arrive finds the place of a delivery. It returns an *InvalidError if the request's id is another write's, and errFull.
+// arrive finds the place of a delivery. It returns an *InvalidError if the request's id is another write's, ErrOutcomeUnknown if it was sent
+// before and its place is not known, and errFull.
 // A turn that is no hand is ended by leave.
 func (r *repeats) arrive(d delivery) (turn, error) {
 	r.mu.Lock()
@@ -113,6 +115,8 @@ func (r *repeats) arrive(d delivery) (turn, error) {
 			return t, nil
 		}
 		return r.queueLocked(d, t)
+	} else if d.again { // it may have been attempted before this process began, or before the table forgot it
+		return turn{}, ErrOutcomeUnknown
 	}
 	if a := r.names[d.name]; a != nil {
 		return r.queueLocked(d, turn{ahead: a})

@@ -175,6 +175,24 @@ func TestSameDeliveryTakesItsPlaceAgain(t *testing.T) {
 	})
 }
 
+// TestSentBefore: what was sent to an earlier life of the daemon is not attempted once more, unless its id tells what came of it.
+func TestSentBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := kmstest.NewService(t)
+		create(t, r.Service, alice, "k").must(t).hand.Told()
+		again := alice
+		again.DeliveryID, again.Again = "d1", true
+		roll(t, r.Service, again, "k").want(t, kms.ErrOutcomeUnknown)
+		if got := versions(t, r.Service, "k"); len(got) != 1 {
+			t.Errorf("the key has %v", got)
+		}
+		again.RequestID = "r1"
+		if got := roll(t, r.Service, again, "k").must(t); got.version.Name != "k@1" {
+			t.Errorf("with an id: %s", got.version.Name)
+		}
+	})
+}
+
 func TestClaimOnlyTheLastChange(t *testing.T) { // 11, 12, 13
 	unknown := func(t *testing.T, r *kmstest.Rig, deliver func() answer) {
 		t.Helper()

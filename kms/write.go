@@ -17,6 +17,7 @@ type Call struct {
 	Principal  Principal
 	RequestID  string // requestIDField; empty: none was sent
 	DeliveryID string // names this delivery between the hosts; a delivery that is sent again keeps it; may be empty
+	Again      bool   // it was sent before, and nobody knows what came of it
 	Body       []byte // the decoded body in canonical form: two bodies that mean the same are equal
 }
 
@@ -55,7 +56,7 @@ func (s *Service) deliver(ctx context.Context, w *write) (made, *Hand, error) {
 	defer cancel()
 
 	d := delivery{
-		identity: s.identity(w), kind: w.kind, name: w.name, requestID: w.RequestID, deliveryID: w.DeliveryID,
+		identity: s.identity(w), kind: w.kind, name: w.name, requestID: w.RequestID, deliveryID: w.DeliveryID, again: w.Again,
 		principal: w.Principal.Identity(), age: s.repeats.nextAge(),
 	}
 	for recorded := false; ; {

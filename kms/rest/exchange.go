@@ -27,6 +27,7 @@ type exchange struct {
 	body      []byte
 	requestID string // the client's, or empty
 	delivery  string // this delivery between the hosts
+	again     bool   // it was sent before, and nobody knows what came of it
 	forwarded bool   // it comes from the passive
 }
 
@@ -42,7 +43,7 @@ func (x *exchange) key() kms.KeyName { return kms.KeyName(x.name) }
 
 // call is what the Service is told of a write; parts are the decoded body.
 func (x *exchange) call(parts ...any) kms.Call {
-	return kms.Call{Principal: x.principal, RequestID: x.requestID, DeliveryID: x.delivery, Body: canonical(parts...)}
+	return kms.Call{Principal: x.principal, RequestID: x.requestID, DeliveryID: x.delivery, Again: x.again, Body: canonical(parts...)}
 }
 
 // serve takes one request from its first byte to its last.
@@ -126,6 +127,7 @@ func (x *exchange) identify() error {
 			return &kms.InvalidError{Field: deliveryHeader, Reason: "is not a delivery's id"}
 		}
 		x.delivery = id.String()
+		x.again = x.r.Header.Get(againHeader) != ""
 		if route := x.Cluster.Route(); !route.Here {
 			return notActive(x.Host, route)
 		}

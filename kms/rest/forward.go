@@ -15,6 +15,9 @@ import (
 // deliveryHeader names a delivery between the hosts; one that is sent again keeps its id.
 const deliveryHeader = "X-Keytrustee-Delivery-Id"
 
+// againHeader says that the delivery was sent before and nobody knows what came of it.
+const againHeader = "X-Keytrustee-Delivered-Before"
+
 // answeredHeader says that the active's answer is about the write; without it something before the write turned it away.
 const answeredHeader = "X-Keytrustee-Answered-By"
 
@@ -119,6 +122,9 @@ func (x *exchange) ask(ctx context.Context, route Route, request *http.Request) 
 	sent := false
 	for {
 		r, err := x.askOnce(ctx, route.Transport, request)
+		if err == nil && sent && r.status == http.StatusServiceUnavailable {
+			return nil, &unknownError{host: x.Host} // it was not attempted now; it may have been when it was sent before
+		}
 		if err == nil {
 			return r, nil
 		}
@@ -128,6 +134,7 @@ func (x *exchange) ask(ctx context.Context, route Route, request *http.Request) 
 			return nil, refusal(x.Host, x.Cluster.Route())
 		}
 		sent = true
+		request.Header.Set(againHeader, "1")
 		x.Logger.Warn("a forwarded write broke, asking again", "delivery", x.delivery, "error", err)
 		select {
 		case <-ctx.Done():

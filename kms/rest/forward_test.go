@@ -256,6 +256,43 @@ func TestForwardBrokenThenUnsent(t *testing.T) {
 	}
 }
 
+// TestForwardBrokenThenRefused: a refusal of what was sent before is no word that nothing was attempted, with an id or without.
+func TestForwardBrokenThenRefused(t *testing.T) {
+	for _, id := range [][]string{nil, {"X-Keytrustee-Request-Id: r1"}} {
+		p := newPair(t)
+		var trips int
+		p.onTrip(func(r *http.Request) (*http.Response, error) {
+			if trips++; trips == 1 {
+				p.Gate.Close("starting", kms.ElsewherePeer)
+				return nil, errors.New("connection reset")
+			}
+			return p.send(r)
+		})
+		a := create(t, p.passive, "k", id...)
+		if a.status != 503 || a.reason(t) != "outcome_unknown" || trips != 2 {
+			t.Errorf("id %q: create, sent %d times: %d %s, want 503 outcome_unknown", id, trips, a.status, a.body)
+		}
+	}
+}
+
+// TestForwardBrokenUnseen: what the active has never seen it does not attempt when it is sent again: an earlier life of it may have.
+func TestForwardBrokenUnseen(t *testing.T) {
+	p := newPair(t)
+	var trips int
+	p.onTrip(func(r *http.Request) (*http.Response, error) {
+		if trips++; trips == 1 {
+			return nil, errors.New("connection reset")
+		}
+		return p.send(r)
+	})
+	if a := create(t, p.passive, "k"); a.reason(t) != "outcome_unknown" {
+		t.Errorf("create: %d %s, want 503 outcome_unknown", a.status, a.body)
+	}
+	if a := ask(t, p.active, "GET", "/kms/v1/key/k", ""); strings.TrimSpace(a.body) != "{}" {
+		t.Errorf("it was made: %s", a.body)
+	}
+}
+
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("connection reset") }

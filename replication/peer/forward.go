@@ -1,12 +1,16 @@
 package peer
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"keytrustee/replication"
 )
@@ -20,6 +24,9 @@ type Forwarder struct {
 // Forwarder returns the http.RoundTripper for requests that the active has to answer. to names the active at the moment of
 // a request. The scheme and the host of a request do not matter; its path arrives as it is, below forward/.
 func (c *Client) Forwarder(to func() (replication.Peer, bool)) *Forwarder { return &Forwarder{c, to} }
+
+// connectWithin is how long a request waits for a connection. A refusal is promised within 2 s, and one that found no connection is one.
+const connectWithin = 1500 * time.Millisecond
 
 // NotSentError: nothing of the request has left this host, so the active has not begun it.
 type NotSentError struct{ Err error }
@@ -53,8 +60,13 @@ func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, &NotSentError{fmt.Errorf("path %q does not begin at the root", r.URL.Path)}
 	}
-	transport := newTransport(f.client.tls(to.Name))
-	transport.DisableKeepAlives = true
+	config := f.client.tls(to.Name)
+	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true,
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, connectWithin)
+			defer cancel()
+			return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
+		}}
 	response, err := transport.RoundTrip(out)
 	if err != nil && !connected.Load() {
 		return nil, &NotSentError{err}
