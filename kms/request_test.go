@@ -125,3 +125,11 @@ func TestRollWithAnIDThenWithoutOne(t *testing.T) { // 18
 		}
 	})
 }
+
+// A delivery with an id is another write than the same without one: it takes nothing from that one's success.
+func TestAnIDTakesNoClaim(t *testing.T) { // 18
+	r := kmstest.NewService(t)
+	create(t, r.Service, alice, "k").must(t).hand.Returned()
+	create(t, r.Service, withID("alice", "r1"), "k").want(t, kms.ErrKeyExists)
+	create(t, r.Service, alice, "k").must(t).hand.Told()
+}

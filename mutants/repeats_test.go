@@ -53,7 +53,7 @@ var repeats = []row{
 	}, {
 		"the request's id is part of the identity", "kms/write.go",
 		"[]byte(w.name), []byte(w.RequestID), ", "[]byte(w.name), ",
-		"a roll with an id is answered with the one without", "kms", "TestRollWithAnIDThenWithoutOne",
+		"a request with an id takes the success of the same one without", "kms", "TestAnIDTakesNoClaim",
 	}, {
 		"an id belongs to one request", "kms/attempt.go",
 		"if c.Kind != w.kind || c.By != w.Principal.By() || k.Name != w.name {", "if false {",
