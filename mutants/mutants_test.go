@@ -29,7 +29,7 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := map[string]error{}
+	whole := map[string]result{}
 	ran := 0
 	for _, r := range all {
 		if !r.matches(pattern) {
@@ -39,20 +39,20 @@ func TestMutants(t *testing.T) {
 		t.Run(r.guard, func(t *testing.T) {
 			tests := r.pkg + " " + r.run
 			if _, known := whole[tests]; !known {
-				_, whole[tests] = r.test(t, "")
+				whole[tests] = r.test(t, "", 10*time.Minute)
 			}
-			if whole[tests] != nil {
-				t.Fatalf("%s fails with every guard in place: %v", tests, whole[tests])
+			before := whole[tests]
+			if before.err != nil {
+				t.Fatalf("%s fails with every guard in place: %v", tests, before.err)
 			}
-			began := time.Now()
-			out, err := r.test(t, r.overlay(t))
-			switch {
-			case err == nil:
+			// What waits for ever has noticed too.
+			switch after := r.test(t, r.overlay(t), 20*time.Second+4*before.took); {
+			case after.err == nil:
 				t.Errorf("nothing noticed. Without it %s, and %s says nothing", r.promise, tests)
-			case strings.Contains(out, "[build failed]") || !strings.Contains(out, "FAIL"):
-				t.Errorf("it could not be tried: %v\n%s", err, out)
+			case strings.Contains(after.out, "[build failed]") || !strings.Contains(after.out, "FAIL"):
+				t.Errorf("it could not be tried: %v\n%s", after.err, after.out)
 			default:
-				t.Logf("noticed in %.1f s: %s", time.Since(began).Seconds(), first(out))
+				t.Logf("noticed in %.1f s: %s", after.took.Seconds(), first(after.out))
 			}
 		})
 	}
@@ -86,10 +86,18 @@ func (r row) overlay(t *testing.T) string {
 	return overlay
 }
 
+// result is what came of a run of tests.
+type result struct {
+	out  string
+	err  error
+	took time.Duration
+}
+
 // test runs the row's tests. The overlay lies in the environment, for the builds of programs that a test starts.
-func (r row) test(t *testing.T, overlay string) (out string, err error) {
+func (r row) test(t *testing.T, overlay string, limit time.Duration) result {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-failfast", "-timeout=5m", "-run=^("+r.run+")$", "./"+r.pkg)
+	began := time.Now()
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-vet=off", "-failfast", "-timeout="+limit.String(), "-run=^("+r.run+")$", "./"+r.pkg)
 	cmd.Dir = root
 	cmd.Env = os.Environ()
 	if overlay != "" {
@@ -97,10 +105,11 @@ func (r row) test(t *testing.T, overlay string) (out string, err error) {
 	}
 	var text bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &text, &text
-	if err = cmd.Run(); err != nil {
+	err := cmd.Run()
+	if err != nil {
 		err = fmt.Errorf("%w\n%s", err, tail(text.String()))
 	}
-	return text.String(), err
+	return result{text.String(), err, time.Since(began)}
 }
 
 // first is the first sentence of a test that failed.

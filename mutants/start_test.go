@@ -16,7 +16,7 @@ var start = []row{
 		"the database of a fenced host runs", "replication", "TestPrepareStart",
 	}, {
 		"duty and standby.signal agree", "replication/start.go",
-		"standby != (s.Duty == Passive) {", "standby != standby {",
+		"standby != (s.Duty == Passive) && ", "standby != standby && ",
 		"a passive's data starts as a primary", "replication", "TestPrepareStart",
 	}, {
 		"a start begins with closed rules", "replication/start.go",
