@@ -29,6 +29,8 @@ const recheck = time.Second
 // second late. Files that can not be used (caught between two writes, another host's, or wrong) leave what was loaded before, and
 // are logged once. It starts nothing and may be used concurrently.
 type Reloader struct {
+	Time func() time.Time // by which the other host's certificate has to be valid; nil: time.Now. Set before the first handshake
+
 	files Files
 	log   *slog.Logger
 
@@ -148,6 +150,7 @@ func (r *Reloader) ClusterServer() *tls.Config {
 		NextProtos:             []string{"http/1.1"},
 		SessionTicketsDisabled: true, // a resumed session would outlive the files that admitted it
 		ClientAuth:             tls.VerifyClientCertIfGiven,
+		Time:                   r.Time,
 	}
 	config := base.Clone()
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -170,7 +173,7 @@ func (r *Reloader) ClusterClient(peer func() string) *tls.Config {
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &r.now().cert, nil },
 		InsecureSkipVerify:   true, // VerifyConnection does it, with the authority's file as it is now
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return verifyNode(cs, r.now().ca, peer())
+			return verifyNode(cs, r.now().ca, peer(), r.Time)
 		},
 	}
 }
@@ -189,7 +192,7 @@ func JoinerClient(authority Fingerprint) *tls.Config {
 			}
 			pool := x509.NewCertPool()
 			pool.AddCert(cs.PeerCertificates[i])
-			return verifyNode(cs, pool, "")
+			return verifyNode(cs, pool, "", nil)
 		},
 	}
 }
@@ -197,9 +200,13 @@ func JoinerClient(authority Fingerprint) *tls.Config {
 // ErrForeign: the host that answered is not of the cluster that it should be of.
 var ErrForeign = errors.New("the host that answered belongs to another cluster")
 
-func verifyNode(cs tls.ConnectionState, ca *x509.CertPool, name string) error {
+func verifyNode(cs tls.ConnectionState, ca *x509.CertPool, name string, now func() time.Time) error {
 	leaf := cs.PeerCertificates[0]
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: ca, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	opts := x509.VerifyOptions{Roots: ca, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+	if now != nil {
+		opts.CurrentTime = now()
+	}
+	_, err := leaf.Verify(opts)
 	if unknown := (x509.UnknownAuthorityError{}); errors.As(err, &unknown) {
 		return ErrForeign
 	} else if err != nil {

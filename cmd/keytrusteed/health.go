@@ -1,7 +1,6 @@
 package main
 
 import (
-	"time"
 
 	"keytrustee/host"
 	"keytrustee/internal/release"
@@ -14,7 +13,7 @@ import (
 func health(p pair, ring *seal.Keyring, self *host.Host) func() status.Health {
 	return func() status.Health {
 		h := healthOf(p.Report(), p.State(), self)
-		h.ServerTime, h.ClusterID = time.Now().Unix(), ring.Cluster()
+		h.ServerTime, h.ClusterID = clock().Unix(), ring.Cluster()
 		return h
 	}
 }

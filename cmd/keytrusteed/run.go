@@ -85,6 +85,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	own.Time = clock
 
 	// Who is told.
 	syslog, err := receiver(c, log)
@@ -94,7 +95,7 @@ func run(ctx context.Context, o options) error {
 	if syslog != nil {
 		defer background(syslog.Run)()
 	}
-	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Logger: log})
+	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Now: clock, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -106,7 +107,7 @@ func run(ctx context.Context, o options) error {
 	peers := peer.NewClient(func(node string) *tls.Config { return own.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Logger: log})
+		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Now: clock, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -130,14 +131,14 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	service, err := kms.New(kms.Config{Store: store, Sealer: ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
-		Host: self.Name, Logger: log})
+		Host: self.Name, Now: clock, Logger: log})
 	if err != nil {
 		return err
 	}
 	proofs.store, proofs.forget = store, service.Invalidate
 
 	// The clients.
-	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: secret}, nil }})
+	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: secret}, nil }, Now: clock})
 	if err != nil {
 		return err
 	}
