@@ -37,7 +37,7 @@ var house = []room{
 	{"postgres/pgtest", "postgres internal/freeport", ""},
 	{"replication", "postgres internal/durable", "postgres/pgtest replication/peer"},
 	{"replication/peer", "replication", "certs internal/durable"},
-	{"replication/pairtest", "postgres internal/freeport internal/machine", ""},
+	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", ""},
 	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
 	{"faults", "postgres internal/freeport replication/pairtest", ""},
 	{"certs", "", ""},

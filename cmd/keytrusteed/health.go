@@ -1,7 +1,6 @@
 package main
 
 import (
-
 	"keytrustee/host"
 	"keytrustee/internal/release"
 	"keytrustee/kms/seal"

@@ -1,13 +1,17 @@
 package machine
 
 import (
+	"bufio"
 	"bytes"
-	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +19,14 @@ import (
 )
 
 var shellEnvironment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}
+
+// command is one that runs on the host, as root after a login.
+func (h *Host) command(argv ...string) *exec.Cmd {
+	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(h.pid), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd"},
+		argv...)...)
+	cmd.Env = slices.Clone(shellEnvironment)
+	return cmd
+}
 
 // Run types a line at the host's shell, as root, shows what it printed, and ends the test if it fails.
 func (h *Host) Run(t testing.TB, line string) {
@@ -31,18 +43,51 @@ func (h *Host) Run(t testing.TB, line string) {
 // is -1 if it was ended after two minutes.
 func (h *Host) Output(t testing.TB, env []string, argv ...string) (stdout, stderr string, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"--target", strconv.Itoa(h.pid), "--mount", "--uts", "--ipc", "--net", "--pid",
-		"--root", "--wd"}, argv...)...)
-	cmd.Env = append(append([]string{}, shellEnvironment...), env...)
+	cmd := h.command(argv...)
+	cmd.Env = append(cmd.Env, env...)
 	cmd.WaitDelay = time.Second
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	defer late.Stop()
+	cmd.Wait()
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// Serve starts the program of the test's own on the host, as root, which Program has named, and returns what asks it: a line in, a line out.
+// It ends with the host.
+func (h *Host) Serve(t testing.TB, program string, args ...string) (ask func(line string) (answer string, err error)) {
+	t.Helper()
+	path := filepath.Join("/usr/local/bin", program)
+	if err := os.Symlink(self, h.File(path)); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+	cmd := h.command(append([]string{path}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := startWithProcess(cmd); err != nil {
+		t.Fatal(err)
+	}
+	go cmd.Wait()
+	answers := bufio.NewReader(out)
+	return func(line string) (string, error) {
+		if _, err := io.WriteString(in, line+"\n"); err != nil {
+			return "", err
+		}
+		answer, err := answers.ReadString('\n')
+		return strings.TrimSuffix(answer, "\n"), err
+	}
 }
 
 // File is where this machine finds a file of the host.

@@ -3,6 +3,7 @@ package machine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func (s *Site) apply(t testing.TB) {
 			forward = append(forward, fmt.Sprintf("iifname %q oifname %q drop", c.from.wire(), c.to.wire()))
 		}
 	}
-	rules(t, s.clients, "bridge", map[string][]string{"forward": forward, "input": input, "output": output})
+	s.rules(t, s.clients, "bridge", map[string][]string{"forward": forward, "input": input, "output": output})
 	for _, h := range s.Hosts {
 		var input []string
 		for _, c := range s.cuts {
@@ -105,7 +106,7 @@ func (s *Site) apply(t testing.TB) {
 				input = append(input, "ip saddr "+c.from.address()+" meta l4proto tcp reject with tcp reset")
 			}
 		}
-		rules(t, h.pid, "inet", map[string][]string{"input": input})
+		s.rules(t, h.pid, "inet", map[string][]string{"input": input})
 	}
 }
 
@@ -116,14 +117,18 @@ func (h *Host) address() string {
 	return h.Address
 }
 
-// rules replaces our table where the process is, in one transaction.
-func rules(t testing.TB, pid int, family string, chains map[string][]string) {
+// rules replaces our table where the process is, in one transaction, if it has others.
+func (s *Site) rules(t testing.TB, pid int, family string, chains map[string][]string) {
 	t.Helper()
 	var text strings.Builder
 	fmt.Fprintf(&text, "table %s cuts\ndelete table %s cuts\ntable %s cuts {\n", family, family, family)
-	for hook, lines := range chains {
-		fmt.Fprintf(&text, "chain %s { type filter hook %s priority 0; policy accept;\n%s\n}\n", hook, hook, strings.Join(lines, "\n"))
+	for _, hook := range slices.Sorted(maps.Keys(chains)) {
+		fmt.Fprintf(&text, "chain %s { type filter hook %s priority 0; policy accept;\n%s\n}\n", hook, hook, strings.Join(chains[hook], "\n"))
 	}
 	text.WriteString("}\n")
+	if s.ruled[pid] == text.String() {
+		return
+	}
 	inNetwork(t, pid, text.String(), "nft", "-f", "-")
+	s.ruled[pid] = text.String()
 }

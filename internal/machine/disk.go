@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// home is where the service user's files are, and the host's disk if it has one.
+// home is where the service user's files are.
 const home = "/var/lib/keytrustee"
 
 // makeDisk makes an empty disk, whose space is taken from this machine as it is used.
@@ -41,13 +41,13 @@ func mountDisk(image, to string, user int) error {
 	return errors.Join(os.Chown(to, user, user), os.Chmod(to, 0o700))
 }
 
-// ballast lies beside the home's files, and takes the place that they need.
-const ballast = home + "/.ballast"
+// ballast lies beside the disk's files, and takes the place that they need.
+func (h *Host) ballast() string { return h.File(filepath.Join(h.disk, ".ballast")) }
 
 // FillDisk leaves no free byte on the host's disk. Nothing is free when it returns, and what the host frees itself afterwards is.
 func (h *Host) FillDisk(t testing.TB) {
 	t.Helper()
-	f, err := os.OpenFile(h.File(ballast), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(h.ballast(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (h *Host) FillDisk(t testing.TB) {
 // FreeDisk takes the ballast of FillDisk away.
 func (h *Host) FreeDisk(t testing.TB) {
 	t.Helper()
-	if err := os.Remove(h.File(ballast)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(h.ballast()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 }
@@ -78,7 +78,7 @@ func (h *Host) FreeDisk(t testing.TB) {
 func (h *Host) DiskFree(t testing.TB) int64 {
 	t.Helper()
 	var s unix.Statfs_t
-	if err := unix.Statfs(h.File(home), &s); err != nil {
+	if err := unix.Statfs(h.File(h.disk), &s); err != nil {
 		t.Fatal(err)
 	}
 	return int64(s.Bavail) * s.Bsize

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"os"
@@ -15,7 +16,8 @@ import (
 type Host struct {
 	Name    string
 	Address string
-	pid     int // of its first process, as this machine numbers it
+	pid     int    // of its first process, as this machine numbers it
+	disk    string // where its disk is mounted
 }
 
 // Services are the units that are installed on a host, in the order of their start.
@@ -25,6 +27,7 @@ var Services = []string{"keytrustee-db", "keytrusteed"}
 func startHost(t testing.TB, plan Plan, b Birth) *Host {
 	t.Helper()
 	dir := t.TempDir()
+	b.Mount = cmp.Or(b.Mount, home)
 	o := origin{Birth: b, Root: dir, Bin: plan.Bin, Units: plan.Units, Names: "127.0.0.1 localhost\n" + plan.Names}
 	if b.Disk > 0 {
 		o.Image = makeDisk(t, b.Disk)
@@ -51,7 +54,7 @@ func startHost(t testing.TB, plan Plan, b Birth) *Host {
 	if _, err := ready.Read(make([]byte, 1)); err != nil {
 		t.Fatalf("%s did not come up", b.Name)
 	}
-	h := &Host{Name: b.Name, Address: b.Address, pid: cmd.Process.Pid}
+	h := &Host{Name: b.Name, Address: b.Address, pid: cmd.Process.Pid, disk: b.Mount}
 	t.Cleanup(func() {
 		if t.Failed() {
 			h.logs(t)

@@ -97,10 +97,10 @@ func (b *origin) mountRoot() error {
 		}
 	}
 	if b.Image != "" {
-		if err := os.MkdirAll(in("root"+home), 0o700); err != nil {
+		if err := os.MkdirAll(in("root"+b.Mount), 0o700); err != nil {
 			return err
 		}
-		if err := mountDisk(b.Image, in("root"+home), b.User); err != nil {
+		if err := mountDisk(b.Image, in("root"+b.Mount), b.User); err != nil {
 			return err
 		}
 	}

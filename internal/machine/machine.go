@@ -18,7 +18,8 @@ type Birth struct {
 	Name    string
 	Address string // of Network
 	User    int    // number of the system user keytrustee
-	Disk    int64  // bytes of the disk that holds /var/lib/keytrustee; 0: it lies in memory, with all else
+	Disk    int64  // bytes of the host's disk; 0: it has none, and all of it lies in memory
+	Mount   string // where its disk is mounted, for the service's user; empty: /var/lib/keytrustee
 }
 
 // Site is hosts and the network between them, which has a third place, for clients.
@@ -26,6 +27,7 @@ type Site struct {
 	Hosts   []*Host
 	clients int // a process in the clients' network
 	cuts    []cut
+	ruled   map[int]string // what holds now where a process is
 }
 
 // The addresses are of the network that is kept for documentation, and exist inside the namespaces alone.
@@ -41,7 +43,7 @@ func New(t testing.TB, plan Plan) *Site {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make hosts out of namespaces")
 	}
-	s := &Site{clients: startNetwork(t)}
+	s := &Site{clients: startNetwork(t), ruled: map[int]string{}}
 	for _, b := range plan.Hosts {
 		s.Hosts = append(s.Hosts, startHost(t, plan, b))
 	}

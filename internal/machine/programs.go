@@ -11,13 +11,21 @@ import (
 	"syscall"
 )
 
-// What a program of a host is called tells what it is. It is no test, and never reaches one.
 func init() {
-	name := filepath.Base(os.Args[0])
-	run, ok := map[string]func() error{
+	for name, run := range map[string]func() error{
 		"init": runInit, "sshd": runSSHD, "ssh": runSSH, "sudo": runSudo, "service": runService, "systemctl": runSystemctl, "unit": runUnit,
-	}[name]
-	if path, err := os.Executable(); !ok || (err != nil || path != self) && os.Getenv(originVariable) == "" {
+	} {
+		Program(name, run)
+	}
+}
+
+// Program says what the test's own program is where a host calls it by that name: what a program of a host is called tells what it is. It
+// is called from an init, and does not return where the program is that one, so that it never reaches a test.
+func Program(name string, run func() error) {
+	if filepath.Base(os.Args[0]) != name {
+		return
+	}
+	if path, err := os.Executable(); (err != nil || path != self) && os.Getenv(originVariable) == "" {
 		return
 	}
 	if err := run(); err != nil {

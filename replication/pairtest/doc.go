@@ -7,7 +7,10 @@
 //	services.go  start, stop and kill on such hosts
 //	build.go     the programs that are tested
 //	faults.go    Start, Stop, Kill; Freeze and Thaw; Signal
-//	network.go   Cut, CutTo, Reject, CutClients; Heal
+//	network.go   Cut, CutTo, Reject, CutClients; Heal; ForgetNames
+//	disk.go      FillDisk, Destroy, PowerOff, ForgetUnsynced
+//	forgetful.go  the program that serves a disk which can forget
+//	clock.go     SetClock
 //	hold.go      HoldAnswers: both hosts have a write, and nobody is told
 //	process.go   the processes of a host
 //	client.go    requests to one host, and what it answers

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +19,10 @@ import (
 
 // Options say how the hosts of a pair differ from those of an operator.
 type Options struct {
-	Tags []string // build tags of both programs
-	Disk int64    // bytes of each host's disk; 0: 4 GiB, taken as they are used
+	Tags      []string // build tags of both programs
+	Disk      int64    // bytes of each host's disk; 0: 4 GiB, taken as they are used
+	Forgetful bool     // ForgetUnsynced works
+	Clock     bool     // SetClock works
 }
 
 // hosts is two machines made of namespaces, which begin with what a package installs.
@@ -27,6 +30,9 @@ type hosts struct {
 	pair *Pair
 	site *machine.Site
 	of   map[*Node]*machine.Host
+
+	options Options
+	memory  map[*Node]func(string) (string, error) // asks what serves a forgetful disk
 }
 
 // The numbers of the service's user: it has one on each host, as they come.
@@ -51,15 +57,22 @@ func NewHosts(t testing.TB, options Options) *Pair {
 	if options.Disk == 0 {
 		options.Disk = 4 << 30
 	}
+	if options.Clock {
+		options.Tags = append(slices.Clone(options.Tags), "faults")
+	}
 	names := []string{"kt01.example.com", "kt02.example.com"}
 	addresses := []string{machine.ActiveAddress, machine.PassiveAddress}
 	plan := machine.Plan{Bin: build(t, options.Tags...), Units: filepath.Join(root, "packaging/systemd")}
 	for i, name := range names {
 		plan.Names += addresses[i] + " " + name + "\n"
 		plan.Hosts = append(plan.Hosts, machine.Birth{Name: name, Address: addresses[i], User: users[i], Disk: options.Disk})
+		if options.Forgetful {
+			plan.Hosts[i].Mount = forgetfulDisk
+		}
 	}
 	p := &Pair{Dir: t.TempDir(), User: "keytrustee", KMSURI: fmt.Sprintf("kms://https@%s:%d/kms", strings.Join(names, ";"), clientPort)}
-	h := &hosts{pair: p, site: machine.New(t, plan), of: map[*Node]*machine.Host{}}
+	h := &hosts{pair: p, site: machine.New(t, plan), of: map[*Node]*machine.Host{},
+		options: options, memory: map[*Node]func(string) (string, error){}}
 	p.place, p.CAFile = h, filepath.Join(p.Dir, "ca.pem")
 	for i, host := range h.site.Hosts {
 		short, _, _ := strings.Cut(host.Name, ".")
@@ -68,6 +81,10 @@ func NewHosts(t testing.TB, options Options) *Pair {
 			AdminDSN: postgres.ConnString("host", "/run/keytrustee", "port", fmt.Sprint(pgPort), "user", postgres.Superuser, "dbname", "keytrustee")}
 		h.of[n] = h.site.Hosts[i]
 		p.Nodes = append(p.Nodes, n)
+		if options.Forgetful {
+			host.Run(t, "install -d -m 0700 -o keytrustee -g keytrustee "+home)
+			h.memory[n] = h.remember(t, host)
+		}
 	}
 	p.Active, p.Passive = p.Nodes[0], p.Nodes[1]
 	h.setUp(t)
@@ -79,6 +96,9 @@ func NewHosts(t testing.TB, options Options) *Pair {
 func (h *hosts) setUp(t testing.TB) {
 	t.Helper()
 	active, passive := h.pair.Active, h.pair.Passive
+	for _, n := range h.pair.Nodes {
+		h.configure(t, n)
+	}
 	recovery := "/root/recovery.key"
 	active.must(t, "init", "--external-address", active.Address, "--recovery-key-out", recovery)
 	active.must(t, "db", "--bootstrap", "--port", fmt.Sprint(pgPort), "--pg-rootdir", home+"/db", "--slave", passive.Address)
@@ -97,6 +117,18 @@ func (h *hosts) setUp(t testing.TB) {
 	})
 	active.must(t, "root-key", "confirm-recovery", "--key-file", recovery)
 	h.awaitWritable(t)
+}
+
+// configure leaves what an operator would have in /etc/sysconfig.
+func (h *hosts) configure(t testing.TB, n *Node) {
+	t.Helper()
+	if h.options.Clock {
+		h.setClock(t, h.of[n], 0)
+		file := h.of[n].File("/etc/sysconfig/keytrusteed")
+		if err := os.WriteFile(file, []byte("KEYTRUSTEE_CLOCK="+clockFile+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // must runs ktadmin on the node and ends the test if it fails.
@@ -119,6 +151,7 @@ func (n *Node) mustWith(t testing.TB, env []string, args ...string) string {
 // Join makes an empty host the passive of the other one, with a token of that, and starts its services.
 func (n *Node) Join(t testing.TB) {
 	t.Helper()
+	n.hosts(t).configure(t, n)
 	token := strings.TrimSpace(n.Other().must(t, "join-token"))
 	n.mustWith(t, []string{"KEYTRUSTEE_JOIN_TOKEN=" + token}, "init-slave", "--master", n.Other().Address)
 	n.Start(t)

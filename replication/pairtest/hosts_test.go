@@ -21,6 +21,12 @@ func TestHosts(t *testing.T) {
 		{"one way is cut", cutOneWay},
 		{"resets", rejected},
 		{"clients are cut off", clientsCutOff},
+		{"only replay stands still", replayFrozen},
+		{"a backend is killed", backendKilled},
+		{"a disk is full", diskFull},
+		{"names are forgotten", namesForgotten},
+		{"the power is lost", powerLost},
+		{"a host is destroyed", destroyed},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
 			return

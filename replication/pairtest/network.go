@@ -61,3 +61,19 @@ func (n *Node) Received(t testing.TB) uint64 {
 	h := n.hosts(t)
 	return h.site.Passed(t, h.of[n.Other()], h.of[n])
 }
+
+// ForgetNames lets the node know no host by its name any more: its files have none, and the name server that it is told to ask does not
+// answer. RememberNames ends it, the test's end at the latest.
+func (n *Node) ForgetNames(t testing.TB) {
+	t.Helper()
+	h := n.hosts(t)
+	t.Cleanup(func() { h.of[n].RememberNames(t) })
+	h.of[n].ForgetNames(t)
+	t.Logf("forgotten on %s: all names", n.Name)
+}
+
+// RememberNames ends ForgetNames.
+func (n *Node) RememberNames(t testing.TB) {
+	t.Helper()
+	n.hosts(t).of[n].RememberNames(t)
+}
