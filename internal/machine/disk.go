@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,32 +14,79 @@ import (
 // home is where the service user's files are.
 const home = "/var/lib/keytrustee"
 
-// makeDisk makes an empty disk, whose space is taken from this machine as it is used.
-func makeDisk(t testing.TB, size int64) (image string) {
+// makeDisk makes an empty disk, whose space is taken as it is used: of this machine's memory, or of its disk. It is gone with whoever has it
+// open.
+func makeDisk(t testing.TB, b Birth) *os.File {
 	t.Helper()
-	image = filepath.Join(t.TempDir(), "disk.ext4")
-	f, err := os.Create(image)
+	image, err := openImage(t, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+	if err := image.Truncate(b.Disk); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("mkfs.ext4", "-q", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", image).CombinedOutput(); err != nil {
+	cmd := exec.Command("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1", "/proc/self/fd/3")
+	cmd.ExtraFiles = []*os.File{image}
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("mkfs.ext4: %v\n%s", err, out)
 	}
 	return image
 }
 
+func openImage(t testing.TB, b Birth) (*os.File, error) {
+	if !b.Stable {
+		fd, err := unix.MemfdCreate(fmt.Sprintf("disk-of-%s-for-%d", b.Name, os.Getpid()), unix.MFD_CLOEXEC)
+		return os.NewFile(uintptr(fd), "disk"), err
+	}
+	image, err := os.CreateTemp(t.TempDir(), "disk")
+	if err != nil {
+		return nil, err
+	}
+	return image, os.Remove(image.Name())
+}
+
 // mountDisk mounts the image with a loop device of its own, which goes with the mount.
-func mountDisk(image, to string, user int) error {
-	if out, err := exec.Command("mount", "-o", "loop", image, to).CombinedOutput(); err != nil {
-		return errors.New("mounting the disk: " + err.Error() + ": " + string(out))
+func mountDisk(image *os.File, to string, user int) error {
+	device, err := attach(image)
+	if err != nil {
+		return fmt.Errorf("a loop device for the disk: %w", err)
+	}
+	defer device.Close()
+	if err := unix.Mount(device.Name(), to, "ext4", 0, ""); err != nil {
+		return fmt.Errorf("mounting %s: %w", device.Name(), err)
 	}
 	if err := os.Remove(filepath.Join(to, "lost+found")); err != nil {
 		return err
 	}
 	return errors.Join(os.Chown(to, user, user), os.Chmod(to, 0o700))
+}
+
+// attach makes the image a device, which is free again when nobody has it open or mounted.
+func attach(image *os.File) (*os.File, error) {
+	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer control.Close()
+	for {
+		number, err := unix.IoctlRetInt(int(control.Fd()), unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return nil, err
+		}
+		device, err := os.OpenFile(fmt.Sprintf("/dev/loop%d", number), os.O_RDWR, 0)
+		if err != nil {
+			return nil, err
+		}
+		config := unix.LoopConfig{Fd: uint32(image.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
+		if err == nil {
+			return device, nil
+		}
+		device.Close()
+		if !errors.Is(err, unix.EBUSY) { // somebody else was faster
+			return nil, err
+		}
+	}
 }
 
 // ballast lies beside the disk's files, and takes the place that they need.

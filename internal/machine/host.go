@@ -29,9 +29,6 @@ func startHost(t testing.TB, plan Plan, b Birth) *Host {
 	dir := t.TempDir()
 	b.Mount = cmp.Or(b.Mount, home)
 	o := origin{Birth: b, Root: dir, Bin: plan.Bin, Units: plan.Units, Names: "127.0.0.1 localhost\n" + plan.Names}
-	if b.Disk > 0 {
-		o.Image = makeDisk(t, b.Disk)
-	}
 	text, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +43,11 @@ func startHost(t testing.TB, plan Plan, b Birth) *Host {
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), originVariable + "=" + string(text)}
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	cmd.ExtraFiles = []*os.File{born}
+	if b.Disk > 0 {
+		image := makeDisk(t, b)
+		defer image.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, image)
+	}
 	err = start(t, cmd, syscall.CLONE_NEWNS|syscall.CLONE_NEWUTS|syscall.CLONE_NEWIPC|syscall.CLONE_NEWPID|syscall.CLONE_NEWNET)
 	born.Close()
 	if err != nil {

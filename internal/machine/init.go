@@ -18,7 +18,6 @@ type origin struct {
 	Bin   string // holds our two programs
 	Units string // holds their units
 	Names string // /etc/hosts
-	Image string // of the host's disk, if it has one
 }
 
 const originVariable = "MACHINE_ORIGIN"
@@ -96,11 +95,13 @@ func (b *origin) mountRoot() error {
 			return err
 		}
 	}
-	if b.Image != "" {
+	if b.Disk > 0 {
+		image := os.NewFile(4, "disk")
+		defer image.Close()
 		if err := os.MkdirAll(in("root"+b.Mount), 0o700); err != nil {
 			return err
 		}
-		if err := mountDisk(b.Image, in("root"+b.Mount), b.User); err != nil {
+		if err := mountDisk(image, in("root"+b.Mount), b.User); err != nil {
 			return err
 		}
 	}

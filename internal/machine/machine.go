@@ -19,6 +19,7 @@ type Birth struct {
 	Address string // of Network
 	User    int    // number of the system user keytrustee
 	Disk    int64  // bytes of the host's disk; 0: it has none, and all of it lies in memory
+	Stable  bool   // its disk takes its space from this machine's disk, and not from its memory
 	Mount   string // where its disk is mounted, for the service's user; empty: /var/lib/keytrustee
 }
 

@@ -3,6 +3,7 @@ package machine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -250,12 +251,13 @@ func TestNothingIsLeft(t *testing.T) {
 		must(t, err)
 		return string(out)
 	}
-	if !strings.Contains(loops(), tmp) {
-		t.Fatalf("no disk below %s:\n%s", tmp, loops())
+	disk := fmt.Sprintf("-for-%d", cmd.Process.Pid)
+	if !strings.Contains(loops(), disk) {
+		t.Fatalf("no disk of the child:\n%s", loops())
 	}
 	must(t, cmd.Process.Kill())
 	cmd.Wait()
-	for deadline := time.Now().Add(10 * time.Second); len(of()) > 0 || strings.Contains(loops(), tmp); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); len(of()) > 0 || strings.Contains(loops(), disk); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("left: %q\n%s", of(), loops())
 		}

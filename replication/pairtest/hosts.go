@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Tags      []string // build tags of both programs
 	Disk      int64    // bytes of each host's disk; 0: 4 GiB, taken as they are used
+	Stable    bool     // the disks take their space from this machine's disk, and not from its memory
 	Forgetful bool     // ForgetUnsynced works
 	Clock     bool     // SetClock works
 }
@@ -65,7 +66,7 @@ func NewHosts(t testing.TB, options Options) *Pair {
 	plan := machine.Plan{Bin: build(t, options.Tags...), Units: filepath.Join(root, "packaging/systemd")}
 	for i, name := range names {
 		plan.Names += addresses[i] + " " + name + "\n"
-		plan.Hosts = append(plan.Hosts, machine.Birth{Name: name, Address: addresses[i], User: users[i], Disk: options.Disk})
+		plan.Hosts = append(plan.Hosts, machine.Birth{Name: name, Address: addresses[i], User: users[i], Disk: options.Disk, Stable: options.Stable})
 		if options.Forgetful {
 			plan.Hosts[i].Mount = forgetfulDisk
 		}
