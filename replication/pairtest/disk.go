@@ -40,7 +40,7 @@ func (n *Node) Destroy(t testing.TB) {
 	n.Kill(t)
 	host := h.of[n]
 	host.FreeDisk(t)
-	for _, dir := range []string{home, "/run/keytrustee", "/root", "/etc/sysconfig"} {
+	for _, dir := range []string{home, "/run/keytrustee", "/etc/sysconfig"} {
 		entries, err := os.ReadDir(host.File(dir))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
