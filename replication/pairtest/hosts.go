@@ -153,7 +153,12 @@ func (n *Node) mustWith(t testing.TB, env []string, args ...string) string {
 func (n *Node) Join(t testing.TB) {
 	t.Helper()
 	n.hosts(t).configure(t, n)
-	token := strings.TrimSpace(n.Other().must(t, "join-token"))
+	var token string
+	Await(t, 5*time.Second, "there is a token, which there is not while a passive answers", func() bool {
+		out, _, status := n.Other().Ktadmin(t, "join-token")
+		token = strings.TrimSpace(out)
+		return status == 0
+	})
 	n.mustWith(t, []string{"KEYTRUSTEE_JOIN_TOKEN=" + token}, "init-slave", "--master", n.Other().Address)
 	n.Start(t)
 }
