@@ -407,6 +407,29 @@ func TestClaimInDoubt(t *testing.T) { // 23, 31
 	})
 }
 
+// TestAnotherHostIsTheActiveNow: the one that was fenced sends everybody to the other, and that one takes every write.
+func TestAnotherHostIsTheActiveNow(t *testing.T) { // 23, 31
+	r := kmstest.NewService(t)
+	create(t, r.Service, alice, "k").must(t).hand.Returned()
+	gate := kmstest.NewGate()
+	gate.SetWorld("active in epoch 2")
+	active := r.Restart(t, func(c *kms.Config) { c.Gate = gate })
+	r.Gate.Close("fenced", kms.ElsewherePeer)
+	r.Gate.SetWorld("")
+	for i, write := range []func(*kms.Service) answer{
+		func(s *kms.Service) answer { return create(t, s, alice, "new") },
+		func(s *kms.Service) answer { return roll(t, s, alice, "k") },
+		func(s *kms.Service) answer { return remove(t, s, alice, "new") },
+	} {
+		refused := write(r.Service)
+		if e, ok := errors.AsType[*kms.ReadOnlyError](refused.err); !ok || e.Remedy != kms.ElsewherePeer {
+			t.Errorf("write %d at the fenced host: %v; want one that sends the client to the other", i, refused.err)
+		}
+		write(active).must(t).hand.Told()
+	}
+	create(t, active, alice, "k").want(t, kms.ErrKeyExists) // its claim did not come along
+}
+
 func TestOutcomeCanNotBeRecorded(t *testing.T) { // 25
 	r := kmstest.NewService(t)
 	full := errors.New("no space left on device")

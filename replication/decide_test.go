@@ -193,7 +193,7 @@ func TestWordings(t *testing.T) {
 	since := time.Date(2026, 3, 1, 12, 4, 11, 0, time.UTC)
 	got := Decision{Reason: PassiveUnreachable}.sentence("kt01", "kt02", since)
 	want := "keytrusteed: write refused: the passive kt02 can not be reached, since 2026-03-01 12:04:11 UTC; keys can be read but not created, rolled or deleted. " +
-		"Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts."
+		"Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts. If kt02 was promoted meanwhile, it is the active: ask there, and leave kt01 off."
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

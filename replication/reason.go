@@ -62,7 +62,7 @@ var wordings = map[Reason]wording{
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
 	Restoring:             {"a restore is under way", "Wait for it to end."},
 	OperatorHold:          {"an operator has put writes on hold", "It ends by itself; ktadmin cluster release ends it now."},
-	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
+	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts. If {peer} was promoted meanwhile, it is the active: ask there, and leave {self} off."},
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
 	PassiveNotSynchronous: {"the passive {peer} replicates, but not synchronously", "Wait until it has caught up; then look at the log of keytrustee-db on {self}."},
 	PassiveStale:          {"the passive {peer} does not keep up: it no longer confirms what it is sent", "Look at the load, the disk and the log of keytrustee-db on {peer}."},

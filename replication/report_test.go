@@ -57,7 +57,7 @@ func TestReport(t *testing.T) {
 	p.passive.stopServer(postgres.Immediate)
 	p.active.awaitReason(replication.PassiveUnreachable)
 	a = p.active.monitor.Report()
-	if a.What != "the passive kt02 can not be reached" || a.Do != "Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts." {
+	if a.What != "the passive kt02 can not be reached" || a.Do != "Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts. If kt02 was promoted meanwhile, it is the active: ask there, and leave kt01 off." {
 		t.Errorf("the active says %q, %q", a.What, a.Do)
 	}
 	await(t, "notices", func() error {

@@ -25,6 +25,8 @@ func TestRefusalNamesTheHostThatCanDoBetter(t *testing.T) {
 		{replication.PassiveDaemonDown, true, kms.ElsewhereNone},
 		{replication.PassiveUnreachable, false, kms.ElsewhereNone},
 		{replication.ActiveUnreachable, false, kms.ElsewhereNone},
+		{replication.OperatorHold, true, kms.ElsewhereSame},
+		{replication.OperatorHold, false, kms.ElsewhereNone},
 	} {
 		got := refusal(&replication.ClosedError{Reason: row.reason, PeerAnswers: row.peerAnswers})
 		if read, ok := unread(&replication.ClosedError{Reason: row.reason, PeerAnswers: row.peerAnswers}).(*kms.ReadOnlyError); !ok || read.Remedy != kms.ElsewherePeer {
@@ -32,6 +34,19 @@ func TestRefusalNamesTheHostThatCanDoBetter(t *testing.T) {
 		}
 		if got.Remedy != row.want || got.Reason != kms.Reason(row.reason) {
 			t.Errorf("%s, peer answers %t: %v %v, want %v", row.reason, row.peerAnswers, got.Reason, got.Remedy, row.want)
+		}
+	}
+}
+
+// TestNoReasonEndsARead: whatever keeps a host from answering a read for certain, the client asks the other one.
+func TestNoReasonEndsARead(t *testing.T) {
+	for _, reason := range replication.Reasons() {
+		for _, peerAnswers := range []bool{false, true} {
+			err := unread(&replication.ClosedError{Reason: reason, PeerAnswers: peerAnswers, Sentence: "why"})
+			refused, ok := err.(*kms.ReadOnlyError)
+			if !ok || refused.Remedy != kms.ElsewherePeer || refused.Reason != kms.Reason(reason) || refused.Sentence != "why" {
+				t.Errorf("%s, peer answers %t: %#v", reason, peerAnswers, err)
+			}
 		}
 	}
 }
