@@ -3,7 +3,9 @@ package replication
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,6 +27,9 @@ func (m *Monitor) act(ctx context.Context) {
 			m.log.Warn("not yet as it should be", "error", text)
 		}
 		trouble = text
+		m.mu.Lock()
+		m.facts.acting = text
+		m.mu.Unlock()
 	}
 }
 
@@ -32,7 +37,7 @@ func (m *Monitor) act(ctx context.Context) {
 type applied struct {
 	start string
 	hba   *postgres.HBA
-	slots Epoch  // old slots were removed
+	slots string // all but these were removed
 	slot  string // it is there
 }
 
@@ -253,11 +258,8 @@ func (m *Monitor) ensureSlot(ctx context.Context, name string) error {
 	return nil
 }
 
-// dropOldSlots removes, once, what passives of earlier epochs have left.
+// dropOldSlots removes, once, what passives of earlier epochs have left, or a joiner that was given up.
 func (m *Monitor) dropOldSlots(ctx context.Context, state State) error {
-	if m.did.slots == state.Epoch {
-		return nil
-	}
 	keep := map[string]bool{}
 	if state.Peer != nil {
 		keep[state.Epoch.StandbyName(state.Peer.Name)] = true
@@ -265,12 +267,16 @@ func (m *Monitor) dropOldSlots(ctx context.Context, state State) error {
 	if state.Pending != nil {
 		keep[state.Pending.Slot] = true
 	}
+	kept := "kept: " + strings.Join(slices.Sorted(maps.Keys(keep)), " ")
+	if m.did.slots == kept {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return dropSlots(ctx, conn, keep) }); err != nil {
 		return err
 	}
-	m.did.slots = state.Epoch
+	m.did.slots = kept
 	return nil
 }
 

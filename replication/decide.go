@@ -88,9 +88,16 @@ func operation(s Status, _ Policy) Decision {
 	if s.Operation == nil {
 		return fine
 	}
-	d := shut(s.Operation.Reason(), "%s", s.Operation.Note)
-	if s.Operation.Kind == KindHold {
-		d.Detail = fmt.Sprintf("%s; by %s, until %s", s.Operation.Note, s.Operation.By, s.Operation.Until.UTC().Format(stampLayout))
+	o := s.Operation
+	d := shut(o.Reason(), "%s", o.Note)
+	switch {
+	case o.Kind == KindHold:
+		d.Detail = fmt.Sprintf("%s; by %s, until %s", o.Note, o.By, o.Until.UTC().Format(stampLayout))
+	case o.Kind == KindPromotion:
+		d.Detail = fmt.Sprintf("{self} is being promoted, by %s: step %s", o.By, o.Step)
+	}
+	if s.StepTrouble != "" && o.Kind != KindHold {
+		d.Detail += "; it waits: " + s.StepTrouble
 	}
 	return d
 }

@@ -32,6 +32,7 @@ type facts struct {
 	reported  *GateReport // passive: the active's word on its gate
 	asking    string      // passive: the active's start, by its last question
 
+	acting   string // why the last step did not succeed
 	standing examined
 	canary   *canary
 	rootAt   time.Duration
@@ -91,7 +92,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
 		PeerAge: never, ReplyAge: never, HeardAge: never, MessageAge: never,
-		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, DiskSize: f.diskSize, StateTrouble: m.state.Trouble(), RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
+		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, DiskSize: f.diskSize, StateTrouble: m.state.Trouble(), StepTrouble: f.acting, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
 		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
 	}
 	awake := now-f.looked <= standstill

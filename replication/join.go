@@ -93,9 +93,12 @@ func (m *Monitor) started(state State, a Answer) bool {
 			return errUnchanged // another answer of it came first
 		}
 		first = true
+		if s.Peer != nil {
+			s.Former = s.Peer.former(s.Pending.Epoch, m.now())
+		}
 		s.Peer, s.Epoch, s.Pending, s.Compared = &s.Pending.Peer, s.Pending.Epoch, nil, nil
 		if s.Former != nil && s.Former.Name == s.Peer.Name {
-			s.Former = nil
+			s.Former = nil // the same host again
 		}
 		return nil
 	})

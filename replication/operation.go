@@ -65,6 +65,11 @@ type Former struct {
 	Since time.Time `json:"since"`
 }
 
+// former is p as one that is the peer no longer, in that epoch.
+func (p Peer) former(epoch Epoch, now time.Time) *Former {
+	return &Former{Name: p.Name, Key: p.Key, Epoch: epoch, Since: now}
+}
+
 // NewOperation returns an operation of that kind, begun now, with an ID of its own.
 func NewOperation(kind OperationKind, by, note string, now time.Time) *Operation {
 	return &Operation{Kind: kind, ID: randomID(), By: by, Note: note, Since: now}

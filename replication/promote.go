@@ -54,6 +54,7 @@ func promotionPlan(state State, name string) []string {
 		"its PostgreSQL replays all that it has and becomes a primary, on a timeline of its own",
 		fmt.Sprintf("%s becomes the active of the epoch after %s; its keytrusteed starts anew", state.Self, state.Epoch),
 		"all keys are read there; writes are refused with no_passive until a passive has joined",
+		fmt.Sprintf("if %s has had another passive since it last spoke to %s, promote that one instead: it has what was written since", name, state.Self),
 		fmt.Sprintf("%s is turned away and fences itself when it is back; it joins anew with ktadmin init-slave --reclone", name),
 	}
 }
@@ -110,7 +111,10 @@ func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) 
 	defer cancel()
 	switch o.Step {
 	case StepLeave:
-		if m.answers(m.statusOf(state, m.uptime())) {
+		switch s := m.statusOf(state, m.uptime()); {
+		case !s.Polled:
+			return true, nil // the active has not been asked yet since this daemon started
+		case m.answers(s):
 			return true, m.giveUp(o, fmt.Sprintf("%s was not promoted: %s answers", state.Self, state.Peer.Name))
 		}
 		if err := m.leave(ctx, state); err != nil {
@@ -124,7 +128,7 @@ func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) 
 		return true, m.stepInto(o.ID, StepTake)
 	case StepTake:
 		return true, m.take(ctx, o.ID, func(s *State) {
-			s.Former = &Former{Name: s.Peer.Name, Key: s.Peer.Key, Epoch: s.Epoch, Since: m.now()}
+			s.Former = s.Peer.former(s.Epoch, m.now())
 			s.endOperation(o.ID, m.now(), "%s was promoted by %s, without %s; its epoch is %s", s.Self, o.By, s.Peer.Name, s.Epoch)
 			s.Peer = nil
 		})

@@ -83,6 +83,20 @@ func TestPromotion(t *testing.T) {
 	other.Name, silent.Confirm = "kt09", ""
 	b.refused(other, "not kt09")
 	b.refused(silent, "nobody has confirmed")
+
+	// The active is there after all: while the passive has only left it, that ends the promotion.
+	b.dies(promote)
+	a.startServer()
+	a.startDaemon()
+	b.startDaemon()
+	p.awaitOpen()
+	if o := b.monitor.State().Outcome; o == nil || !strings.Contains(o.Sentence, "kt02 was not promoted: kt01 answers") || b.monitor.State().Operation != nil {
+		t.Fatalf("the active lives, and the promotion ended with %+v", o)
+	}
+	w.host = a
+	w.must()
+	a.stopServer(postgres.Fast)
+	a.stop()
 	whole := a.copyData()
 
 	b.dies(promote)
@@ -113,6 +127,17 @@ func TestPromotion(t *testing.T) {
 	if _, why := b.shown(); why != nil {
 		t.Errorf("the new active is not certain: %v", why)
 	}
+
+	// Started anew, with nobody to compare it with, it serves what it knows.
+	b.stopServer(postgres.Immediate)
+	b.startServer()
+	await(t, "reads after the start", func() error {
+		if r := b.monitor.Report().Reads; r.Served != replication.Known || !strings.Contains(r.Sentence, "has no passive that its data could be compared with") {
+			return fmt.Errorf("%s: %s", r.Served, r.Sentence)
+		}
+		return nil
+	})
+	w.check(b)
 
 	// The old active is back, as it was.
 	a.startServer()

@@ -31,12 +31,15 @@ func (m *Monitor) remove(ctx context.Context, c Command) (Operated, error) {
 		if p := s.Pending; p != nil && p.Peer.Name == c.Name {
 			s.Pending = nil
 		}
-		s.Former = &Former{Name: s.Peer.Name, Key: s.Peer.Key, Epoch: next, Since: m.now()}
+		s.Former = s.Peer.former(next, m.now())
 		s.Peer, s.Epoch = nil, next
 		s.Compared = s.Compared.alone()
 		return nil
 	})
 	if err != nil {
+		return Operated{}, err
+	}
+	if err := m.reached("removed"); err != nil {
 		return Operated{}, err
 	}
 	m.forgetPeer()

@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 
@@ -48,17 +49,30 @@ func TestRemove(t *testing.T) {
 		t.Fatalf("the check changed %+v", s)
 	}
 
-	t.Logf("evidence: %s", p.active.operate(remove).Sentence)
+	// Killed when it is decided and nothing of it is done.
+	p.active.stop()
+	p.active.startDaemonWith(func(m *replication.Monitor) { m.SetFailpoint(func(string) error { return errors.New("killed") }) })
+	await(t, "removal", func() error {
+		if _, err := p.active.monitor.Operate(t.Context(), remove); err == nil || err.Error() != "killed" {
+			return err
+		}
+		return nil
+	})
+	p.active.stop()
+	if slots, _ := p.active.keptFor(); len(slots) != 1 {
+		t.Errorf("slots %v before the removal goes on", slots)
+	}
+	p.active.startDaemon()
+	await(t, "the end of the removal", func() error {
+		if slots, names := p.active.keptFor(); len(slots) != 0 || names != `"`+postgres.NoStandby+`"` {
+			return fmt.Errorf("slots %v, commits wait for %s", slots, names)
+		}
+		return nil
+	})
+	p.active.awaitReason(replication.NoPassive)
 	s := p.active.monitor.State()
 	if s.Peer != nil || s.Epoch.Number != first.Number+1 || s.Former == nil || s.Former.Name != old.name || s.Former.Epoch != s.Epoch {
 		t.Errorf("state %+v, former %+v", s, s.Former)
-	}
-	if closed := p.active.monitor.Gate().Closed(); closed == nil || closed.Reason != replication.NoPassive {
-		t.Errorf("the gate: %v", closed)
-	}
-	slots, names := p.active.keptFor()
-	if len(slots) != 0 || names != `"`+postgres.NoStandby+`"` {
-		t.Errorf("slots %v, commits wait for %s", slots, names)
 	}
 	w.check(p.active)
 	if _, why := p.active.shown(); why != nil {

@@ -48,6 +48,8 @@ type Status struct {
 	DiskSize       uint64        `json:"disk_size"`                  // of the fuller of those disks
 	StateTrouble   string        `json:"state_trouble,omitempty"`    // why the state file can not be written
 
+	StepTrouble string `json:"step_trouble,omitempty"` // why this host's PostgreSQL, or its operation, is not yet where it should be
+
 	Confirmed postgres.LSN `json:"confirmed"` // active: what the peer has flushed and replayed; passive: the last position persisted
 }
 
