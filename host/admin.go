@@ -43,7 +43,9 @@ type Admin struct {
 	Admitter *Admitter
 	// Note keeps what an operator says to the daemon, before it is done and when it has ended; with an error nothing is done. nil:
 	// nobody does.
-	Note   func(Act) error
+	Note func(Act) error
+	// Peer asks the other host for its own view of the pair. nil: it is not asked.
+	Peer   func(context.Context) (replication.Report, error)
 	Logger *slog.Logger
 }
 
@@ -56,6 +58,7 @@ func (a *Admin) handler() http.Handler {
 	mux.HandleFunc("POST "+tokenPath, a.serveToken)
 	mux.HandleFunc("POST "+enablePath, a.serveEnable)
 	mux.HandleFunc("GET "+statusPath, a.serveStatus)
+	mux.HandleFunc("GET "+viewPath, a.serveView)
 	mux.HandleFunc("POST "+clusterPath, a.serveOperate)
 	audited := a.audited(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -39,17 +39,23 @@ func (c AdminClient) EnableSync(ctx context.Context) error {
 
 // Status asks the daemon how this host is. The error is ErrDaemonDown or ErrDaemonStuck where it can not be asked.
 func (c AdminClient) Status(ctx context.Context) (Status, error) {
-	limited, cancel := context.WithTimeout(ctx, statusLimit)
-	defer cancel()
 	var s Status
-	err := c.call(limited, http.MethodGet, statusPath, nil, &s)
-	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = &HintedError{fmt.Errorf("%w within %v", ErrDaemonStuck, statusLimit), "it is frozen, or its machine is overloaded: look at its process and its log; service keytrusteed restart"}
-	}
+	err := c.quickly(ctx, statusPath, &s)
 	return s, err
 }
 
-// statusLimit is how long the daemon may take to say how it is; it asks nobody for that.
+// quickly asks what the daemon answers at once, or is stuck.
+func (c AdminClient) quickly(ctx context.Context, path string, answer any) error {
+	limited, cancel := context.WithTimeout(ctx, statusLimit)
+	defer cancel()
+	err := c.call(limited, http.MethodGet, path, nil, answer)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = &HintedError{fmt.Errorf("%w within %v", ErrDaemonStuck, statusLimit), "it is frozen, or its machine is overloaded: look at its process and its log; service keytrusteed restart"}
+	}
+	return err
+}
+
+// statusLimit is how long the daemon may take to say how it is; what it asks the other host for that takes less.
 const statusLimit = 3 * time.Second
 
 func (c AdminClient) call(ctx context.Context, method, path string, q, a any) error {

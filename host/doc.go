@@ -10,6 +10,8 @@
 //	join.go      Join: the joiner's half, in stages (stage.go); admit.go, tokens.go: the active's, on the cluster listener
 //	wire.go request.go bundle.go joinclient.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts
+//	cluster.go   Cluster: the pair as it is seen from one host; cluster_serve.go: over the daemon's socket
+//	cluster_view.go cluster_node.go cluster_judge.go  how it follows from both hosts' words, or from files; what is GOOD
 //	admin.go adminclient.go status.go  the daemon's socket for ktadmin; admin_cluster.go: operations of the pair; audited.go: what is said to it is kept
 //
 // Every operation may be repeated: what is done is left alone, what is missing is made, what was half made is made again

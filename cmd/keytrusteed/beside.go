@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"time"
 
 	"keytrustee/host"
@@ -38,9 +37,8 @@ func (a about) Report() replication.Report {
 		return r // what can not be read is not said
 	}
 	b.Certificates = map[string]time.Time{}
-	files := map[string]string{a.self.PublicFiles().Cert: "public", a.self.ClusterFiles().Cert: "cluster", a.self.AuthorityFile(): "authority"}
 	for _, c := range s.Certificates {
-		b.Certificates[files[filepath.Clean(c.File)]] = c.Expires
+		b.Certificates[c.Name()] = c.Expires
 	}
 	b.Recovery = s.Recovery.String()
 	return r

@@ -179,7 +179,14 @@ func run(ctx context.Context, o options) error {
 		},
 		Logger: log,
 	}
-	admin := &host.Admin{Host: self, Pair: whole, Admitter: admitter, Note: commanded(recorder, self), Logger: log}
+	admin := &host.Admin{Host: self, Pair: whole, Admitter: admitter, Note: commanded(recorder, self), Logger: log,
+		Peer: func(ctx context.Context) (replication.Report, error) {
+			p, ok := theOther()
+			if !ok {
+				return replication.Report{}, errors.New("this host has no other")
+			}
+			return peers.Report(ctx, p)
+		}}
 	return serve(ctx, log, parts{
 		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
 		exporter: exporter, metricsAddress: c.MetricsAddress,

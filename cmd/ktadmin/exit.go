@@ -23,6 +23,11 @@ const (
 	exitRefused = 3
 	exitNobody  = 4
 	exitDenied  = 5
+
+	// Of cluster summary, info and nodes, while writes are not open.
+	exitReadOnly  = 6
+	exitNoService = 7
+	exitConflict  = 8
 )
 
 var exitTable = []struct {
@@ -35,6 +40,9 @@ var exitTable = []struct {
 	{exitRefused, "the state of this host, or of the pair, does not allow it"},
 	{exitNobody, "keytrusteed does not run or does not answer, or the other host can not be reached"},
 	{exitDenied, "this user may not; run it as root or as the service's user"},
+	{exitReadOnly, "cluster summary, info, nodes: writes are refused, keys are read"},
+	{exitNoService, "cluster summary, info, nodes: writes are refused, and no host is known to read keys"},
+	{exitConflict, "cluster summary, info, nodes: a host is fenced, or the two hosts are not of one history"},
 }
 
 func exitStatuses() string {
@@ -64,6 +72,9 @@ func (e *deniedError) Hint() string  { return e.remedy }
 func exitStatus(err error) int {
 	if ended, ok := errors.AsType[*endedError](err); ok {
 		return ended.status
+	}
+	if closed, ok := errors.AsType[*closedError](err); ok {
+		return closed.status()
 	}
 	var (
 		usage   *usageError

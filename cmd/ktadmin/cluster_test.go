@@ -1,0 +1,304 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keytrustee/host"
+	"keytrustee/replication"
+)
+
+var update = flag.Bool("update", false, "write the golden files of cluster summary anew")
+
+// The pair of these tests, at one instant.
+var (
+	now   = time.Date(2026, 11, 29, 2, 0, 0, 0, time.UTC)
+	ago   = func(d time.Duration) time.Time { return now.Add(-d) }
+	epoch = replication.Epoch{Number: 7, ID: "3f9c0a11"}
+)
+
+const never = time.Duration(1<<63 - 1)
+
+func server(role replication.Role) replication.Server {
+	s := replication.Server{Answers: true, Role: role, SystemID: 42, Timeline: 3, Version: 150018, Started: ago(26 * time.Hour)}
+	s.Flushed, s.Replayed = 0x5A1C2D8, 0x5A1C2D8
+	if role == replication.Standby {
+		s.Receiver = "streaming"
+	}
+	return s
+}
+
+func beside() *replication.Beside {
+	zero := 0
+	return &replication.Beside{Release: "0.2.0", Recovery: "confirmed", Unconfirmed: &zero,
+		Certificates: map[string]time.Time{"public": now.Add(88 * 24 * time.Hour), "cluster": now.Add(90 * 24 * time.Hour), "authority": now.Add(3000 * 24 * time.Hour)}}
+}
+
+// active is kt01's word while all is well.
+func active() *replication.Report {
+	left := int64(1 << 30)
+	r := &replication.Report{Decision: replication.Decision{Open: true}, Since: ago(3 * time.Minute), Turned: ago(3 * time.Minute), PeerAnswers: true, PeerHeard: now,
+		Reads: replication.Reads{Served: replication.Everything}, Beside: beside()}
+	r.Status = replication.Status{Self: "kt01", Duty: replication.Active, Epoch: epoch, SystemID: 42, Polled: true, Local: server(replication.Primary), PeerName: "kt02",
+		StandbyName: "kt_kt02_7_3f9c", SyncEnabled: true, PeerAge: 200 * time.Millisecond, ReplyAge: 200 * time.Millisecond, HeardAge: 200 * time.Millisecond,
+		Peer: replication.Answer{Name: "kt02", Duty: replication.Passive, Epoch: epoch, Server: server(replication.Standby), DiskFree: 42 << 30, DiskSize: 100 << 30},
+		Standbys: []replication.StandbyRow{{Application: "kt_kt02_7_3f9c", State: "streaming", SyncState: "sync", Since: ago(25 * time.Hour),
+			SentLSN: 0x5A1C2D8, WriteLSN: 0x5A1C2D8, FlushLSN: 0x5A1C2D8, ReplayLSN: 0x5A1C2D8}},
+		Slot: &replication.Slot{Name: "kt_kt02_7_3f9c", Active: true, WALStatus: "reserved", SafeBytes: &left}, RootProofAge: 12 * time.Second,
+		DiskFree: 39 << 30, DiskSize: 100 << 30, Confirmed: 0x5A1C2D8}
+	return r
+}
+
+// passive is kt02's.
+func passive() *replication.Report {
+	r := &replication.Report{Since: ago(3 * time.Minute), Turned: ago(3 * time.Minute), PeerAnswers: true, PeerHeard: now,
+		Reads: replication.Reads{Served: replication.Everything}, Beside: beside(), ActiveGate: &replication.GateReport{Open: true, Since: ago(3 * time.Minute)}}
+	r.Beside.Unconfirmed = nil
+	r.Status = replication.Status{Self: "kt02", Duty: replication.Passive, Epoch: epoch, SystemID: 42, Polled: true, Local: server(replication.Standby), PeerName: "kt01",
+		PeerAge: 300 * time.Millisecond, ReplyAge: 300 * time.Millisecond, HeardAge: 300 * time.Millisecond, RootProofAge: never,
+		Peer:     replication.Answer{Name: "kt01", Duty: replication.Active, Epoch: epoch, Server: server(replication.Primary), DiskFree: 39 << 30, DiskSize: 100 << 30},
+		DiskFree: 42 << 30, DiskSize: 100 << 30, Confirmed: 0x5A1C2D8}
+	return r
+}
+
+// state is what kt01 or kt02 has on disk.
+func state(self string, duty replication.Duty) *replication.State {
+	other := map[string]string{"kt01": "kt02", "kt02": "kt01"}[self]
+	return &replication.State{Self: self, Duty: duty, Epoch: epoch, SystemID: 42, Peer: &replication.Peer{Name: other, Address: other + ".example.com"}}
+}
+
+// seenFrom is a sight of the host of r, whose other one says peer.
+func seenFrom(r, peer *replication.Report, trouble string) host.Sight {
+	s := host.Sight{At: now, Peer: peer, PeerTrouble: trouble}
+	s.Status = host.Status{Name: r.Self, Address: r.Self + ".example.com", Cluster: "5f0c", Daemon: true, Report: r, State: state(r.Self, r.Duty)}
+	s.Status.State.Operation = r.Operation
+	return s
+}
+
+// without is a sight by files alone.
+func without(self string, duty replication.Duty, down string) host.Sight {
+	made := ago(time.Hour)
+	s := host.Sight{At: now, Down: down, Status: host.Status{Name: self, Address: self + ".example.com", Cluster: "5f0c", State: state(self, duty),
+		Recovery:     host.Recovery{Made: true, Confirmed: &made},
+		Certificates: []host.Certificate{{File: "/x/.ssl/cluster.pem", Expires: now.Add(90 * 24 * time.Hour)}, {File: "/x/ca.pem", Expires: now.Add(3000 * 24 * time.Hour)}}}}
+	s.Status.State.LastConfirmed = 0x5A1C2D8
+	s.Status.State.Confirmed.Position = 0x5A1C2D8
+	return s
+}
+
+const (
+	refusedConnection = "asking kt02: connection refused"
+	stopped           = "keytrusteed does not run on this host: nobody listens at /run/keytrustee/admin.sock"
+)
+
+// shut is r with its gate shut.
+func shut(r *replication.Report, reason replication.Reason, since time.Duration, what, do string) *replication.Report {
+	r.Decision, r.Since, r.Turned, r.What, r.Do = replication.Decision{Reason: reason}, ago(since), ago(since), what, do
+	return r
+}
+
+// gone is r whose other host was last heard then; zero: never.
+func gone(r *replication.Report, since time.Duration) *replication.Report {
+	r.PeerAnswers, r.PeerHeard, r.PeerAge, r.ReplyAge, r.HeardAge, r.Standbys = false, ago(since), since, since, since, nil
+	if since == 0 {
+		r.PeerHeard, r.PeerAge, r.ReplyAge, r.HeardAge, r.Peer = time.Time{}, never, never, never, replication.Answer{}
+	}
+	return r
+}
+
+const (
+	startPassive = "Start keytrustee-db and keytrusteed on kt02, or look at the network between the hosts."
+	startActive  = "Start keytrustee-db and keytrusteed on kt01, or look at the network between the hosts."
+)
+
+// situations are pairs as an operator meets them.
+var situations = []struct {
+	name   string
+	sight  func() host.Sight
+	status int
+}{
+	{"both-up", func() host.Sight { return seenFrom(active(), passive(), "") }, exitOK},
+	{"both-up-from-the-passive", func() host.Sight { return seenFrom(passive(), active(), "") }, exitOK},
+	{"passive-down", func() host.Sight {
+		r := shut(gone(active(), 3*time.Minute+12*time.Second), replication.PassiveUnreachable, 3*time.Minute+11*time.Second, "the passive kt02 can not be reached", startPassive)
+		r.Waiting, r.Canary, r.Beside.Unconfirmed = 2, 3*time.Minute, new(int)
+		*r.Beside.Unconfirmed = 2
+		return seenFrom(r, nil, refusedConnection)
+	}, exitReadOnly},
+	{"passive-never-seen", func() host.Sight {
+		r := shut(gone(active(), 0), replication.PassiveUnreachable, time.Minute, "the passive kt02 can not be reached (not heard since kt01 started)", startPassive)
+		r.Reads = replication.Reads{Served: replication.Known, Reason: replication.Starting, Sentence: "keytrusteed: kt01 can not answer for certain"}
+		return seenFrom(r, nil, refusedConnection)
+	}, exitReadOnly},
+	{"active-down", func() host.Sight {
+		r := shut(gone(passive(), 14*time.Minute), replication.ActiveUnreachable, 14*time.Minute, "the active kt01 can not be reached", startActive)
+		return seenFrom(r, nil, "asking kt01: connection refused")
+	}, exitReadOnly},
+	{"cut-one-way", func() host.Sight {
+		r := shut(gone(active(), time.Minute), replication.PassiveUnreachable, time.Minute, "the passive kt02 can not be reached", startPassive)
+		return seenFrom(passive(), r, "")
+	}, exitReadOnly},
+	{"frozen", func() host.Sight {
+		s := without("kt02", replication.Passive, "keytrusteed on this host runs, but does not answer within 3s")
+		s.Peer = shut(gone(active(), 40*time.Second), replication.PassiveDaemonDown, 40*time.Second, "keytrusteed on the passive kt02 does not answer", "Start keytrusteed on kt02.")
+		s.Peer.Standbys = active().Standbys
+		return s
+	}, exitReadOnly},
+	{"fenced", func() host.Sight {
+		f := &replication.Fence{Reason: replication.EpochConflict, Detail: "kt01 is of epoch 7-3f9c, kt02 of 8-77aa", Since: ago(time.Hour)}
+		r := shut(active(), replication.EpochConflict, time.Hour, "kt01 and kt02 are of different epochs (kt01 is of epoch 7-3f9c, kt02 of 8-77aa)", "Clone it anew: ktadmin init-slave --reclone on kt01.")
+		r.Fenced, r.Reads, r.Standbys, r.Slot = f, replication.Reads{Served: replication.Nothing, Reason: replication.EpochConflict, Sentence: "fenced"}, nil, nil
+		s := seenFrom(r, nil, "asking kt02: kt02 turns this host away: kt01 is not the peer of kt02")
+		s.Status.State.Fenced = f
+		return s
+	}, exitConflict},
+	{"hold", func() host.Sight {
+		r := shut(active(), replication.OperatorHold, 5*time.Minute, "an operator has put writes on hold (new disks; by root on kt01, until 2026-11-29 02:25:00 UTC)", "Ask them, or end it: ktadmin cluster release.")
+		r.Operation = &replication.Operation{Kind: replication.KindHold, ID: "a1", Note: "new disks", By: "root on kt01", Since: ago(5 * time.Minute), Until: now.Add(25 * time.Minute)}
+		s := seenFrom(r, passive(), "")
+		s.Status.State.Outcome = &replication.Outcome{Kind: replication.KindSwitchover, ID: "9", Ended: ago(30 * time.Hour), Sentence: "kt01 is the active"}
+		return s
+	}, exitReadOnly},
+	{"switchover", func() host.Sight {
+		r := shut(active(), replication.Switchover, 4*time.Second, "a switchover is under way (waits for 2 writes)", "Wait for it to end.")
+		r.Operation = &replication.Operation{Kind: replication.KindSwitchover, ID: "b2", Step: "draining", Note: "waits for 2 writes", By: "root on kt02", Since: ago(4 * time.Second)}
+		return seenFrom(r, passive(), "")
+	}, exitReadOnly},
+	{"removed", func() host.Sight {
+		r := shut(active(), replication.NoPassive, 20*time.Minute, "kt01 has no passive", "Join one: ktadmin join-token on kt01, then ktadmin init-slave on the new host.")
+		r.PeerName, r.Standbys, r.Slot, r.PeerAnswers, r.PeerAge, r.Peer = "", nil, nil, false, never, replication.Answer{}
+		s := seenFrom(r, nil, "")
+		s.Status.State.Peer, s.Status.State.Former = nil, &replication.Former{Name: "kt02", Epoch: epoch, Since: ago(20 * time.Minute)}
+		s.Status.State.Pending = &replication.Admission{Peer: replication.Peer{Name: "kt03"}}
+		return s
+	}, exitReadOnly},
+	{"never-joined", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.Status.State = nil
+		return s
+	}, exitNoService},
+	{"daemon-down", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.PeerTrouble = refusedConnection
+		return s
+	}, exitNoService},
+	{"daemon-down-passive-answers", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.Peer = shut(gone(passive(), 30*time.Second), replication.ActiveUnreachable, 28*time.Second, "the active kt01 can not be reached", startActive)
+		return s
+	}, exitReadOnly},
+	{"small-troubles", func() host.Sight {
+		r, p := active(), passive()
+		r.DiskFree, r.Skew, r.Beside.Recovery = 3<<30, 3*time.Second, "unconfirmed"
+		r.Beside.Certificates["cluster"] = now.Add(9*24*time.Hour + time.Hour)
+		r.Beside.Syslog, r.Beside.SyslogLost = "dial tcp 10.0.0.9:6514: connect: connection refused", 17
+		left := int64(9 << 20)
+		r.Slot.WALStatus, r.Slot.SafeBytes = "unreserved", &left
+		p.Beside.Release = "0.1.0"
+		return seenFrom(r, p, "")
+	}, exitOK},
+}
+
+// TestSummary compares what an operator reads in each situation; the exit status says how bad it is.
+func TestSummary(t *testing.T) {
+	for _, c := range situations {
+		t.Run(c.name, func(t *testing.T) {
+			view := host.View(c.sight())
+			golden(t, c.name+".txt", summaryText(view))
+			status := exitOK
+			if view.Writes.State != host.WritesOpen {
+				status = exitStatus(&closedError{view})
+			}
+			if status != c.status {
+				t.Errorf("exit status %d, want %d", status, c.status)
+			}
+			if first, _, _ := strings.Cut(summaryText(view), "\n"); !strings.HasPrefix(first, "WRITES open at kt01 since ") &&
+				(!strings.HasPrefix(first, "WRITES REFUSED") || !strings.Contains(first, ": ") || view.Writes.Do == "") {
+				t.Errorf("the first line does not say why and what to do: %s", first)
+			}
+			if (view.Summary == host.Good) != (len(view.Problems) == 0) || view.Summary == host.Good && view.Writes.State != host.WritesOpen {
+				t.Errorf("it is %s, with %d problems, and writes are %s", view.Summary, len(view.Problems), view.Writes.State)
+			}
+		})
+	}
+}
+
+// TestInfoAndNodes: the shorter and the longer form, of a pair whose passive is down.
+func TestInfoAndNodes(t *testing.T) {
+	for _, c := range situations {
+		if c.name != "passive-down" && c.name != "both-up" {
+			continue
+		}
+		view := host.View(c.sight())
+		golden(t, c.name+"-info.txt", infoText(infoOf(view)))
+		golden(t, c.name+"-nodes.txt", nodesText(view, view.Nodes))
+		text, err := json.MarshalIndent(view, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, c.name+".json", string(text)+"\n")
+	}
+}
+
+// TestThePageNamesEveryField: the tables of docs/cluster.md explain each field of the JSON, and nothing else.
+func TestThePageNamesEveryField(t *testing.T) {
+	page, err := os.ReadFile("../../docs/cluster.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| ((?:`[a-z_]+`(?:, )?)+) \\|").FindAllStringSubmatch(string(page), -1) {
+		for name := range strings.SplitSeq(m[1], ", ") {
+			explained[strings.Trim(name, "`")] = true
+		}
+	}
+	fields := map[string]bool{}
+	for _, v := range []any{host.Cluster{}, info{}, listing{}} {
+		fieldsOf(reflect.TypeOf(v), fields)
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(explained)), slices.Sorted(maps.Keys(fields))); diff != "" {
+		t.Errorf("docs/cluster.md (-) and the JSON (+):\n%s", diff)
+	}
+}
+
+func fieldsOf(t reflect.Type, into map[string]bool) {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		fieldsOf(t.Elem(), into)
+	case reflect.Struct:
+		for f := range t.Fields() {
+			if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" {
+				into[name] = true
+				fieldsOf(f.Type, into)
+			}
+		}
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "cluster", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}

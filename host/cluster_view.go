@@ -1,0 +1,142 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"keytrustee/replication"
+)
+
+// Sight is what a view of the pair is made of.
+type Sight struct {
+	At     time.Time
+	Status Status // of the host that is asked, with its daemon's Report if that answers
+	Down   string // why the daemon does not answer; empty: it does
+	// Peer is the other host's own word, nil if it could not be had, and then PeerTrouble says why.
+	Peer        *replication.Report
+	PeerTrouble string
+}
+
+// View is the pair as it follows from s.
+func View(s Sight) Cluster {
+	c := Cluster{ID: s.Status.Cluster, From: s.Status.Name, Updated: s.At.UTC().Truncate(time.Millisecond)}
+	self, peer := s.nodes()
+	c.Nodes = []Node{self}
+	if peer != nil {
+		c.Nodes = append(c.Nodes, *peer)
+	}
+	c.NodeCount = len(c.Nodes)
+	if st := s.Status.State; st != nil {
+		c.Epoch, c.Operation, c.Outcome, c.Former = st.Epoch, st.Operation, st.Outcome, st.Former
+		if st.Pending != nil {
+			c.Joining = st.Pending.Peer.Name
+		}
+	}
+	if active := s.active(); active != nil {
+		c.Epoch, c.Line = active.Epoch, line(*active)
+		if c.Operation == nil {
+			c.Operation = active.Operation
+		}
+	} else if s.Peer != nil && c.Operation == nil {
+		c.Operation = s.Peer.Operation
+	}
+	c.Writes = s.writes()
+	for _, n := range c.Nodes {
+		c.Writes.Reads = c.Writes.Reads || n.Reads == string(replication.Everything) || n.Reads == string(replication.Known)
+	}
+	c.Problems = problemsOf(c)
+	c.Summary = Good
+	if len(c.Problems) > 0 {
+		c.Summary = Bad
+	}
+	return c
+}
+
+// reports are the words of daemons that answer, this host's first.
+func (s Sight) reports() (words []*replication.Report) {
+	for _, r := range []*replication.Report{s.Status.Report, s.Peer} {
+		if r != nil {
+			words = append(words, r)
+		}
+	}
+	return words
+}
+
+// active is the word of the active; nil if it could not be had. Of two, the one of the later epoch is it.
+func (s Sight) active() (active *replication.Report) {
+	for _, r := range s.reports() {
+		if r.Duty == replication.Active && (active == nil || r.Epoch.Number > active.Epoch.Number) {
+			active = r
+		}
+	}
+	return active
+}
+
+// writes follows the active's own word, then what the passive knows of it, then what the files say.
+func (s Sight) writes() Writes {
+	if r := s.active(); r != nil {
+		return s.gateOf(*r)
+	}
+	for _, r := range s.reports() { // of a passive
+		if g := r.ActiveGate; g != nil && r.PeerAnswers && (r.Reason == "" || r.Reason == replication.Starting) {
+			w := Writes{State: WritesOpen, Host: r.PeerName, Why: g.Reason, What: g.Sentence}
+			if !g.Open {
+				w.State, w.Do = WritesRefused, fmt.Sprintf("ktadmin cluster summary on %s says more.", r.PeerName)
+			}
+			return w.since(g.Since, s.At)
+		}
+		if r.Reason != "" {
+			w := Writes{State: WritesRefused, Host: r.PeerName, Why: r.Reason, What: r.What, Do: r.Do}
+			return w.since(r.Since, s.At)
+		}
+		return Writes{State: WritesRefused, Host: r.PeerName, Why: replication.Starting, What: fmt.Sprintf("%s has not heard yet how the gate of %s stands", r.Self, r.PeerName),
+			Do: "Ask again in a moment."}
+	}
+	return s.writesByFiles()
+}
+
+// gateOf is an active's gate.
+func (s Sight) gateOf(r replication.Report) Writes {
+	if r.Open {
+		return Writes{State: WritesOpen, Host: r.Self}.since(r.Since, s.At)
+	}
+	w := Writes{State: WritesRefused, Host: r.Self, Why: r.Reason, What: r.What, Do: r.Do}
+	if r.Fenced != nil && s.Peer == nil && r.PeerName != "" { // the pair may be whole without this host
+		w.Do += fmt.Sprintf(" Whether %s takes writes, ktadmin cluster summary says there.", r.PeerName)
+	}
+	if r.Since.Sub(r.Turned) > time.Second { // other reasons came before this one
+		return w.since(r.Turned, s.At)
+	}
+	return w.since(r.Since, s.At)
+}
+
+// writesByFiles: no daemon answers. A passive without its daemon confirms nothing, so no active takes a write beside it.
+func (s Sight) writesByFiles() Writes {
+	w := Writes{State: WritesRefused, What: s.Down, Do: "service keytrusteed start"}
+	st := s.Status.State
+	switch {
+	case st == nil:
+		w.What, w.Do = "this host is of no pair yet", "ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive."
+		return w
+	case st.Fenced != nil:
+		w.Why, w.What, w.Do = st.Fenced.Reason, fmt.Sprintf("%s is fenced: %s; and %s", st.Self, st.Fenced.Detail, s.Down), "Start nothing before docs/runbook/restore-from-passive.md was read."
+		return w.since(st.Fenced.Since, s.At)
+	case st.Duty == replication.Active:
+		w.Host = st.Self
+	case st.Peer != nil:
+		w.Host, w.Why = st.Peer.Name, replication.PassiveDaemonDown
+	}
+	if st.Operation != nil {
+		w.Why = st.Operation.Reason()
+		w.What = fmt.Sprintf("a %s is under way (%s), and %s", st.Operation.Kind, st.Operation.Note, s.Down)
+	}
+	return w
+}
+
+func (w Writes) since(t, now time.Time) Writes {
+	if !t.IsZero() {
+		t = t.UTC().Truncate(time.Millisecond)
+		w.Since, w.For = &t, max(0, now.Sub(t)).Truncate(time.Millisecond).Seconds()
+	}
+	return w
+}
