@@ -112,7 +112,7 @@ func (s Sight) gateOf(r replication.Report) Writes {
 
 // writesByFiles: no daemon answers. A passive without its daemon confirms nothing, so no active takes a write beside it.
 func (s Sight) writesByFiles() Writes {
-	w := Writes{State: WritesRefused, What: s.Down, Do: "service keytrusteed start"}
+	w := Writes{State: WritesRefused, What: s.Down, Do: "Start it: service keytrusteed start."}
 	st := s.Status.State
 	switch {
 	case st == nil:
