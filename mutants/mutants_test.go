@@ -46,7 +46,7 @@ func TestMutants(t *testing.T) {
 				t.Fatalf("%s fails with every guard in place: %v", tests, before.err)
 			}
 			// What waits for ever has noticed too.
-			switch after := r.test(t, r.overlay(t), 20*time.Second+4*before.took); {
+			switch after := r.test(t, r.overlay(t), 20*time.Second+4*before.ran()); {
 			case after.err == nil:
 				t.Errorf("nothing noticed. Without it %s, and %s says nothing", r.promise, tests)
 			case strings.Contains(after.out, "[build failed]") || !strings.Contains(after.out, "FAIL"):
@@ -91,6 +91,18 @@ type result struct {
 	out  string
 	err  error
 	took time.Duration
+}
+
+var okLine = regexp.MustCompile(`(?m)^ok\s+\S+\s+([\d.]+s)`)
+
+// ran is how long the tests themselves took, which have passed.
+func (r result) ran() time.Duration {
+	if m := okLine.FindStringSubmatch(r.out); m != nil {
+		if d, err := time.ParseDuration(m[1]); err == nil {
+			return d
+		}
+	}
+	return r.took
 }
 
 // test runs the row's tests. The overlay lies in the environment, for the builds of programs that a test starts.
