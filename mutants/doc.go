@@ -20,6 +20,7 @@
 //	horizon_test.go      rows: what an acknowledgement waits for
 //	start_test.go        rows: starts, comparison, recovery, fencing
 //	decide_test.go       rows: every rule of the gate
+//	operations_test.go   rows: hold, promotion, removal
 //	seal_test.go         rows: sealing, proofs
 //	admission_test.go    rows: who is let in, who is believed to be the peer
 package mutants

@@ -28,7 +28,7 @@ type row struct {
 }
 
 // all is every row.
-var all = slices.Concat(repeats, service, store, horizon, start, decide, seal, admission)
+var all = slices.Concat(repeats, service, store, horizon, start, decide, operations, seal, admission)
 
 // mutated is the file with its guard switched off.
 func (r row) mutated() ([]byte, error) {

@@ -80,7 +80,9 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
 	look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
 	look(state.Operation == nil && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
-	look(!m.answers(s), active+" does not answer", active+" answers", "while it lives, nothing has to be promoted")
+	look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
+		"repeat the command in a moment")
+	look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives, nothing has to be promoted")
 	look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
 		"stop it: while it lives, nothing has to be promoted")
 	look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
@@ -112,10 +114,10 @@ func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) 
 	switch o.Step {
 	case StepLeave:
 		switch s := m.statusOf(state, m.uptime()); {
-		case !s.Polled:
-			return true, nil // the active has not been asked yet since this daemon started
-		case m.answers(s):
+		case s.HeardAge <= m.policy.AnswerLimit:
 			return true, m.giveUp(o, fmt.Sprintf("%s was not promoted: %s answers", state.Self, state.Peer.Name))
+		case !s.Polled:
+			return true, nil // the active has not been asked yet since this daemon started, or stood still
 		}
 		if err := m.leave(ctx, state); err != nil {
 			return true, err
