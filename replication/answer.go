@@ -73,6 +73,9 @@ func (m *Monitor) asked(q Ask) {
 	if q.Start != "" {
 		m.facts.asking = q.Start
 	}
+	if q.Duty == Active {
+		m.facts.operation, m.facts.operationAt = q.Operation, now
+	}
 	m.mu.Unlock()
 	nudge(m.wake)
 	if state.Duty == Passive && q.Duty == Active && q.Epoch == state.Epoch {

@@ -68,7 +68,7 @@ func conflict(s Status, _ Policy) Decision {
 		return fine
 	}
 	fence := func(d Decision, met Epoch) Decision { d.Fence, d.Met = true, &met; return d }
-	if s.Epoch.supersededBy(s.Peer.Epoch) {
+	if s.Epoch.supersededBy(s.Peer.Epoch) && !s.Operation.hands(s.Peer.Epoch) {
 		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch), s.Peer.Epoch)
 		if s.Duty == Passive || s.Peer.Epoch.Number > s.Epoch.Number {
 			d.Remedy = overtaken
@@ -115,9 +115,7 @@ func localServer(s Status, p Policy) Decision {
 		return shut(Starting, "the database of {self} does not answer").better(startDatabase)
 	case s.Age > p.AnswerLimit:
 		return shut(Starting, "the database of {self} has not answered for %.1f s", s.Age.Seconds()).better(startDatabase)
-	case s.Local.Role != s.Duty.role() && s.Operation.taking():
-		return shut(Switchover, "the database of {self} is becoming a primary")
-	case s.Local.Role != s.Duty.role():
+	case s.Local.Role != s.Duty.role() && !s.Operation.forking(): // what a standby showed, it shows as a primary too
 		return shut(Fenced, "{self} is %s, its database is a %s", s.Duty, s.Local.Role)
 	case s.Local.SystemID != s.SystemID:
 		return shut(Fenced, "the database of {self} is another one: system identifier %d, expected %d", s.Local.SystemID, s.SystemID)

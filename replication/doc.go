@@ -17,7 +17,8 @@
 //	no passive --> joining    Monitor.Admit on the active: State.Pending
 //	joining    --> passive    Monitor on the active, when the verified copy has started and answers: its epoch takes effect
 //	async      --> sync       Monitor.EnableSync on the active, by the operator's command
-//	passive    --> active     Monitor, by the operator's command: promotion, in steps (fork.go); the daemon starts anew
+//	passive    --> active     Monitor, by the operator's command: promotion or switchover, in steps (fork.go); the daemon starts anew
+//	active     --> passive    Monitor, in a switchover (yield.go), once the passive takes over; the daemon starts anew
 //	any        --> fenced     Monitor, at once and durably, when it meets a higher or conflicting epoch
 //	fenced     --> any        an operator's command only
 //
@@ -38,7 +39,8 @@
 //	operation.go operate.go          what an operator has set going, and how; what an operator may say
 //	hold.go remove.go                writes refused for a while; a passive given up
 //	promote.go fork.go               a passive becomes the active: alone; the steps that a switchover shares
-//	takeover.go                      what the active of a switchover says to the passive
+//	switchover.go precheck.go        the duty of the active goes to the passive and back: the steps; what is looked at before
+//	yield.go takeover.go             the half of the active; the half of the passive, and what it is told
 //	status.go decide.go rules.go     facts of one instant; what follows from them (pure)
 //	gate.go horizon.go               what the rest of the house asks
 //	monitor.go                       Monitor, Run

@@ -31,6 +31,9 @@ type facts struct {
 	skew      time.Duration
 	reported  *GateReport // passive: the active's word on its gate
 	asking    string      // passive: the active's start, by its last question
+	// passive: the active's operation, by its last question, and when that came
+	operation   string
+	operationAt time.Duration
 
 	acting   string // why the last step did not succeed
 	standing examined

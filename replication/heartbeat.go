@@ -54,6 +54,7 @@ type Ask struct {
 	Start     string       `json:"start,omitempty"`
 	Confirmed postgres.LSN `json:"confirmed,omitempty"`
 	Gate      *GateReport  `json:"gate,omitempty"`
+	Operation string       `json:"operation,omitempty"` // the ID of the one that is under way
 
 	Forget    bool         `json:"forget,omitempty"`    // what was remembered before this question; see Config
 	Challenge bool         `json:"challenge,omitempty"` // prove the root key

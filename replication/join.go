@@ -43,6 +43,8 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 		return Admission{}, &RefusedError{fmt.Sprintf("%s is passive; join at the active", state.Self)}
 	case state.Fenced != nil || s.Standing.Below != "" || !s.Local.Answers:
 		return Admission{}, &RefusedError{m.closed(state, d, m.now(), false).Sentence}
+	case state.Operation != nil && state.Operation.Kind != KindHold:
+		return Admission{}, &RefusedError{fmt.Sprintf("a %s is under way on %s", state.Operation.Kind, state.Self)}
 	case j.Name == state.Self:
 		return Admission{}, &RefusedError{fmt.Sprintf("a node named %s exists: it is the active", j.Name)}
 	case !j.Replace && m.confirmedPeer(state, s):
@@ -61,7 +63,13 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 	if err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return makeSlot(ctx, conn, a.Slot, keep) }); err != nil {
 		return Admission{}, err
 	}
-	err := m.state.Update(func(s *State) error { s.Pending = &a; return nil })
+	err := m.state.Update(func(s *State) error {
+		if s.Operation != nil && s.Operation.Kind != KindHold {
+			return &RefusedError{fmt.Sprintf("a %s is under way on %s", s.Operation.Kind, s.Self)}
+		}
+		s.Pending = &a
+		return nil
+	})
 	if err != nil {
 		return Admission{}, err
 	}

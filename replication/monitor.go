@@ -63,6 +63,7 @@ type Monitor struct {
 	said       Reason        // the reason that the log last gave; guarded by deciding
 	notices    notices
 	acting     sync.Mutex // held by whoever changes hba, settings or slots
+	pace       pace       // of an operation; guarded by acting
 	did        applied    // guarded by acting
 
 	mu    sync.Mutex // guards facts, for moments

@@ -63,10 +63,12 @@ func (m *Monitor) Operate(ctx context.Context, c Command) (Operated, error) {
 
 // acts has a row for each act. Their functions take acting where they need it.
 var acts = map[Act]func(*Monitor, context.Context, Command) (Operated, error){
-	ActHold:    (*Monitor).hold,
-	ActRelease: (*Monitor).release,
-	ActRemove:  (*Monitor).remove,
-	ActPromote: (*Monitor).promote,
+	ActHold:       (*Monitor).hold,
+	ActRelease:    (*Monitor).release,
+	ActRemove:     (*Monitor).remove,
+	ActPromote:    (*Monitor).promote,
+	ActSwitchover: (*Monitor).switchover,
+	ActAbort:      (*Monitor).abort,
 }
 
 // relay has the peer carry out c.

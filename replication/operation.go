@@ -81,8 +81,9 @@ type stepper func(m *Monitor, ctx context.Context, state State, start string) (a
 
 // steppers has a row for each kind whose operation takes steps.
 var steppers = map[OperationKind]stepper{
-	KindHold:      (*Monitor).stepHold,
-	KindPromotion: (*Monitor).stepPromotion,
+	KindHold:       (*Monitor).stepHold,
+	KindPromotion:  (*Monitor).stepPromotion,
+	KindSwitchover: (*Monitor).stepSwitchover,
 }
 
 // stepOperation takes the next step of the operation that is under way, if there is one. The caller holds acting.

@@ -39,21 +39,22 @@ type pair struct {
 
 // host is one half of it.
 type host struct {
-	t       *testing.T
-	name    string
-	dir     string
-	server  *postgres.Server
-	port    int // of the cluster listener
-	tls     tls.Certificate
-	pool    *x509.CertPool
-	prover  *prover
-	state   *replication.StateFile
-	monitor *replication.Monitor
-	client  *peer.Client
-	stop    func()
-	frozen  chan struct{} // not nil: whoever calls this daemon waits for it to be closed
-	mu      sync.Mutex    // guards frozen and told
-	told    []replication.Notice
+	t         *testing.T
+	name      string
+	dir       string
+	server    *postgres.Server
+	port      int // of the cluster listener
+	tls       tls.Certificate
+	pool      *x509.CertPool
+	prover    *prover
+	state     *replication.StateFile
+	monitor   *replication.Monitor
+	client    *peer.Client
+	stop      func()
+	failpoint func(string) error // of every daemon of h from now on
+	frozen    chan struct{}      // not nil: whoever calls this daemon waits for it to be closed
+	mu        sync.Mutex         // guards frozen and told
+	told      []replication.Notice
 }
 
 // newPair returns a pair whose gate is open.
@@ -199,7 +200,7 @@ func (h *host) stopServer(mode postgres.Mode) {
 // startDaemon starts this host's monitor and its cluster listener.
 func (h *host) startDaemon() {
 	h.t.Helper()
-	h.startDaemonWith(func(*replication.Monitor) {})
+	h.startDaemonWith(func(m *replication.Monitor) { m.SetFailpoint(h.failpoint) })
 }
 
 // startDaemonWith does so with a monitor that was changed before it runs.

@@ -35,14 +35,6 @@ func PrepareStart(server *postgres.Server, s State) error {
 	return server.WriteSettings(settings(s, ""))
 }
 
-// MayStart returns why PostgreSQL may not start on this node at present: it is fenced.
-func (s State) MayStart() error {
-	if s.Fenced == nil {
-		return nil
-	}
-	return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail, Remedy: "see " + runbook}
-}
-
 func startsAs(s postgres.Signal) string {
 	if s == postgres.StandbySignal {
 		return "a standby"
@@ -101,27 +93,33 @@ func (m *Monitor) Boundary(ctx context.Context) (Boundary, error) {
 	if b.Start == "" {
 		return b, fmt.Errorf("the database of %s does not run", state.Self)
 	}
-	control, err := postgres.ReadControl(ctx, m.server.Installation, m.server.Data)
-	if err != nil {
-		return b, err
-	}
-	b.SystemID = control.SystemID
-	if b.End, b.Timeline, err = postgres.WALEnd(ctx, m.server.Installation, m.server.Data); err != nil {
-		return b, err
-	}
-	if b.History, err = postgres.History(m.server.Data, b.Timeline); err != nil {
-		return b, err
-	}
-	if b.From, err = postgres.FirstWAL(m.server.Data, b.Timeline, b.End); err != nil {
-		return b, err
-	}
-	if b.Hash, err = postgres.HashWAL(m.server.Data, b.Timeline, b.From, b.End); err != nil {
+	if err := m.readWAL(ctx, &b); err != nil {
 		return b, err
 	}
 	if m.start() != b.Start {
 		return b, errRestarted
 	}
 	return b, nil
+}
+
+// readWAL fills in where this host's own WAL ends, and the bytes before. PostgreSQL may run or not.
+func (m *Monitor) readWAL(ctx context.Context, b *Boundary) error {
+	control, err := postgres.ReadControl(ctx, m.server.Installation, m.server.Data)
+	if err != nil {
+		return err
+	}
+	b.SystemID = control.SystemID
+	if b.End, b.Timeline, err = postgres.WALEnd(ctx, m.server.Installation, m.server.Data); err != nil {
+		return err
+	}
+	if b.History, err = postgres.History(m.server.Data, b.Timeline); err != nil {
+		return err
+	}
+	if b.From, err = postgres.FirstWAL(m.server.Data, b.Timeline, b.End); err != nil {
+		return err
+	}
+	b.Hash, err = postgres.HashWAL(m.server.Data, b.Timeline, b.From, b.End)
+	return err
 }
 
 // compareLimit bounds one comparison; reading the end of a long WAL takes its time.

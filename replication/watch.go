@@ -122,6 +122,9 @@ func (m *Monitor) introduce(q *Ask) {
 		return
 	}
 	q.Confirmed = m.horizon.Confirmed()
+	if state.Operation != nil {
+		q.Operation = state.Operation.ID
+	}
 	shut := m.gate.Closed()
 	m.mu.Lock()
 	defer m.mu.Unlock()

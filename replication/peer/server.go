@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -100,7 +101,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return s.Node.Operate(ctx, c)
 		})
 	case "takeover":
-		serve(w, r, time.Minute, s.Node.Takeover)
+		serve(w, r, time.Minute, func(ctx context.Context, t replication.Takeover) (replication.TakeoverAnswer, error) {
+			t.Source, _, _ = net.SplitHostPort(r.RemoteAddr)
+			return s.Node.Takeover(ctx, t)
+		})
 	case "hand":
 		serve(w, r, 5*time.Second, func(ctx context.Context, h HandReport) (struct{}, error) {
 			if s.Hand == nil {

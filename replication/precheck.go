@@ -1,0 +1,55 @@
+package replication
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// findings are what was looked at before an act.
+type findings []Finding
+
+// look adds what was found: good if it is so, otherwise bad, with what to do about it.
+func (f *findings) look(ok bool, good, bad, hint string) {
+	if ok {
+		*f = append(*f, Finding{What: good, OK: true})
+		return
+	}
+	*f = append(*f, Finding{What: bad, Hint: hint})
+}
+
+// closeClocks is how far apart the clocks of the two hosts may be when a switchover begins.
+const closeClocks = 2 * time.Second
+
+// beforeSwitchover looks at everything that a switchover depends on, here and at the passive.
+func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operation) []Finding {
+	var found findings
+	found.look(state.Operation == nil && state.Pending == nil, "no other operation is under way on "+state.Self, "another operation is under way on "+state.Self,
+		"wait for its end; a hold ends with ktadmin cluster release")
+	if state.Peer == nil {
+		found.look(false, "", state.Self+" has no passive", "join one: ktadmin join-token here, ktadmin init-slave there")
+		return found
+	}
+	peer := state.Peer.Name
+	m.ask(ctx, *state.Peer, Ask{}, callLimit) // what comes of it shows below
+	s := m.statusOf(state, m.uptime())
+	found.look(s.PeerAge <= m.policy.HeartbeatLimit, "keytrusteed and its database answer on both hosts", "keytrusteed or its database does not answer on "+peer, "start keytrustee-db and keytrusteed on "+peer)
+	found.look(s.Peer.Epoch == state.Epoch, "both hosts are of epoch "+state.Epoch.String(), fmt.Sprintf("%s is of epoch %s, %s of %s", state.Self, state.Epoch, peer, s.Peer.Epoch), "see ktadmin status on both hosts")
+	found.look(state.SyncEnabled, "replication is synchronous", "replication is not synchronous", "ktadmin enable-synchronous-replication")
+	without := s
+	without.Operation = nil
+	d := Decide(without, m.policy)
+	found.look(d.Open, peer+" confirms all that "+state.Self+" has", expand(d.because(time.Time{}), state.Self, peer), expand(d.remedy(), state.Self, peer))
+	found.look(!s.Peer.Server.ReplayPaused, "replay is not paused on "+peer, "replay is paused on "+peer, "resume it there: select pg_wal_replay_resume()")
+	found.look(min(s.DiskFree, s.Peer.DiskFree) >= m.policy.DiskFloor && s.StateTrouble == "" && s.Peer.StateTrouble == "", "there is room on the disks of both hosts", "a disk is almost full, or can not be written", "make room")
+	found.look(s.Peer.Protocol == Protocol && s.Peer.Server.Version/10000 == s.Local.Version/10000, "the versions of both hosts work together", fmt.Sprintf("the versions differ: cluster protocol %d and %d, PostgreSQL %d and %d",
+		Protocol, s.Peer.Protocol, s.Local.Version, s.Peer.Server.Version), "install the same release, and the same PostgreSQL, on both hosts")
+	found.look(s.Skew.Abs() < closeClocks, "the clocks are less than 2 s apart", fmt.Sprintf("the clocks are %.1f s apart", s.Skew.Abs().Seconds()), "put the clocks right")
+	ctx, cancel := context.WithTimeout(ctx, m.policy.AnswerLimit)
+	defer cancel()
+	a, err := m.caller.Takeover(ctx, *state.Peer, Takeover{Step: TakeoverCheck, ID: o.ID, Epoch: o.Epoch})
+	if err != nil {
+		found.look(false, "", fmt.Sprintf("%s does not say whether it can take over: %v", peer, err), "look at keytrusteed on "+peer)
+	}
+	return append(found, a.Findings...)
+}
