@@ -19,9 +19,10 @@ import (
 
 // What ktadmin asks the daemon of its own host, over the admin socket.
 const (
-	tokenPath  = "/v1/join-token"
-	enablePath = "/v1/enable-sync"
-	statusPath = "/v1/status"
+	tokenPath   = "/v1/join-token"
+	enablePath  = "/v1/enable-sync"
+	abandonPath = "/v1/abandon-join"
+	statusPath  = "/v1/status"
 )
 
 // TokenRequest asks for a join token.
@@ -34,6 +35,8 @@ type TokenRequest struct {
 type TokenAnswer struct {
 	Token   string    `json:"token"`
 	Expires time.Time `json:"expires"`
+	// Restores: it is for the restore of the active from this passive.
+	Restores bool `json:"restores,omitempty"`
 }
 
 // Admin serves the admin socket: root and the user that the daemon runs as may use it, told by the kernel.
@@ -57,6 +60,7 @@ func (a *Admin) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+tokenPath, a.serveToken)
 	mux.HandleFunc("POST "+enablePath, a.serveEnable)
+	mux.HandleFunc("POST "+abandonPath, a.serveAbandon)
 	mux.HandleFunc("GET "+statusPath, a.serveStatus)
 	mux.HandleFunc("GET "+viewPath, a.serveView)
 	mux.HandleFunc("POST "+clusterPath, a.serveOperate)
@@ -154,7 +158,15 @@ func (a *Admin) serveToken(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, TokenAnswer{token.Text(), token.Expires})
+	writeJSON(w, http.StatusOK, TokenAnswer{token.Text(), token.Expires, a.Pair.State().Duty == replication.Passive})
+}
+
+func (a *Admin) serveAbandon(w http.ResponseWriter, r *http.Request) {
+	if err := a.Pair.Abandon(r.Context(), ""); err != nil {
+		a.refuse(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, struct{}{})
 }
 
 func (a *Admin) serveEnable(w http.ResponseWriter, r *http.Request) {

@@ -37,6 +37,11 @@ func (c AdminClient) EnableSync(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, enablePath, struct{}{}, nil)
 }
 
+// Abandon gives up the admission of a host that has not come in yet, whichever it is.
+func (c AdminClient) Abandon(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, abandonPath, struct{}{}, nil)
+}
+
 // Status asks the daemon how this host is. The error is ErrDaemonDown or ErrDaemonStuck where it can not be asked.
 func (c AdminClient) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -1,18 +1,17 @@
 package host
 
 import (
-	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -27,13 +26,17 @@ type Pair interface {
 	State() replication.State
 	Report() replication.Report
 	Admit(context.Context, replication.Joiner) (replication.Admission, error)
+	RestoreRefusal() string
+	AdmitRestore(context.Context, replication.Joiner) (replication.Admission, error)
+	Abandon(ctx context.Context, incarnation string) error
+	Boundary(context.Context) (replication.Boundary, error)
 	EnableSync(context.Context) error
 	Operate(context.Context, replication.Command) (replication.Operated, error)
 }
 
-// Admitter is the active's half of a join: an http.Handler for /cluster/v1/join/ on the cluster listener, whose callers
-// have no certificate yet. It believes a token, or the proof of a root key that opens the cluster's KEKs, and nothing else.
-// A passive answers with a refusal.
+// Admitter is the half of a join that admits: an http.Handler for /cluster/v1/join/ on the cluster listener, whose callers
+// have no certificate yet. It believes a token, the proof of a root key that opens the cluster's KEKs, or, of a passive that wants
+// to be cloned anew, its certificate, and nothing else. A passive admits one host alone: its active, to be restored.
 type Admitter struct {
 	host   *Host
 	server *postgres.Server
@@ -56,6 +59,9 @@ func NewAdmitter(h *Host, server *postgres.Server, ring *seal.Keyring, pair Pair
 		one: make(chan struct{}, 1), nonces: map[string]time.Time{}}
 	a.mux.HandleFunc("POST "+challengePath, a.serveChallenge)
 	a.mux.HandleFunc("POST "+admitPath, a.serveAdmit)
+	a.mux.HandleFunc("POST "+abortPath, a.serveAbort)
+	a.mux.HandleFunc("POST "+boundaryPath, a.serveBoundary)
+	a.mux.HandleFunc("POST "+segmentPath, a.serveSegment)
 	return a
 }
 
@@ -101,26 +107,41 @@ func (a *Admitter) serveAdmit(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), admitLimit)
 	defer cancel()
-	answer, err := a.admit(ctx, q, from)
+	answer, err := a.admit(ctx, q, from, shown(r))
+	if err != nil {
+		a.refuse(w, err, from, q.Name)
+		return
+	}
+	writeJSON(w, http.StatusOK, answer)
+}
+
+// shown is the certificate of this cluster that the caller has shown; nil if it has none.
+func shown(r *http.Request) *x509.Certificate {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return r.TLS.PeerCertificates[0]
+}
+
+// refuse tells a caller why not.
+func (a *Admitter) refuse(w http.ResponseWriter, err error, from, name string) {
 	var hint *HintedError
 	var refused *replication.RefusedError
 	switch {
-	case err == nil:
-		writeJSON(w, http.StatusOK, answer)
 	case errors.As(err, &hint):
-		a.log.Warn("a host was not let in", "from", from, "name", q.Name, "why", err.Error())
+		a.log.Warn("a host was not let in", "from", from, "name", name, "why", err.Error())
 		writeJSON(w, http.StatusForbidden, refusal{err.Error(), hint.Hint})
 	case errors.As(err, &refused):
-		a.log.Warn("a host was not let in", "from", from, "name", q.Name, "why", err.Error())
+		a.log.Warn("a host was not let in", "from", from, "name", name, "why", err.Error())
 		writeJSON(w, http.StatusConflict, refusal{Error: err.Error()})
 	default:
 		a.log.Error("admitting a host", "from", from, "error", err)
-		writeJSON(w, http.StatusInternalServerError, refusal{Error: "the active could not admit this host; the log of its keytrusteed says why"})
+		writeJSON(w, http.StatusInternalServerError, refusal{Error: "the other host could not admit this one; the log of its keytrusteed says why"})
 	}
 }
 
 // admit lets the caller join. Whatever it is refused for, nothing was changed; the token is used up last.
-func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*joinAnswer, error) {
+func (a *Admitter) admit(ctx context.Context, q joinRequest, from string, by *x509.Certificate) (*joinAnswer, error) {
 	if err := a.awaitDatabase(ctx); err != nil {
 		return nil, err
 	}
@@ -131,23 +152,18 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 		return nil, context.Cause(ctx)
 	}
 	state := a.pair.State()
-	if state.Duty != replication.Active {
-		return nil, &replication.RefusedError{Sentence: state.Self + " is the passive; join at the active"}
+	if err := checkKind(state, q.Kind); err != nil {
+		return nil, err
 	}
 	var root seal.Public
 	if err := root.UnmarshalText([]byte(q.Root)); err != nil {
 		return nil, hinted("", "the request to join holds no root key: %w", err)
 	}
-	conn, err := a.host.connect(ctx, a.server)
+	token, err := a.believe(ctx, q, root, state, by)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	token, err := a.believe(ctx, q, root, state)
-	if err != nil {
-		return nil, err
-	}
-	peer, err := a.identify(q, from)
+	peer, err := a.identify(q, from, state)
 	if err != nil {
 		return nil, err
 	}
@@ -164,13 +180,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 	if answer.Files, err = a.host.bundle(); err != nil {
 		return nil, err
 	}
-	if answer.Admission, err = a.pair.Admit(ctx, replication.Joiner{Peer: peer, Replace: token.Replaces}); err != nil {
-		return nil, err
-	}
-	if err := seal.WriteWraps(a.host.Confdir, answer.Wraps); err != nil {
-		return nil, err
-	}
-	if err := a.host.storeSecrets(ctx, conn); err != nil {
+	if err := a.letIn(ctx, answer, q, replication.Joiner{Peer: peer, Replace: token.Replaces, Itself: q.itself()}); err != nil {
 		return nil, err
 	}
 	if token.ID != "" {
@@ -178,8 +188,42 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string) (*join
 			return nil, err
 		}
 	}
-	a.log.Info("a host was let in", "name", peer.Name, "address", peer.Address, "from", from, "token", token.ID)
+	a.log.Info("a host was let in", "kind", string(q.Kind), "name", peer.Name, "address", peer.Address, "from", from, "token", token.ID)
 	return answer, nil
+}
+
+// checkKind refuses a join that is for the other host to admit.
+func checkKind(state replication.State, kind JoinKind) error {
+	switch active := state.Duty == replication.Active; {
+	case active && kind == Restore:
+		return hinted("to make it the passive of that host: ktadmin init-slave", "%s is the active; a host is restored from a passive", state.Self)
+	case !active && kind != Restore:
+		return &replication.RefusedError{Sentence: state.Self + " is the passive; join at the active"}
+	}
+	return nil
+}
+
+// letIn has the pair admit the joiner, and keeps its wraps. A passive can keep them in its confdir alone: the host that is
+// restored puts them into the database.
+func (a *Admitter) letIn(ctx context.Context, answer *joinAnswer, q joinRequest, joiner replication.Joiner) (err error) {
+	if q.Kind == Restore {
+		if answer.Admission, err = a.pair.AdmitRestore(ctx, joiner); err != nil {
+			return err
+		}
+		return seal.WriteWraps(a.host.Confdir, answer.Wraps)
+	}
+	conn, err := a.host.connect(ctx, a.server)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if answer.Admission, err = a.pair.Admit(ctx, joiner); err != nil {
+		return err
+	}
+	if err := seal.WriteWraps(a.host.Confdir, answer.Wraps); err != nil {
+		return err
+	}
+	return a.host.storeSecrets(ctx, conn)
 }
 
 // awaitDatabase gives a database that was started just now time to answer. At a passive, which has none to ask, it does not wait.
@@ -198,9 +242,20 @@ func (a *Admitter) awaitDatabase(ctx context.Context) error {
 }
 
 // believe decides whether the caller is one who may join.
-func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public, state replication.State) (storedToken, error) {
+func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public, state replication.State, by *x509.Certificate) (storedToken, error) {
 	if q.Secret != "" {
-		return a.tokens.check(q.Secret, root.Fingerprint(), state.Pending != nil, a.now())
+		token, err := a.tokens.check(q.Secret, root.Fingerprint(), state.Pending != nil, a.now())
+		if err == nil && token.Restores != (q.Kind == Restore) {
+			err = hinted("make another one with ktadmin join-token", "this join token was made for something else")
+		}
+		return token, err
+	}
+	if q.itself() {
+		if !isPeer(state, by) {
+			return storedToken{}, hinted("give a token of ktadmin join-token --replace with --token-file",
+				"the host that asks to be cloned anew is not the passive of %s", state.Self)
+		}
+		return storedToken{}, nil
 	}
 	if !a.takeNonce(q.Nonce) {
 		return storedToken{}, hinted("repeat the command", "the proof of the root key came too late")
@@ -216,69 +271,22 @@ func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public,
 	return storedToken{}, nil
 }
 
+// isPeer reports whether the certificate is that of the peer, or of a host that has been admitted as the next one.
+func isPeer(state replication.State, by *x509.Certificate) bool {
+	return shows(by, state.Peer) || state.Pending != nil && shows(by, &state.Pending.Peer)
+}
+
+// shows reports whether the certificate is p's.
+func shows(c *x509.Certificate, p *replication.Peer) bool {
+	if c == nil || p == nil {
+		return false
+	}
+	name, ok := certs.NodeName(c)
+	return ok && name == p.Name && p.ShownBy(c)
+}
+
 // proofChallenge binds a proof to the key that will be certified.
 func proofChallenge(nonce, csr []byte) []byte {
 	sum := sha256.Sum256(fmt.Appendf(nil, "keytrustee join\x00%x\x00%x", nonce, csr))
 	return sum[:]
-}
-
-// identify settles the joiner's name and address: the joiner's operator has the first word, the active's the second
-// (db --bootstrap --slave), then the host itself.
-func (a *Admitter) identify(q joinRequest, from string) (replication.Peer, error) {
-	h := a.host
-	address := cmp.Or(q.Address, h.Peer.Address, q.Hostname, from)
-	name := cmp.Or(q.Name, h.Peer.Name, NodeName(address))
-	switch {
-	case !nodeNames.MatchString(name):
-		return replication.Peer{}, hinted("give the joining host a name with --name", "%s is no name for a node", address)
-	case name == h.Name:
-		return replication.Peer{}, hinted("give the joining host another one with --name", "a node named %s exists: it is the active", name)
-	case slices.ContainsFunc(append(q.Hosts, address), func(s string) bool { return sameHost(s, h.ExternalAddress) }):
-		return replication.Peer{}, hinted("give the joining host's own with --external-address", "%s is the address of the active", h.ExternalAddress)
-	case q.PostgreSQL != a.server.Version.Major:
-		return replication.Peer{}, hinted(fmt.Sprintf("install PostgreSQL %d on the joining host", a.server.Version.Major),
-			"the active has PostgreSQL %d, the joining host has %d", a.server.Version.Major, q.PostgreSQL)
-	}
-	p := replication.Peer{Name: name, Address: address, Incarnation: q.Incarnation, Source: h.Peer.Source,
-		ClusterPort: cmp.Or(q.ClusterPort, h.ClusterPort), DatabasePort: cmp.Or(q.DBPort, h.DBPort)}
-	if p.Source == "" && net.ParseIP(address) == nil {
-		p.Source = from // access rules by address need no name service
-	}
-	p.URL = publicURL(address, cmp.Or(q.Port, h.Port))
-	return p, nil
-}
-
-// certify signs the joiner's certificates and wraps the KEKs to its root key.
-func (a *Admitter) certify(answer *joinAnswer, q joinRequest, root seal.Public) error {
-	authority, err := a.host.authority(a.ring)
-	if err != nil {
-		return err
-	}
-	hosts := append([]string{answer.Address}, q.Hosts...)
-	sign := func(csrPEM []byte, purpose certs.Purpose, name string) ([]byte, error) {
-		csr, err := certs.ParseCSR(csrPEM)
-		if err != nil {
-			return nil, hinted("", "the request to join holds no certificate request: %w", err)
-		}
-		return authority.Sign(csr, purpose, name, hosts, a.now())
-	}
-	if answer.ClusterCertificate, err = sign(q.ClusterCSR, certs.Cluster, answer.Name); err != nil {
-		return err
-	}
-	if answer.PublicCertificate, err = sign(q.PublicCSR, certs.Public, answer.Address); err != nil {
-		return err
-	}
-	signer, err := a.host.signer(a.now())
-	if err != nil {
-		return err
-	}
-	answer.Wraps, err = a.ring.WrapFor(root, signer)
-	return err
-}
-
-// self is how the joiner reaches this host.
-func (a *Admitter) self(s replication.State) replication.Peer {
-	h := a.host
-	return replication.Peer{Name: h.Name, Address: h.ExternalAddress, ClusterPort: h.ClusterPort, DatabasePort: h.DBPort,
-		URL: h.URL(), Incarnation: s.Incarnation}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -88,6 +89,11 @@ func points(t *testing.T, h *Host, do func() error) []string {
 	return all
 }
 
+// apart reports whether a crash at the n-th point leaves something else than one at the next.
+func apart(all []string, n int) bool {
+	return !strings.Contains(all[n], ": before ") || n+1 == len(all) || strings.Contains(all[n+1], ": before ")
+}
+
 // crashAt ends the operation at its n-th point, and every later one that it should not reach.
 func crashAt(n int) func(string) error {
 	return func(string) error {
@@ -98,13 +104,15 @@ func crashAt(n int) func(string) error {
 	}
 }
 
-// activeHost is an active with its database and the part of its daemon that a joiner and ktadmin meet.
+// activeHost is an active, or the passive that survived it, with its database and the part of its daemon that a joiner and ktadmin meet.
 type activeHost struct {
 	*Host
 	server   *postgres.Server
 	ring     *seal.Keyring
+	state    *replication.StateFile
 	monitor  *replication.Monitor
 	admitter *Admitter
+	end      func() // the daemon
 }
 
 // startActive founds a cluster and starts its active until the test's end.
@@ -115,6 +123,13 @@ func startActive(t *testing.T) *activeHost {
 	if err := a.Bootstrap(pgtest.Context(t)); err != nil {
 		t.Fatal(err)
 	}
+	a.run(t)
+	return a
+}
+
+// run starts the host's database and its daemon until the test's end.
+func (a *activeHost) run(t *testing.T) {
+	t.Helper()
 	var err error
 	if a.server, err = a.Server(pgtest.Context(t)); err != nil {
 		t.Fatal(err)
@@ -130,6 +145,7 @@ func startActive(t *testing.T) *activeHost {
 	if err != nil {
 		t.Fatal(err)
 	}
+	a.state = state
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	a.monitor, err = replication.New(replication.Config{Server: a.server, State: state, Caller: nobody{}, Prover: prover{a.ring}, Logger: log})
 	if err != nil {
@@ -156,17 +172,17 @@ func startActive(t *testing.T) *activeHost {
 		}
 	})
 	all.Go(func() { cluster.ServeTLS(listener, "", "") })
-	t.Cleanup(func() {
+	a.end = sync.OnceFunc(func() {
 		stop()
 		cluster.Close()
 		all.Wait()
 	})
+	t.Cleanup(a.end)
 	pgtest.Await(t, "the daemon sees its database", func() bool { return a.monitor.Report().Local.Answers })
 	pgtest.Await(t, "the admin socket is there", func() bool {
 		_, err := AdminClient{a.AdminSocket()}.Status(pgtest.Context(t))
 		return err == nil
 	})
-	return a
 }
 
 func (a *activeHost) token(t *testing.T) *certs.Token {

@@ -15,11 +15,16 @@ import (
 
 // Journal is what a host remembers of an operation that has not ended. It lies in the node directory.
 type Journal struct {
-	Operation string    `json:"operation"`        // init, bootstrap, join
+	Operation string    `json:"operation"`        // init, bootstrap, join, re-clone, restore
 	Step      string    `json:"step"`             // the step that began last
 	Since     time.Time `json:"since"`            // when the operation first began
 	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made as long as it stands here
 	Made      string    `json:"made,omitempty"`   // the directory that it has filled
+	// Of a join: the copy that the other host was asked to admit, where that host was reached, and where this host's earlier
+	// data was moved to.
+	Incarnation string `json:"incarnation,omitempty"`
+	Address     string `json:"address,omitempty"`
+	Aside       string `json:"aside,omitempty"`
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }
@@ -48,6 +53,15 @@ func (h *Host) saveJournal(j *Journal) error {
 	return durable.WriteFile(h.journalFile(), append(text, '\n'), 0o600)
 }
 
+// goOn says how to end the operation.
+func (j *Journal) goOn() string {
+	text := "repeat the command that began it: " + commands[j.Operation]
+	if abort := aborts[j.Operation]; abort != "" {
+		text += "; or end it: " + abort
+	}
+	return text
+}
+
 // step is one step of an operation. What it does may be done again after a crash anywhere in it.
 type step struct {
 	name string
@@ -74,10 +88,7 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 		j = &Journal{Operation: operation, Since: time.Now().UTC().Truncate(time.Second)}
 	}
 	if j.Operation != operation {
-		return &HintedError{
-			fmt.Errorf("%s began on this host at %s and has not ended", j.Operation, j.Since.Format(time.RFC3339)),
-			"repeat that command, or remove " + h.journalFile() + " and what it was making",
-		}
+		return hinted(j.goOn(), "%s began on this host at %s and has not ended", j.Operation, j.Since.Format(time.RFC3339))
 	}
 	for i, s := range steps {
 		j.Step = s.name

@@ -24,6 +24,8 @@ func (q *joinRequest) check() error {
 	isHost := func(s string) bool { return net.ParseIP(s) != nil || hostNames.MatchString(s) }
 	ports := []int{q.Port, q.ClusterPort, q.DBPort}
 	switch {
+	case q.Kind != "" && operations[q.Kind] == "":
+		return bad("a kind that is none")
 	case q.Name != "" && !nodeNames.MatchString(q.Name):
 		return bad("a name that is none: use 1 to 32 lower-case letters, digits and dashes")
 	case q.Address != "" && !isHost(q.Address), q.Hostname != "" && !isHost(q.Hostname):
@@ -37,6 +39,9 @@ func (q *joinRequest) check() error {
 	}
 	return nil
 }
+
+// itself reports whether the caller has no proof but the certificate that it shows.
+func (q *joinRequest) itself() bool { return q.Kind == Reclone && q.Secret == "" && len(q.Nonce) == 0 }
 
 // sameHost reports whether two spellings are of one address.
 func sameHost(a, b string) bool {

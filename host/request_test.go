@@ -78,7 +78,7 @@ func TestStrangersDoNotKeepAJoinerOut(t *testing.T) {
 	a.admitter.one <- struct{}{} // somebody is being admitted
 	gone, leave := context.WithCancelCause(t.Context())
 	leave(http.ErrAbortHandler)
-	if _, err := a.admitter.admit(gone, joinRequest{}, "127.0.0.1"); !errors.Is(err, http.ErrAbortHandler) {
+	if _, err := a.admitter.admit(gone, joinRequest{}, "127.0.0.1", nil); !errors.Is(err, http.ErrAbortHandler) {
 		t.Errorf("one that left: %v", err)
 	}
 	<-a.admitter.one

@@ -17,8 +17,7 @@ func (h *Host) mayRunDB() (s replication.State, err error) {
 		return s, err
 	}
 	if j != nil && j.Operation != initOperation {
-		return s, &NotYetError{Err: hinted("repeat the command that began it: "+commands[j.Operation],
-			"%s has not ended on this host (it stopped at %q), and what it left must not be started", j.Operation, j.Step)}
+		return s, &NotYetError{Err: hinted(j.goOn(), "%s has not ended on this host (it stopped at %q), and what it left must not be started", j.Operation, j.Step)}
 	}
 	state, err := replication.OpenState(h.StateFile())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,9 +73,4 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 	}
 	path, argv = server.Argv()
 	return path, argv, nil
-}
-
-var commands = map[string]string{
-	bootstrapOperation: "ktadmin db --bootstrap",
-	joinOperation:      "ktadmin init-slave",
 }

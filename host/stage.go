@@ -1,24 +1,37 @@
 package host
 
-import "fmt"
-
-// Stage is one of the five stages of a join.
-type Stage int
-
-// The stages, in order.
-const (
-	Creating      Stage = iota + 1 // admitted: certificates, wraps, a slot
-	Bootstrapping                  // the cluster's files are in the confdir
-	InitialSync                    // the base backup
-	Verifying                      // every file compared with the backup's manifest
-	Completing                     // settings and state; it can be started
+import (
+	"fmt"
+	"slices"
 )
 
-var stageNames = [...]string{"creating", "bootstrapping", "initial sync", "verifying", "completing"}
+// Stage is one of the stages of a join as an operator sees it, such as "joining: creating (1/5)".
+type Stage string
 
-// String is what an operator sees, such as "joining: creating (1/5)".
-func (s Stage) String() string {
-	return fmt.Sprintf("joining: %s (%d/%d)", stageNames[s-1], int(s), len(stageNames))
+func (s Stage) String() string { return string(s) }
+
+// The stages of a join, in order.
+const (
+	creating      = "creating"      // admitted: certificates, wraps, a slot
+	bootstrapping = "bootstrapping" // the cluster's files are in the confdir
+	initialSync   = "initial sync"  // the base backup
+	verifying     = "verifying"     // every file compared with the backup's manifest
+	recovering    = "recovering"    // of a restore: the log to its end, and a timeline that begins there
+	completing    = "completing"    // settings and state; it can be started
+)
+
+var stagesOf = map[JoinKind][]string{
+	NewPassive: {creating, bootstrapping, initialSync, verifying, completing},
+	Reclone:    {creating, bootstrapping, initialSync, verifying, completing},
+	Restore:    {creating, bootstrapping, initialSync, verifying, recovering, completing},
+}
+
+var stageVerbs = map[JoinKind]string{NewPassive: "joining", Reclone: "re-cloning", Restore: "restoring"}
+
+// stageOf is the stage of that name in a join of that kind.
+func stageOf(kind JoinKind, name string) Stage {
+	all := stagesOf[kind]
+	return Stage(fmt.Sprintf("%s: %s (%d/%d)", stageVerbs[kind], name, slices.Index(all, name)+1, len(all)))
 }
 
 // Progress hears how far a join is. Its methods are called in turn.

@@ -24,12 +24,14 @@ const TokenLife = time.Hour
 // tokenMemory is how long a token that nobody can use any more is remembered, so that its refusal can say why.
 const tokenMemory = 30 * 24 * time.Hour
 
-// newToken makes a join token and stores its hash. While a passive is confirmed it is refused, unless the token replaces.
+// newToken makes a join token and stores its hash. On the active it is for a passive, and refused while one is confirmed, unless
+// the token replaces. On a passive it is for its active, to be restored, and refused while that answers.
 func (a *Admitter) newToken(ctx context.Context, replace bool, life time.Duration) (*certs.Token, error) {
 	state := a.pair.State()
-	switch {
-	case state.Duty != replication.Active:
-		return nil, hinted("make the token on the active", "%s is the passive", state.Self)
+	restores := state.Duty == replication.Passive
+	switch why := a.pair.RestoreRefusal(); {
+	case restores && why != "":
+		return nil, hinted("on a passive a token is for the restore of its active; one with which a host joins is made on the active", "%s", why)
 	case state.Fenced != nil:
 		return nil, &replication.RefusedError{Sentence: state.Self + " is fenced: " + state.Fenced.Detail}
 	case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:
@@ -44,18 +46,19 @@ func (a *Admitter) newToken(ctx context.Context, replace bool, life time.Duratio
 	}
 	now := a.now()
 	token := certs.NewToken(a.host.ClusterAddress(), certs.FingerprintOf(authority), now.Add(cmp.Or(life, TokenLife)))
-	if err := a.tokens.store(token, replace, now); err != nil {
+	if err := a.tokens.store(token, storedToken{Replaces: replace, Restores: restores}, now); err != nil {
 		return nil, err
 	}
-	a.log.Info("a join token was made", "token", tokenID(token.Hash()), "expires", token.Expires, "replaces", replace)
+	a.log.Info("a join token was made", "token", tokenID(token.Hash()), "expires", token.Expires, "replaces", replace, "restores", restores)
 	return token, nil
 }
 
 // storedToken is what a host keeps of a join token that it made: its hash, never the token.
 type storedToken struct {
 	ID       string     `json:"id"`
-	Hash     string     `json:"hash"` // hex SHA-256 of the secret
-	Replaces bool       `json:"replaces"`
+	Hash     string     `json:"hash"`               // hex SHA-256 of the secret
+	Replaces bool       `json:"replaces,omitempty"` // a passive that is confirmed
+	Restores bool       `json:"restores,omitempty"` // the active, from this passive
 	Created  time.Time  `json:"created"`
 	Expires  time.Time  `json:"expires"`
 	Used     *time.Time `json:"used,omitempty"`
@@ -106,10 +109,11 @@ func (s *joinTokens) change(apply func([]storedToken) []storedToken) error {
 }
 
 // store makes the token known, and forgets those that nobody could use for long.
-func (s *joinTokens) store(t *certs.Token, replaces bool, now time.Time) error {
+func (s *joinTokens) store(t *certs.Token, stored storedToken, now time.Time) error {
+	stored.ID, stored.Hash, stored.Created, stored.Expires = tokenID(t.Hash()), t.Hash(), now.UTC(), t.Expires.UTC()
 	return s.change(func(all []storedToken) []storedToken {
 		all = slices.DeleteFunc(all, func(t storedToken) bool { return t.Expires.Before(now.Add(-tokenMemory)) })
-		return append(all, storedToken{ID: tokenID(t.Hash()), Hash: t.Hash(), Replaces: replaces, Created: now.UTC(), Expires: t.Expires.UTC()})
+		return append(all, stored)
 	})
 }
 
@@ -152,4 +156,12 @@ func (s *joinTokens) use(id, root string, now time.Time) error {
 		}
 		return all
 	})
+}
+
+// usedBy reports whether the host with that root key has used the token with that hash.
+func (s *joinTokens) usedBy(hash, root string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, err := s.load()
+	return err == nil && slices.ContainsFunc(all, func(t storedToken) bool { return t.Hash == hash && t.Used != nil && t.UsedBy == root && root != "" })
 }

@@ -22,7 +22,13 @@ type fixedPair struct {
 	answers bool
 }
 
-func (p fixedPair) State() replication.State   { return p.state }
+func (p fixedPair) State() replication.State { return p.state }
+func (p fixedPair) RestoreRefusal() string {
+	if p.state.Duty == replication.Passive {
+		return "the active kt01 answers"
+	}
+	return "kt01 is the active"
+}
 func (p fixedPair) Report() replication.Report { return replication.Report{PeerAnswers: p.answers} }
 
 // TestNoTokenWhileAPassiveAnswers holds the refusals of NewToken that come before the database.
@@ -35,8 +41,8 @@ func TestNoTokenWhileAPassiveAnswers(t *testing.T) {
 		says    string
 	}{
 		{"the passive answers", fixedPair{state: replication.State{Self: "kt01", Duty: replication.Active, Peer: peer}, answers: true}, false, "kt01 has a passive, kt02, and it answers"},
-		{"on the passive", fixedPair{state: replication.State{Self: "kt02", Duty: replication.Passive}}, false, "kt02 is the passive"},
-		{"on the passive, to replace", fixedPair{state: replication.State{Self: "kt02", Duty: replication.Passive}}, true, "kt02 is the passive"},
+		{"on the passive", fixedPair{state: replication.State{Self: "kt02", Duty: replication.Passive}}, false, "the active kt01 answers"},
+		{"on the passive, to replace", fixedPair{state: replication.State{Self: "kt02", Duty: replication.Passive}}, true, "the active kt01 answers"},
 		{"fenced", fixedPair{state: replication.State{Self: "kt01", Duty: replication.Active, Fenced: &replication.Fence{Detail: "two epochs"}}}, true, "kt01 is fenced: two epochs"},
 	}
 	for _, tt := range tests {
@@ -84,7 +90,7 @@ func TestTokensAreUsedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := certs.NewToken("kt01:11372", certs.Fingerprint{1}, now.Add(time.Hour))
-	if err := tokensOf(h).store(token, true, now); err != nil {
+	if err := tokensOf(h).store(token, storedToken{Replaces: true}, now); err != nil {
 		t.Fatal(err)
 	}
 	stored, err := tokensOf(h).check(token.Secret(), "kt02", false, now)
@@ -111,7 +117,7 @@ func TestTokensAreUsedUp(t *testing.T) {
 		}
 	}
 	later := now.Add(2 * tokenMemory)
-	if err := tokensOf(h).store(certs.NewToken("kt01:11372", certs.Fingerprint{1}, later), false, later); err != nil {
+	if err := tokensOf(h).store(certs.NewToken("kt01:11372", certs.Fingerprint{1}, later), storedToken{}, later); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := tokensOf(h).load(); err != nil || len(all) != 1 {

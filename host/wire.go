@@ -8,11 +8,15 @@ import (
 	"keytrustee/replication"
 )
 
-// What joiner and active say to each other, as JSON, on the active's cluster listener.
+// What joiner and the host that admits it say to each other, as JSON, on the latter's cluster listener.
 const (
 	challengePath = "/cluster/v1/join/challenge"
 	admitPath     = "/cluster/v1/join/admit"
+	abortPath     = "/cluster/v1/join/abort"
+	boundaryPath  = "/cluster/v1/join/boundary"
+	segmentPath   = "/cluster/v1/join/segment"
 	maxJoinBody   = 1 << 20
+	maxAnswer     = 17 << 20 // a segment of the log is the longest
 )
 
 // challenge is asked for by a joiner that has no token: it proves that it holds the cluster's root key.
@@ -20,11 +24,13 @@ type challenge struct {
 	Nonce []byte `json:"nonce"`
 }
 
-// joinRequest asks for admission. It carries either Secret, of a token, or Nonce and Proof.
+// joinRequest asks for admission. It carries either Secret, of a token, or Nonce and Proof; one that asks for a re-clone may carry
+// none, and shows the certificate by which it is known instead.
 type joinRequest struct {
-	Secret string `json:"secret,omitempty"`
-	Nonce  []byte `json:"nonce,omitempty"`
-	Proof  []byte `json:"proof,omitempty"`
+	Kind   JoinKind `json:"kind,omitempty"`
+	Secret string   `json:"secret,omitempty"`
+	Nonce  []byte   `json:"nonce,omitempty"`
+	Proof  []byte   `json:"proof,omitempty"`
 
 	Name     string   `json:"name,omitempty"`    // given by the operator; the active finds one otherwise
 	Address  string   `json:"address,omitempty"` // likewise
@@ -50,8 +56,16 @@ type joinAnswer struct {
 	PublicCertificate  []byte                `json:"public_certificate"`
 	Files              []bundleFile          `json:"files"`
 	Wraps              []seal.Wrap           `json:"wraps"`
-	Active             replication.Peer      `json:"active"`
+	Active             replication.Peer      `json:"active"` // who admits; in a restore the survivor
 	Admission          replication.Admission `json:"admission"`
+}
+
+// abortRequest says that a joiner will not come. It is shown the certificate that was given to the joiner, or carries the secret
+// of the token that the host with that root key has used.
+type abortRequest struct {
+	Incarnation string `json:"incarnation"`
+	Secret      string `json:"secret,omitempty"`
+	Root        string `json:"root,omitempty"` // fingerprint
 }
 
 // refusal is the body of every answer that is not 200.

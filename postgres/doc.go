@@ -11,6 +11,6 @@
 //	prepare.go process.go pid.go   before a start; start, stop, reload; which process it is
 //	pool.go controlwrite.go        connections that can not be cancelled; writes that wait for no standby
 //	lsn.go snapshot.go             positions, timelines, transactions
-//	control.go wal.go walend.go    what a data directory says without its server
+//	control.go wal.go walend.go segment.go  what a data directory says without its server; segments of its log, for another host
 //	backup.go signal.go            base backups; what the next start will be
 package postgres

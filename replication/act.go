@@ -39,6 +39,7 @@ type applied struct {
 	hba   *postgres.HBA
 	slots string // all but these were removed
 	slot  string // it is there
+	lent  string // passive: the restore that this host is open to as its source
 }
 
 func (m *Monitor) step(ctx context.Context) error {

@@ -26,6 +26,8 @@ func (m *Monitor) Follow(ctx context.Context, f Follow) error {
 		return fmt.Errorf("%s is not a passive", state.Self)
 	case state.Fenced != nil:
 		return fmt.Errorf("%s is fenced: %s", state.Self, state.Fenced.Detail)
+	case state.Pending != nil:
+		return fmt.Errorf("%s follows nobody while %s is being restored from it", state.Self, state.Pending.Peer.Name)
 	case f.Epoch != state.Epoch || f.Incarnation != state.Incarnation:
 		return fmt.Errorf("the order is for copy %s in epoch %s, %s is copy %s in epoch %s", f.Incarnation, f.Epoch, state.Self, state.Incarnation, state.Epoch)
 	case state.Operation.taking():

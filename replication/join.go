@@ -10,8 +10,10 @@ import (
 // Joiner is a host that asks to become the passive. That it may, whoever calls Admit has found out.
 type Joiner struct {
 	Peer
-	// Replace admits it although a passive is confirmed.
+	// Replace admits it although a passive is confirmed, or holds what this host may lack.
 	Replace bool
+	// Itself: it is the passive of this host, and asks to be cloned anew.
+	Itself bool
 }
 
 // Admission is what a joiner is told: how to copy the active's data, and who it will be. It takes effect when the copy has
@@ -21,8 +23,9 @@ type Admission struct {
 	Active      Peer   `json:"active"` // this host; without addresses, which the joiner knows
 	Epoch       Epoch  `json:"epoch"`
 	SystemID    uint64 `json:"system_id,string"`
-	StandbyName string `json:"standby_name"` // application_name of the copy's connection
-	Slot        string `json:"slot"`         // to copy and to stream through; it exists
+	StandbyName string `json:"standby_name"`        // application_name of the copy's connection
+	Slot        string `json:"slot"`                // to copy and to stream through; it exists
+	Operation   string `json:"operation,omitempty"` // of a restore: the ID of the operation, on both hosts
 }
 
 // RefusedError: the joiner is not admitted; nothing was changed.
@@ -47,7 +50,9 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 		return Admission{}, &RefusedError{fmt.Sprintf("a %s is under way on %s", state.Operation.Kind, state.Self)}
 	case j.Name == state.Self:
 		return Admission{}, &RefusedError{fmt.Sprintf("a node named %s exists: it is the active", j.Name)}
-	case !j.Replace && m.confirmedPeer(state, s):
+	case !j.Replace && (s.Standing.Verdict == Verdict(PassiveAhead) || s.Standing.Verdict == Verdict(HistoryDiffers)):
+		return Admission{}, &RefusedError{fmt.Sprintf("%s; a copy of %s would not have what %s holds", m.closed(state, Decide(s, m.policy), m.now(), false).Sentence, state.Self, state.Peer.Name)}
+	case !j.Replace && !j.Itself && m.confirmedPeer(state, s):
 		return Admission{}, &RefusedError{fmt.Sprintf("%s has the passive %s, and it is confirmed; to replace it use ktadmin join-token --replace", state.Self, state.Peer.Name)}
 	}
 	a := Admission{Peer: j.Peer, Active: Peer{Name: state.Self, Incarnation: state.Incarnation}, Epoch: state.Epoch, SystemID: state.SystemID}
@@ -121,4 +126,44 @@ func (m *Monitor) started(state State, a Answer) bool {
 	m.log.Info("the passive has joined", "passive", p.Peer.Name, "epoch", p.Epoch.String())
 	nudge(m.wake)
 	return true
+}
+
+// Abandon gives up the admission of the host whose copy has that incarnation; empty: of whichever there is. When it returns nil
+// that copy can not come in any more, and what was kept for it is gone or will be. It returns a *RefusedError where there is none,
+// or where it has come in.
+func (m *Monitor) Abandon(ctx context.Context, incarnation string) error {
+	m.acting.Lock()
+	defer m.acting.Unlock()
+	var gone Admission
+	err := m.state.Update(func(s *State) error {
+		if s.Pending == nil || incarnation != "" && s.Pending.Peer.Incarnation != incarnation {
+			return &RefusedError{fmt.Sprintf("%s waits for no such host", s.Self)}
+		}
+		gone, s.Pending = *s.Pending, nil
+		if o := s.Operation; o != nil && o.Kind == KindRestore {
+			o.Step = stepAborting
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	m.log.Warn("a join was given up", "host", gone.Peer.Name, "epoch", gone.Epoch.String())
+	start := m.start()
+	if start == "" {
+		return nil
+	}
+	m.standAt(start)
+	if state := m.state.Current(); state.Duty == Active {
+		err = m.writeHBA(ctx, m.allowed(state, m.statusOf(state, m.uptime()), start))
+		if err == nil {
+			err = m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return dropSlot(ctx, conn, gone.Slot) })
+		}
+	} else {
+		_, err = m.stepOperation(ctx, state, start)
+	}
+	if err != nil {
+		m.log.Warn("what was kept for it is not all gone yet", "error", err)
+	}
+	return nil
 }

@@ -84,6 +84,7 @@ var steppers = map[OperationKind]stepper{
 	KindHold:       (*Monitor).stepHold,
 	KindPromotion:  (*Monitor).stepPromotion,
 	KindSwitchover: (*Monitor).stepSwitchover,
+	KindRestore:    (*Monitor).stepRestore,
 }
 
 // stepOperation takes the next step of the operation that is under way, if there is one. The caller holds acting.

@@ -127,6 +127,9 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	if s.Duty == Active && !s.Polled { // the peer may be about to say that it has gone on without this host
 		return false, false, no(shut(Starting, ""))
 	}
+	if d := returning(s); d.Reason != "" {
+		return false, false, no(d)
+	}
 	if start == "" || s.Standing.Start != start || s.Local.Start != start {
 		return false, false, no(shut(Starting, "the database of {self} has just been started"))
 	}

@@ -37,15 +37,35 @@ func dropSlots(ctx context.Context, conn *pgx.Conn, keep map[string]bool) error 
 		if keep[s.Name] {
 			continue
 		}
-		if s.PID != 0 {
-			const patience = 2000 // milliseconds that pg_terminate_backend waits for the end
-			if _, err := conn.Exec(ctx, "select pg_terminate_backend($1, $2)", s.PID, patience); err != nil {
-				return fmt.Errorf("ending who uses the replication slot %s: %w", s.Name, err)
-			}
+		if err := endSlot(ctx, conn, s.Name, s.PID); err != nil {
+			return err
 		}
-		if _, err := conn.Exec(ctx, "select pg_drop_replication_slot($1)", s.Name); err != nil {
-			return fmt.Errorf("removing the old replication slot %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// dropSlot removes the slot of that name, if there is one.
+func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
+	var pid int
+	err := conn.QueryRow(ctx, "select coalesce(active_pid, 0) from pg_replication_slots where slot_name = $1", name).Scan(&pid)
+	if err == pgx.ErrNoRows {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("looking for the replication slot %s: %w", name, err)
+	}
+	return endSlot(ctx, conn, name, pid)
+}
+
+// endSlot removes the slot, and ends who uses it.
+func endSlot(ctx context.Context, conn *pgx.Conn, name string, pid int) error {
+	if pid != 0 {
+		const patience = 2000 // milliseconds that pg_terminate_backend waits for the end
+		if _, err := conn.Exec(ctx, "select pg_terminate_backend($1, $2)", pid, patience); err != nil {
+			return fmt.Errorf("ending who uses the replication slot %s: %w", name, err)
 		}
+	}
+	if _, err := conn.Exec(ctx, "select pg_drop_replication_slot($1)", name); err != nil {
+		return fmt.Errorf("removing the replication slot %s: %w", name, err)
 	}
 	return nil
 }

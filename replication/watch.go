@@ -146,8 +146,8 @@ func newNonce() []byte {
 // heard takes note of an answer to a question asked at began, or of its failure.
 func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 	state := m.state.Current()
-	if err == nil && m.started(state, a) {
-		return // a joiner, perhaps asked as the one that it replaces
+	if err == nil && (m.started(state, a) || m.returned(state, a)) {
+		return // a joiner, perhaps asked as the one that it replaces; or the restored active
 	}
 	if state.Peer == nil || from.Incarnation != state.Peer.Incarnation || from.Name != state.Peer.Name {
 		return

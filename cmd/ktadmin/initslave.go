@@ -19,6 +19,7 @@ type slaveFlags struct {
 	name, address, listen, socket string
 	pgPort, port, clusterPort     int
 	noImport, noStart             bool
+	reclone, abort                bool
 	peer                          config.Peer
 }
 
@@ -29,26 +30,48 @@ func newInitSlaveCommand(a *app) *cobra.Command {
 		Aliases: []string{"init-passive"},
 		Short:   "Make this host the passive: join, and copy the active's database",
 		Long: "init-slave joins the pair whose active it is told of. It wants a token of ktadmin join-token (--token-file, KEYTRUSTEE_JOIN_TOKEN,\n" +
-			"or typed at a terminal), or a confdir that was copied from the active (rsync --exclude .ssl).",
+			"or typed at a terminal), or a confdir that was copied from the active (rsync --exclude .ssl).\n\n" +
+			"With --reclone a host of the pair whose data is of no use (fenced, needs_clone, damaged, gone) joins anew: its data is moved aside,\n" +
+			"never deleted. Its services have to be stopped. The passive of the active needs no token, a host that was replaced does.\n" +
+			"With --abort a join that has not ended is ended: what was moved aside is put back. On the active it gives up a host that was\n" +
+			"admitted and did not come.",
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.active, "master", "", "address of the active (default: the token's)")
 	flags.StringVar(&f.active, "active", "", "the same as --master")
-	flags.StringVar(&f.pgRoot, "pg-rootdir", "", "the database's directory, empty or absent (default db in the host's home)")
-	flags.IntVar(&f.pgPort, "pg-port", 0, "port of the database (default as the active's)")
 	flags.BoolVar(&f.noImport, "no-import-key", false, "use the root key of the copied confdir, and no token")
+	flags.BoolVar(&f.reclone, "reclone", false, "this host is one of the pair and joins anew; its data is moved aside")
+	flags.BoolVar(&f.abort, "abort", false, "end a join that has not ended")
+	f.addJoinFlags(cmd)
+	cmd.MarkFlagsMutuallyExclusive("reclone", "no-import-key")
+	cmd.MarkFlagsMutuallyExclusive("reclone", "abort")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		switch {
+		case f.abort:
+			return a.abortJoin(f)
+		case f.reclone:
+			return a.join(f, host.Reclone)
+		}
+		return a.join(f, host.NewPassive)
+	}
+	return cmd
+}
+
+// addJoinFlags adds what every join can be told.
+func (f *slaveFlags) addJoinFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.BoolVar(&f.noStart, "no-start", false, "do not start the services")
 	flags.StringVar(&f.tokenFile, "token-file", "", "file that holds the join token; - for standard input")
-	flags.StringVar(&f.name, "name", "", "name of this node (default: settled by the active)")
-	flags.StringVar(&f.address, "external-address", "", "DNS name or IP address by which clients reach this host (default: settled by the active)")
+	flags.StringVar(&f.pgRoot, "pg-rootdir", "", "the database's directory, empty or absent (default db in the host's home)")
+	flags.IntVar(&f.pgPort, "pg-port", 0, "port of the database (default as the other host's)")
+	flags.StringVar(&f.name, "name", "", "name of this node (default: settled by the other host)")
+	flags.StringVar(&f.address, "external-address", "", "DNS name or IP address by which clients reach this host (default: settled by the other host)")
 	flags.StringVar(&f.listen, "listen-address", "", "IP address to listen on (default all)")
-	flags.IntVar(&f.port, "port", 0, "port for clients (default as the active's)")
-	flags.IntVar(&f.clusterPort, "cluster-port", 0, "port for the other host's keytrusteed (default as the active's)")
+	flags.IntVar(&f.port, "port", 0, "port for clients (default as the other host's)")
+	flags.IntVar(&f.clusterPort, "cluster-port", 0, "port for the other host's keytrusteed (default as the other host's)")
 	flags.StringVar(&f.socket, "socket-dir", "", "directory of the sockets (default /run/keytrustee)")
 	addPeerFlags(cmd, &f.peer)
-	cmd.RunE = func(*cobra.Command, []string) error { return a.initSlave(f) }
-	return cmd
 }
 
 func (f *slaveFlags) apply(c *config.Config) {
@@ -63,7 +86,8 @@ func (f *slaveFlags) apply(c *config.Config) {
 	overridePeer(c, f.peer)
 }
 
-func (a *app) initSlave(f slaveFlags) error {
+// join joins as what kind says, and starts the services, or says that they are to be started.
+func (a *app) join(f slaveFlags, kind host.JoinKind) error {
 	if err := absolute(&f.pgRoot, &f.socket); err != nil {
 		return err
 	}
@@ -79,11 +103,11 @@ func (a *app) initSlave(f slaveFlags) error {
 	if f.noImport && err != nil {
 		return err
 	}
-	token, err := f.token(copied)
+	token, err := f.token(copied && kind != host.Restore)
 	if err != nil {
 		return err
 	}
-	if token == nil && f.active == "" {
+	if token == nil && f.active == "" && kind == host.NewPassive {
 		return usagef("--master is missing: name the address of the active")
 	}
 	start, err := a.prepareStart(f.noStart)
@@ -94,13 +118,16 @@ func (a *app) initSlave(f slaveFlags) error {
 		return err
 	}
 	h := hostOf(c)
-	err = h.Join(a.cmd.Context(), host.JoinOptions{
-		Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress,
+	o := host.JoinOptions{
+		Kind: kind, Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress,
 		Port: given(f.port, "PORT"), ClusterPort: given(f.clusterPort, "CLUSTER_PORT"), DBPort: given(f.pgPort, "DB_PORT"),
 		Configure: func(l host.Learned) (*host.Host, error) { return a.configureJoined(&f, l) },
 		Progress:  newProgress(a.cmd.ErrOrStderr()),
-	})
-	if err != nil {
+	}
+	if _, err := os.Stat(c.NodeFile()); err == nil { // a host that has ports of its own keeps them
+		o.Port, o.ClusterPort, o.DBPort = c.Port, c.ClusterPort, c.DBPort
+	}
+	if err := h.Join(a.cmd.Context(), o); err != nil {
 		return err
 	}
 	if c, err = config.Load(a.confdir); err != nil {
@@ -111,7 +138,7 @@ func (a *app) initSlave(f slaveFlags) error {
 		return err
 	}
 	if err := a.result(s.State, []row{
-		{"node", s.Name}, {"duty", string(s.State.Duty)}, {"epoch", s.State.Epoch.String()}, {"active", s.State.Peer.Name}, {"data", c.PGRootDir},
+		{"node", s.Name}, {"duty", string(s.State.Duty)}, {"epoch", s.State.Epoch.String()}, {"other host", s.State.Peer.Name}, {"data", c.PGRootDir},
 	}); err != nil {
 		return err
 	}

@@ -19,9 +19,10 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "join-token",
-		Short: "Make a token with which one host can join as the passive",
-		Long:  "join-token runs on the active. The token is a secret, good for one host, once.",
-		Args:  cobra.NoArgs,
+		Short: "Make a token with which one host can join the pair",
+		Long: "On the active the token is for a passive: ktadmin init-slave. On a passive whose active is destroyed it is for that active's host, and\n" +
+			"refused while the active answers: ktadmin restore. The token is a secret, good for one host, once.",
+		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&q.Replace, "replace", false, "let the host that joins take the place of a passive that is there")
 	cmd.Flags().DurationVar(&q.Life, "ttl", host.TokenLife, "how long it may be used")
@@ -46,7 +47,11 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 			drop()
 			return err
 		}
-		a.say("The token is good until %s, for one host, once: ktadmin init-slave --master %s", stamp(token.Expires), c.ExternalAddress)
+		use := "ktadmin init-slave --master " + c.ExternalAddress
+		if token.Restores {
+			use = "ktadmin restore --from-survivor " + c.ExternalAddress + " --token-file FILE, on the host of the active that is gone"
+		}
+		a.say("The token is good until %s, for one host, once: %s", stamp(token.Expires), use)
 		switch {
 		case out != "":
 			return write(token.Token + "\n")

@@ -50,7 +50,7 @@ func newRootCommand() *cobra.Command {
 	flags.StringVarP(&a.format, "output", "o", "table", "form of the result: table or json")
 	flags.StringVar(&a.user, "user", "", "system user to become when run as root (default keytrustee, or as configured)")
 	root.AddCommand(
-		newInitCommand(a), newDBCommand(a), newJoinTokenCommand(a), newInitSlaveCommand(a), newEnableCommand(a),
+		newInitCommand(a), newDBCommand(a), newJoinTokenCommand(a), newInitSlaveCommand(a), newRestoreCommand(a), newEnableCommand(a),
 		newStatusCommand(a), newClusterCommand(a), newRootKeyCommand(a), newVersionCommand(a), newDevCommand(a),
 	)
 	strict(root)

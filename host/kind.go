@@ -1,0 +1,36 @@
+package host
+
+// JoinKind is why a host joins.
+type JoinKind string
+
+// The kinds.
+const (
+	NewPassive JoinKind = "new_passive" // a host that is of no pair, as the passive
+	Reclone    JoinKind = "reclone"     // a host of the pair whose data is of no use, as the passive
+	Restore    JoinKind = "restore"     // the host of an active whose data is of no use, as the active again, from its passive
+)
+
+// operations are what the journal calls them.
+var operations = map[JoinKind]string{NewPassive: joinOperation, Reclone: recloneOperation, Restore: restoreOperation}
+
+const (
+	joinOperation    = "join"
+	recloneOperation = "re-clone"
+	restoreOperation = "restore"
+)
+
+// commands are what begins an operation, and goes on with it.
+var commands = map[string]string{
+	initOperation:      "ktadmin init",
+	bootstrapOperation: "ktadmin db --bootstrap",
+	joinOperation:      "ktadmin init-slave",
+	recloneOperation:   "ktadmin init-slave --reclone",
+	restoreOperation:   "ktadmin restore --from-survivor",
+}
+
+// aborts are what ends an operation that has not ended, and leaves the host as it was.
+var aborts = map[string]string{
+	joinOperation:    "ktadmin init-slave --abort",
+	recloneOperation: "ktadmin init-slave --abort",
+	restoreOperation: "ktadmin restore --abort",
+}

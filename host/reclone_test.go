@@ -1,0 +1,343 @@
+package host
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keytrustee/postgres"
+	"keytrustee/postgres/pgtest"
+	"keytrustee/replication"
+)
+
+// adopt is what the pair does when the copy of the host that was admitted has started.
+func (a *activeHost) adopt(t *testing.T) {
+	t.Helper()
+	err := a.state.Update(func(s *replication.State) error {
+		s.Peer, s.Epoch, s.Pending = &s.Pending.Peer, s.Pending.Epoch, nil
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// passiveOf is a passive that has joined a, stopped, with a file of its own in its data.
+func passiveOf(t *testing.T, a *activeHost) *Host {
+	t.Helper()
+	h := newHost(t, "kt02", 2)
+	if err := h.joinWith(t, a, a.token(t)); err != nil {
+		t.Fatal(err)
+	}
+	a.adopt(t)
+	mark(t, h)
+	return h
+}
+
+const evidence = "evidence" // a file that no copy has
+
+func mark(t *testing.T, h *Host) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(h.PGRoot, evidence), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func marked(t *testing.T, dir string) bool {
+	t.Helper()
+	have, err := exists(filepath.Join(dir, evidence))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return have
+}
+
+func stateOf(t *testing.T, file string) replication.State {
+	t.Helper()
+	f, err := replication.OpenState(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Current()
+}
+
+// asides are the directories that the data of h was moved to.
+func asides(t *testing.T, h *Host) []string {
+	t.Helper()
+	all, err := filepath.Glob(h.PGRoot + ".aside-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(path string) bool { return strings.HasSuffix(path, ".json") })
+}
+
+func recloneOptions(h *Host, a *activeHost) JoinOptions {
+	o := joinOptions(h, a, nil)
+	o.Kind = Reclone
+	return o
+}
+
+// slots are the replication slots of the server.
+func slots(t *testing.T, s *postgres.Server) int {
+	t.Helper()
+	return ask[int](t, s, controlDatabase, "select count(*) from pg_replication_slots")
+}
+
+func TestRecloneMovesTheOldDataAside(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	before, key := stateOf(t, h.StateFile()), mustKey(t, h)
+
+	lock, err := h.lockDB(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = h.Join(pgtest.Context(t), recloneOptions(h, a))
+	if err == nil || !strings.Contains(hintOf(err), "systemctl stop keytrusteed keytrustee-db") {
+		t.Fatalf("while PostgreSQL may run: %v (hint %q)", err, hintOf(err))
+	}
+	lock.Close()
+	if err := h.Join(pgtest.Context(t), joinOptions(h, a, a.token(t))); err == nil || !strings.Contains(hintOf(err), "ktadmin init-slave --reclone") {
+		t.Fatalf("a join over data: %v (hint %q)", err, hintOf(err))
+	}
+	if len(asides(t, h)) != 0 || !marked(t, h.PGRoot) {
+		t.Fatal("a refusal has moved data")
+	}
+
+	o := recloneOptions(h, a)
+	if err := h.Join(pgtest.Context(t), o); err != nil {
+		t.Fatal(err)
+	}
+	if said := o.Progress.(*stages).said; len(said) != 5 || said[0] != "re-cloning: creating (1/5)" {
+		t.Errorf("stages %q", said)
+	}
+	aside := asides(t, h)
+	if len(aside) != 1 || !marked(t, aside[0]) || marked(t, h.PGRoot) {
+		t.Fatalf("moved aside: %q", aside)
+	}
+	if diff := cmp.Diff(before, stateOf(t, asideState(aside[0]))); diff != "" {
+		t.Errorf("the state beside the data that was moved (-before +now):\n%s", diff)
+	}
+	if mustKey(t, h) != key {
+		t.Error("the passive has another key, and the active would take it for a stranger")
+	}
+	joined(t, h, a)
+}
+
+func mustKey(t *testing.T, h *Host) string {
+	t.Helper()
+	key, err := h.ownKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// TestRecloneOfWhoMayNot: neither a host that is the passive no longer, nor an active that nobody has replaced, nor one of no pair
+// is cloned anew by its own word; one that was replaced comes back with a token.
+func TestRecloneOfWhoMayNot(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	refused := func(what, says string, h *Host, o JoinOptions) {
+		t.Helper()
+		if err := h.Join(pgtest.Context(t), o); err == nil || !strings.Contains(err.Error(), says) || hintOf(err) == "" {
+			t.Errorf("%s: %v (hint %q), want %q", what, err, hintOf(err), says)
+		}
+		if !marked(t, h.PGRoot) || len(asides(t, h)) > 0 || a.monitor.State().Pending != nil {
+			t.Fatalf("%s: something was changed", what)
+		}
+		if j, err := h.Journal(); j != nil || err != nil {
+			t.Errorf("%s: journal %+v, %v", what, j, err)
+		}
+	}
+	update := func(f *replication.StateFile, change func(*replication.State)) {
+		t.Helper()
+		if err := f.Update(func(s *replication.State) error { change(s); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, err := replication.OpenState(h.StateFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	bare := newHost(t, "kt03", 3)
+	if err := bare.Join(pgtest.Context(t), recloneOptions(bare, a)); err == nil || !strings.Contains(err.Error(), "of no pair") {
+		t.Errorf("a bare host: %v", err)
+	}
+	update(a.state, func(s *replication.State) { s.Peer.Key = "another" })
+	refused("one that was replaced", "is not the passive of kt01", h, recloneOptions(h, a))
+
+	update(own, func(s *replication.State) { s.Duty = replication.Active })
+	refused("an active", "nothing says that another one has taken its place", h, recloneOptions(h, a))
+	update(own, func(s *replication.State) {
+		s.Fenced = &replication.Fence{Reason: replication.EpochConflict, Detail: "replaced"}
+	})
+	refused("a fenced active without a token", "needs a join token", h, recloneOptions(h, a))
+
+	o := recloneOptions(h, a)
+	update(own, func(s *replication.State) { s.Epoch.Number = 7 })
+	o.Token = a.token(t)
+	if err := h.Join(pgtest.Context(t), o); err == nil || !strings.Contains(err.Error(), "this host was of 7-") {
+		t.Errorf("at an active that is behind: %v", err)
+	}
+	if !marked(t, h.PGRoot) {
+		t.Fatal("the newer data was moved")
+	}
+	update(own, func(s *replication.State) { s.Epoch.Number = 1 })
+	if err := h.Join(pgtest.Context(t), o); err != nil { // again with the same token: its attempt broke off
+		t.Fatalf("a fenced active with a token: %v", err)
+	}
+	joined(t, h, a)
+}
+
+// TestRecloneIsNotForTheGoodCopy: while the active knows that the passive holds what it lacks, no copy of the active takes its place
+// by the passive's own word.
+func TestRecloneIsNotForTheGoodCopy(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	err := a.state.Update(func(s *replication.State) error {
+		s.Confirmed.Position = 1 << 60 // this start ends below it: an older copy
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.server.Start(pgtest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Await(t, "the active knows that it is behind", func() bool { return a.monitor.Report().Standing.Below != "" })
+	if err := h.Join(pgtest.Context(t), recloneOptions(h, a)); err == nil || !strings.Contains(err.Error(), "its data is an older copy") {
+		t.Errorf("from an older copy: %v", err)
+	}
+	if !marked(t, h.PGRoot) {
+		t.Error("the good copy was moved")
+	}
+}
+
+func TestRecloneRepeatedAfterACrash(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	all := points(t, h, func() error { return h.Join(pgtest.Context(t), recloneOptions(h, a)) })
+	if len(all) < 10 {
+		t.Fatalf("only %d points: %v", len(all), all)
+	}
+	for n, point := range all {
+		if !apart(all, n) {
+			continue
+		}
+		t.Run(point, func(t *testing.T) {
+			a.adopt(t)
+			mark(t, h)
+			before := len(asides(t, h))
+			h.failpoint = crashAt(n)
+			if err := h.Join(pgtest.Context(t), recloneOptions(h, a)); !errors.Is(err, errCrash) {
+				t.Fatalf("first: %v", err)
+			}
+			h.failpoint = nil
+			if _, _, err := h.RunDB(t.Context()); err == nil {
+				t.Fatal("what was left can be started")
+			}
+			if err := h.Join(pgtest.Context(t), recloneOptions(h, a)); err != nil {
+				t.Fatal(err)
+			}
+			if aside := asides(t, h); len(aside) != before+1 || !marked(t, aside[len(aside)-1]) || marked(t, h.PGRoot) {
+				t.Errorf("moved aside: %q", aside)
+			}
+			if j, err := h.Journal(); j != nil || err != nil {
+				t.Errorf("journal %+v, %v", j, err)
+			}
+			if got, want := stateOf(t, h.StateFile()), a.monitor.State().Pending; got.Incarnation != want.Peer.Incarnation || got.Epoch != want.Epoch {
+				t.Errorf("state %+v, admitted %+v", got, want)
+			}
+			for _, dir := range asides(t, h) { // the disk of a test is small
+				os.RemoveAll(dir)
+				os.Remove(asideState(dir))
+			}
+		})
+	}
+}
+
+// TestAbortPutsBack: wherever a re-clone stops, abort leaves the host with the data and the state that it had, and the active waits
+// for nobody and keeps nothing. Abort itself may stop anywhere.
+func TestAbortPutsBack(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	if _, err := h.Abort(pgtest.Context(t), nil); err == nil || !strings.Contains(err.Error(), "has begun that has not ended") {
+		t.Errorf("with nothing to end: %v", err)
+	}
+	before, kept := stateOf(t, h.StateFile()), slots(t, a.server)
+	for _, at := range []string{"before bootstrapping", "moved aside", "copying", "before completing", "before its end"} {
+		for _, stop := range []string{"", "abort: told", "abort: copy removed", "abort: put back"} {
+			if stop != "" && at != "before its end" && at != "copying" {
+				continue
+			}
+			t.Run(at+"; "+stop, func(t *testing.T) {
+				h.failpoint = func(point string) error {
+					if point == recloneOperation+": "+at {
+						return errCrash
+					}
+					return nil
+				}
+				if err := h.Join(pgtest.Context(t), recloneOptions(h, a)); !errors.Is(err, errCrash) {
+					t.Fatalf("the re-clone: %v", err)
+				}
+				h.failpoint = func(point string) error {
+					if point == stop {
+						return errCrash
+					}
+					return nil
+				}
+				aborted, err := h.Abort(pgtest.Context(t), nil)
+				h.failpoint = nil
+				if stop != "" {
+					if !errors.Is(err, errCrash) {
+						t.Fatalf("abort: %v", err)
+					}
+					aborted, err = h.Abort(pgtest.Context(t), nil)
+				}
+				if err != nil || stop == "" && aborted.Untold != nil {
+					t.Fatalf("abort: %+v, %v", aborted, err)
+				}
+				if !marked(t, h.PGRoot) || len(asides(t, h)) > 0 {
+					t.Errorf("the data was not put back: %q", asides(t, h))
+				}
+				if diff := cmp.Diff(before, stateOf(t, h.StateFile())); diff != "" {
+					t.Errorf("state (-before +now):\n%s", diff)
+				}
+				if j, err := h.Journal(); j != nil || err != nil {
+					t.Errorf("journal %+v, %v", j, err)
+				}
+				if s := a.monitor.State(); s.Pending != nil || slots(t, a.server) != kept {
+					t.Errorf("the active waits for %+v, with %d slots", s.Pending, slots(t, a.server))
+				}
+				if _, _, err := h.RunDB(t.Context()); err != nil {
+					t.Errorf("the old data can not be started: %v", err)
+				}
+			})
+		}
+	}
+}
