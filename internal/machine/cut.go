@@ -22,6 +22,8 @@ type cut struct {
 // still arrives.
 func (s *Site) Cut(t testing.TB, from, to *Host) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cuts = append(s.cuts, cut{from: from, to: to})
 	s.apply(t)
 }
@@ -30,6 +32,8 @@ func (s *Site) Cut(t testing.TB, from, to *Host) {
 // the next word, whoever began them, new ones of the first are refused at once, and those of the second hear nothing.
 func (s *Site) Reject(t testing.TB, from, to *Host) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cuts = append(s.cuts, cut{from: from, to: to, reject: true})
 	s.apply(t)
 }
@@ -37,6 +41,8 @@ func (s *Site) Reject(t testing.TB, from, to *Host) {
 // Mend ends all cuts and rejections in this direction.
 func (s *Site) Mend(t testing.TB, from, to *Host) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cuts = slices.DeleteFunc(s.cuts, func(c cut) bool { return c.from == from && c.to == to })
 	s.apply(t)
 }
@@ -44,6 +50,8 @@ func (s *Site) Mend(t testing.TB, from, to *Host) {
 // MendAll ends all cuts and rejections.
 func (s *Site) MendAll(t testing.TB) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.cuts = nil
 	s.apply(t)
 }
@@ -83,7 +91,7 @@ func (s *Site) count(t testing.TB) {
 	}
 }
 
-// apply makes the rules of the switch and of every host the ones that the cuts need, each place at once.
+// apply needs the mutex. It makes the rules of the switch and of every host the ones that the cuts need, each place at once.
 func (s *Site) apply(t testing.TB) {
 	t.Helper()
 	var forward, input, output []string
@@ -91,11 +99,11 @@ func (s *Site) apply(t testing.TB) {
 		switch {
 		case c.reject:
 		case c.from == Clients:
-			output = append(output, fmt.Sprintf("oifname %q drop", c.to.wire()))
+			output = append(output, fmt.Sprintf("oifname %s drop", c.to.ports()))
 		case c.to == Clients:
-			input = append(input, fmt.Sprintf("iifname %q drop", c.from.wire()))
+			input = append(input, fmt.Sprintf("iifname %s drop", c.from.ports()))
 		default:
-			forward = append(forward, fmt.Sprintf("iifname %q oifname %q drop", c.from.wire(), c.to.wire()))
+			forward = append(forward, fmt.Sprintf("iifname %s oifname %s drop", c.from.ports(), c.to.ports()))
 		}
 	}
 	s.rules(t, s.clients, "bridge", map[string][]string{"forward": forward, "input": input, "output": output})
@@ -109,6 +117,9 @@ func (s *Site) apply(t testing.TB) {
 		s.rules(t, h.pid, "inet", map[string][]string{"input": input})
 	}
 }
+
+// ports are the switch's ends of the host's ways to it.
+func (h *Host) ports() string { return fmt.Sprintf("{ %q, %q }", h.wire(), h.port()) }
 
 func (h *Host) address() string {
 	if h == Clients {

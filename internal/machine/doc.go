@@ -8,6 +8,7 @@
 //	inside.go    connections that begin on a host, or where the clients are
 //	network.go   the switch and the wires
 //	cut.go       what the switch lets through
+//	delay.go     a line on which everything takes longer
 //	names.go     a host that knows no names any more
 //	disk.go      a disk of its own, which can be full
 //	init.go      a host's first process: puts its root directory together

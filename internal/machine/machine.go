@@ -2,6 +2,7 @@ package machine
 
 import (
 	"os"
+	"sync"
 	"testing"
 )
 
@@ -27,8 +28,11 @@ type Birth struct {
 type Site struct {
 	Hosts   []*Host
 	clients int // a process in the clients' network
-	cuts    []cut
-	ruled   map[int]string // what holds now where a process is
+
+	mu    sync.Mutex // guards what follows while the network is changed
+	cuts  []cut
+	ruled map[int]string // what holds now where a process is
+	lines map[*Host]*line
 }
 
 // The addresses are of the network that is kept for documentation, and exist inside the namespaces alone.
@@ -44,7 +48,7 @@ func New(t testing.TB, plan Plan) *Site {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make hosts out of namespaces")
 	}
-	s := &Site{clients: startNetwork(t), ruled: map[int]string{}}
+	s := &Site{clients: startNetwork(t), ruled: map[int]string{}, lines: map[*Host]*line{}}
 	for _, b := range plan.Hosts {
 		s.Hosts = append(s.Hosts, startHost(t, plan, b))
 	}

@@ -69,8 +69,10 @@ func (s *Site) answers(from, to *Host) error {
 	return says(conn, "hello")
 }
 
-func says(conn net.Conn, word string) error {
-	conn.SetDeadline(time.Now().Add(500 * time.Millisecond))
+func says(conn net.Conn, word string) error { return saysWithin(conn, word, 500*time.Millisecond) }
+
+func saysWithin(conn net.Conn, word string, limit time.Duration) error {
+	conn.SetDeadline(time.Now().Add(limit))
 	if _, err := conn.Write([]byte(word)); err != nil {
 		return err
 	}
@@ -123,6 +125,7 @@ func TestSite(t *testing.T) {
 		}
 		everybody(t)
 	})
+	t.Run("delay", func(t *testing.T) { delayed(t, s, a, b); everybody(t) })
 	t.Run("disk", func(t *testing.T) { diskFull(t, a, b) })
 	t.Run("processes", func(t *testing.T) { processesOf(t, a, b) })
 }
@@ -274,4 +277,34 @@ func number(t *testing.T, text []byte) int {
 	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	must(t, err)
 	return n
+}
+
+// delayed: between the hosts everything takes longer, much of it at once too; for clients nothing does. A cut cuts a longer line as well.
+func delayed(t *testing.T, s *Site, a, b *Host) {
+	const delay = 100 * time.Millisecond
+	took := func(from *Host, words int) time.Duration {
+		conn, err := s.Dial(t.Context(), from, "tcp", b.Name+":7")
+		must(t, err)
+		defer conn.Close()
+		begun := time.Now()
+		must(t, saysWithin(conn, strings.Repeat("x", words), 10*time.Second))
+		return time.Since(begun)
+	}
+	s.Delay(t, b, delay)
+	if one := took(a, 5); one < 2*delay || one > 4*delay {
+		t.Errorf("one word and its answer took %v", one)
+	}
+	if many := took(a, 100_000); many < 2*delay {
+		t.Errorf("100 kB and their answer took %v", many)
+	}
+	if client := took(Clients, 5); client > delay {
+		t.Errorf("a client waited for %v", client)
+	}
+	s.Cut(t, a, b)
+	vanishes(t, s.answers(a, b))
+	s.MendAll(t)
+	s.Delay(t, b, 0)
+	if one := took(a, 5); one > delay {
+		t.Errorf("one word and its answer took %v without a delay", one)
+	}
 }
