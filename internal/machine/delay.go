@@ -70,14 +70,16 @@ func (s *Site) Delay(t testing.TB, h *Host, delay time.Duration) {
 		unix.Close(l.ends[0])
 		unix.Close(l.ends[1])
 	}()
-	t.Cleanup(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.lines[h] == l {
-			close(l.stop)
-			delete(s.lines, h)
-		}
-	})
+}
+
+// stopLines ends what carries frames, for good.
+func (s *Site) stopLines() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lines {
+		close(l.stop)
+	}
+	clear(s.lines)
 }
 
 // frames opens a socket for all that arrives at the interface, and to send from there. Each frame has a header with what the network card

@@ -49,6 +49,7 @@ func New(t testing.TB, plan Plan) *Site {
 		t.Skip("only root can make hosts out of namespaces")
 	}
 	s := &Site{clients: startNetwork(t), ruled: map[int]string{}, lines: map[*Host]*line{}}
+	t.Cleanup(s.stopLines)
 	for _, b := range plan.Hosts {
 		s.Hosts = append(s.Hosts, startHost(t, plan, b))
 	}

@@ -12,15 +12,6 @@ import (
 	"keytrustee/replication/pairtest"
 )
 
-// settle makes everything that the hosts have written reach their files, so that nothing is left to do on the passive once the active is down.
-// What a stopped active writes last is a checkpoint, which changes nothing but the passive's log.
-func settle(t *testing.T, p *pairtest.Pair) {
-	t.Helper()
-	execute(t, p.Active.SQL(t), "CHECKPOINT")
-	awaitReplay(t, p)
-	execute(t, p.Passive.SQL(t), "CHECKPOINT")
-}
-
 // contents are the hashes of all files below a data directory, by their names.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()

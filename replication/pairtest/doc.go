@@ -7,7 +7,7 @@
 //	services.go  start, stop and kill on such hosts
 //	build.go     the programs that are tested
 //	faults.go    Start, Stop, Kill; Freeze and Thaw; Signal
-//	network.go   Cut, CutTo, Reject, CutClients; Heal; ForgetNames
+//	network.go   Cut, CutTo, Reject, CutClients, Delay; Heal; ForgetNames
 //	disk.go      FillDisk, Destroy, PowerOff, ForgetUnsynced
 //	forgetful.go  the program that serves a disk which can forget
 //	clock.go     SetClock
@@ -16,6 +16,7 @@
 //	client.go    requests to one host, and what it answers
 //	status.go    what `ktadmin status` and the log of a host say
 //	roles.go     who is the active
+//	contents.go  how far a database is; SameContents; Settle
 //	sql.go       the administrator's connection to a host's database
 //
 // Keys are never removed between tests: each test names its own with NewKey.

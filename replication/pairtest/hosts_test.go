@@ -20,6 +20,7 @@ func TestHosts(t *testing.T) {
 		{"both ways are cut", cutBothWays},
 		{"one way is cut", cutOneWay},
 		{"resets", rejected},
+		{"everything is late", late},
 		{"clients are cut off", clientsCutOff},
 		{"only replay stands still", replayFrozen},
 		{"a backend is killed", backendKilled},
@@ -41,6 +42,7 @@ func hostsKey(t *testing.T, p *pairtest.Pair) {
 	if served(t, p.Active, name) != material {
 		t.Error("the hosts serve two materials")
 	}
+	p.SameContents(t)
 	for _, n := range p.Nodes {
 		var standby bool
 		var address *string
@@ -117,5 +119,22 @@ func clientsCutOff(t *testing.T, p *pairtest.Pair) {
 		t.Errorf("a write through the passive, which reaches the active: %v", a)
 	}
 	p.Heal(t)
+	open(t, p)
+}
+
+// late: a write takes longer by what a round trip does, and is taken; a read of a client waits for nobody.
+func late(t *testing.T, p *pairtest.Pair) {
+	const delay = 50 * time.Millisecond
+	p.Delay(t, delay)
+	pairtest.Await(t, 5*time.Second, "the gate is open", func() bool { return p.Active.Writable(t) })
+	name := pairtest.NewKey()
+	a := p.Active.Create(t, name)
+	if a.Status != http.StatusCreated || a.Took < 2*delay {
+		t.Errorf("a write with a round trip of %v: %v", 2*delay, a)
+	}
+	if a, _ := p.Active.Version(t, name, 0); a.Status != http.StatusOK {
+		t.Errorf("its read: %v", a)
+	}
+	p.Delay(t, 0)
 	open(t, p)
 }

@@ -2,6 +2,7 @@ package pairtest
 
 import (
 	"testing"
+	"time"
 
 	"keytrustee/internal/machine"
 )
@@ -45,7 +46,9 @@ func (n *Node) CutClients(t testing.TB) {
 // Heal makes the network whole again.
 func (p *Pair) Heal(t testing.TB) {
 	t.Helper()
-	p.hosts(t).site.MendAll(t)
+	h := p.hosts(t)
+	h.site.MendAll(t)
+	h.site.Delay(t, h.of[p.Nodes[1]], 0)
 	t.Log("healed")
 }
 
@@ -76,4 +79,13 @@ func (n *Node) ForgetNames(t testing.TB) {
 func (n *Node) RememberNames(t testing.TB) {
 	t.Helper()
 	n.hosts(t).of[n].RememberNames(t)
+}
+
+// Delay lets what the hosts send each other arrive that much later, each way. 0, Heal or the test's end ends it.
+func (p *Pair) Delay(t testing.TB, delay time.Duration) {
+	t.Helper()
+	h := p.hosts(t)
+	t.Cleanup(func() { h.site.Delay(t, h.of[p.Nodes[1]], 0) })
+	h.site.Delay(t, h.of[p.Nodes[1]], delay)
+	t.Logf("delayed: what the hosts send each other, by %v", delay)
 }

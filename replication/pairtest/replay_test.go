@@ -32,12 +32,12 @@ func longReplay(t *testing.T, p *pairtest.Pair) {
 	admin := p.Active.SQL(t)
 	execute(t, admin, "CREATE TABLE ballast AS SELECT n FROM generate_series(1, 1000) n")
 	execute(t, admin, "CHECKPOINT")
-	awaitReplay(t, p)
+	p.AwaitReplay(t)
 	execute(t, p.Passive.SQL(t), "CHECKPOINT") // replay begins here
-	begin := position(t, p.Active, "pg_current_wal_flush_lsn()")
+	begin := p.Active.Position(t)
 	execute(t, admin, ballast)
 	name, material := create(t, p.Active)
-	end := position(t, p.Active, "pg_current_wal_flush_lsn()")
+	end := p.Active.Position(t)
 	p.Passive.Kill(t)
 	p.Active.Kill(t)
 
@@ -142,16 +142,4 @@ func lackingInSQL(n *pairtest.Node, name string, done <-chan struct{}) (lacking 
 		}
 	}
 	return lacking
-}
-
-// awaitReplay returns when the passive has replayed what the active has written.
-func awaitReplay(t *testing.T, p *pairtest.Pair) {
-	t.Helper()
-	end := position(t, p.Active, "pg_current_wal_flush_lsn()")
-	passive := p.Passive.SQL(t)
-	pairtest.Await(t, 10*time.Second, "the passive has replayed everything", func() bool {
-		var there bool
-		err := passive.QueryRow(t.Context(), "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", end.String()).Scan(&there)
-		return err == nil && there
-	})
 }
