@@ -19,6 +19,7 @@ type Takeover struct {
 	Epoch Epoch        `json:"epoch"` // the one that begins with it
 	By    string       `json:"by,omitempty"`
 	Since time.Time    `json:"since"`
+	Why   string       `json:"why,omitempty"` // with abort
 	// Boundary, with take: where the WAL of the active ends after its shutdown, and the bytes before.
 	Boundary *Boundary `json:"boundary,omitempty"`
 	// Source is where the call came from: whoever hears it fills that in.
@@ -71,7 +72,7 @@ func (m *Monitor) Takeover(ctx context.Context, t Takeover) (TakeoverAnswer, err
 		if begun {
 			return TakeoverAnswer{}, &RefusedError{fmt.Sprintf("%s has begun to take over", state.Self)}
 		}
-		return TakeoverAnswer{}, m.dropTakeover(t.ID, "the active has given it up")
+		return TakeoverAnswer{}, m.dropTakeover(t.ID, t.Why)
 	}
 	return TakeoverAnswer{}, &RefusedError{fmt.Sprintf("%s does not know the step %q of a switchover", state.Self, t.Step)}
 }

@@ -28,11 +28,12 @@ type pace struct {
 func (m *Monitor) waited() time.Duration { return m.uptime() - m.pace.since }
 
 // say tells the passive of a switchover how far it is.
-func (m *Monitor) say(ctx context.Context, state State, step TakeoverStep, limit time.Duration, b *Boundary) (TakeoverAnswer, error) {
+func (m *Monitor) say(ctx context.Context, state State, t Takeover, limit time.Duration) (TakeoverAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	o := state.Operation
-	return m.caller.Takeover(ctx, *state.Peer, Takeover{Step: step, ID: o.ID, Epoch: o.Epoch, By: o.By, Since: o.Since, Boundary: b})
+	t.ID, t.Epoch, t.By, t.Since = o.ID, o.Epoch, o.By, o.Since
+	return m.caller.Takeover(ctx, *state.Peer, t)
 }
 
 // closeWrites waits, the gate shut, until the passive knows of the switchover and no write is under way. Then it takes a
@@ -65,7 +66,7 @@ func (m *Monitor) quiesce(ctx context.Context, state State, start string) error 
 	if start == "" {
 		return fmt.Errorf("the database of %s does not run", state.Self)
 	}
-	if _, err := m.say(ctx, state, TakeoverPrepare, 2*time.Second, nil); err != nil {
+	if _, err := m.say(ctx, state, Takeover{Step: TakeoverPrepare}, 2*time.Second); err != nil {
 		return fmt.Errorf("telling %s: %w", state.Peer.Name, err)
 	}
 	if n := m.horizon.Waiting(); n > 0 {
@@ -182,7 +183,7 @@ func (m *Monitor) handOver(ctx context.Context, state State) error {
 	if b.End != o.End {
 		return fmt.Errorf("the log of %s ends at %s, and ended at %s", state.Self, b.End, o.End)
 	}
-	_, err = m.say(ctx, state, TakeoverTake, 15*time.Second, &b)
+	_, err = m.say(ctx, state, Takeover{Step: TakeoverTake, Boundary: &b}, 15*time.Second)
 	refused, no := errors.AsType[*RefusedError](err)
 	switch {
 	case no:
@@ -216,7 +217,7 @@ func (m *Monitor) handOver(ctx context.Context, state State) error {
 	return nil
 }
 
-// awaitFollowing ends the switchover on the host that has handed over, once it streams from the new active. The slot of
+// awaitFollowing ends the switchover on the host that has handed over, once the new active calls it ended. The slot of
 // that one as a passive is dropped: it would keep WAL for nobody.
 func (m *Monitor) awaitFollowing(ctx context.Context, state State, start string) error {
 	o := state.Operation
@@ -225,6 +226,12 @@ func (m *Monitor) awaitFollowing(ctx context.Context, state State, start string)
 		return m.note(o, fmt.Sprintf("waiting for keytrustee-db on %s to start PostgreSQL as a standby", state.Self))
 	case m.following(state) == "":
 		return m.note(o, fmt.Sprintf("waiting for %s to compare the log of %s with its own", state.Peer.Name, state.Self))
+	}
+	m.mu.Lock()
+	over := m.facts.operationAt > m.pace.since && m.facts.operation != o.ID
+	m.mu.Unlock()
+	if !over {
+		return m.note(o, fmt.Sprintf("waiting for %s to confirm what %s has", state.Peer.Name, state.Self))
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -247,7 +254,7 @@ func (m *Monitor) yieldNot(ctx context.Context, id, why string) error {
 		return &RefusedError{fmt.Sprintf("the switchover is over on %s", state.Self)}
 	}
 	if o.Step == StepHand {
-		_, err := m.say(ctx, state, TakeoverAbort, 2*time.Second, nil)
+		_, err := m.say(ctx, state, Takeover{Step: TakeoverAbort, Why: why}, 2*time.Second)
 		if _, refused := errors.AsType[*RefusedError](err); refused {
 			return err
 		}
@@ -255,7 +262,7 @@ func (m *Monitor) yieldNot(ctx context.Context, id, why string) error {
 			return &RefusedError{fmt.Sprintf("%s was told to take over and does not answer: start it, or see docs/runbook/switchover.md (%v)", state.Peer.Name, err)}
 		}
 	} else { // the passive can not have begun, and learns of the end at the latest from the next question
-		go m.say(context.WithoutCancel(ctx), state, TakeoverAbort, 2*time.Second, nil)
+		go m.say(context.WithoutCancel(ctx), state, Takeover{Step: TakeoverAbort, Why: why}, 2*time.Second)
 	}
 	if err := m.server.SetSignal(postgres.NoSignal); err != nil {
 		return err

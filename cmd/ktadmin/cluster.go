@@ -17,7 +17,8 @@ func newClusterCommand(a *app) *cobra.Command {
 		Short: "Operate the pair",
 		Long:  "cluster groups what concerns both hosts. What the other host has to do is relayed to it.",
 	}
-	cmd.AddCommand(newSummaryCommand(a), newInfoCommand(a), newNodesCommand(a), newHoldCommand(a), newReleaseCommand(a), newRemoveCommand(a), newPromoteCommand(a))
+	cmd.AddCommand(newSummaryCommand(a), newInfoCommand(a), newNodesCommand(a), newHoldCommand(a), newReleaseCommand(a), newRemoveCommand(a), newPromoteCommand(a),
+		newSwitchoverCommand(a))
 	return cmd
 }
 

@@ -72,7 +72,7 @@ func (a *app) follow(ctx context.Context, id string) (outcome string, err error)
 			}
 			if o := s.State.Operation; o != nil && o.ID == id && o.Step != told {
 				told = o.Step
-				a.say("%s: %s", o.Kind, o.Step)
+				a.say("%s: %s", o.Kind, stepText(o.Step))
 			}
 		}
 		select {
@@ -85,6 +85,26 @@ func (a *app) follow(ctx context.Context, id string) (outcome string, err error)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// stepText says a step in words.
+func stepText(step string) string {
+	if words, ok := stepWords[step]; ok {
+		return words
+	}
+	return step
+}
+
+var stepWords = map[string]string{
+	replication.StepClose:   "writes are refused, those under way end",
+	replication.StepStop:    "the active's PostgreSQL is shut down",
+	replication.StepHand:    "the passive compares the end of the log, byte for byte",
+	replication.StepPrepare: "this host knows that it may be told to take over",
+	replication.StepLeave:   "this host takes over: it streams from nobody any more",
+	replication.StepFork:    "PostgreSQL becomes a primary",
+	replication.StepTake:    "this host becomes the active",
+	replication.StepFollow:  "this host is the passive and starts to follow",
+	replication.StepConfirm: "this host is the active and waits for its passive",
 }
 
 // errUnended: an operation has begun and has not ended in time.
