@@ -79,21 +79,26 @@ func (n *devNode) health(ctx context.Context, query string) (code int, h status.
 	return response.StatusCode, h, json.NewDecoder(response.Body).Decode(&h)
 }
 
-// await returns when the active's health satisfies the condition.
+// await returns when the health of the active satisfies the condition, whichever host that is.
 func (p *devPair) await(ctx context.Context, what string, condition func(code int, h status.Health) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		code, h, err := p.active().health(ctx, "?writable=true")
-		if err == nil && condition(code, h) {
-			return nil
+		why := "no host is the active"
+		for _, n := range p.Nodes {
+			code, h, err := n.health(ctx, "?writable=true")
+			switch {
+			case err != nil:
+				why = err.Error()
+			case h.Standby:
+			case condition(code, h):
+				return nil
+			default:
+				why = h.Writes.Sentence
+			}
 		}
 		select {
 		case <-ctx.Done():
-			why := h.Writes.Sentence
-			if err != nil {
-				why = err.Error()
-			}
 			return fmt.Errorf("waiting until %s: %s; the logs of both hosts are in %s/*/log", what, why, p.dir)
 		case <-time.After(devPoll):
 		}
