@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // requestIDField is what a client calls the request's id.
@@ -59,6 +60,8 @@ func (s *Service) deliver(ctx context.Context, w *write) (made, *Hand, error) {
 		identity: s.identity(w), kind: w.kind, name: w.name, requestID: w.RequestID, deliveryID: w.DeliveryID, again: w.Again,
 		principal: w.Principal.Identity(), age: s.repeats.nextAge(),
 	}
+	behind := time.NewTimer(behindAnother)
+	defer behind.Stop()
 	for recorded := false; ; {
 		if err := w.allow(ctx); err != nil {
 			return made{}, nil, s.inTime(ctx, err)
@@ -69,18 +72,21 @@ func (s *Service) deliver(ctx context.Context, w *write) (made, *Hand, error) {
 			}
 			recorded = true
 		}
-		m, h, err := s.turn(ctx, w, d)
+		m, h, err := s.turn(ctx, w, d, behind.C)
 		if !errors.Is(err, errAnew) {
 			return m, h, err
 		}
 	}
 }
 
+// behindAnother is how long a delivery waits for other changes of its key before it is refused: a refusal is promised within 2 s.
+const behindAnother = 1500 * time.Millisecond
+
 // errAnew: the delivery is a new attempt, with the rights of now.
 var errAnew = errors.New("deliver anew")
 
-// turn is one time round the table of attempts. Its outcome is on record.
-func (s *Service) turn(ctx context.Context, w *write, d delivery) (made, *Hand, error) {
+// turn is one time round the table of attempts. Its outcome is on record. behind ends its waiting for another change of the key.
+func (s *Service) turn(ctx context.Context, w *write, d delivery, behind <-chan time.Time) (made, *Hand, error) {
 	fail := func(err error) (made, *Hand, error) {
 		s.recordFailure(w, err)
 		return made{}, nil, err
@@ -111,17 +117,12 @@ func (s *Service) turn(ctx context.Context, w *write, d delivery) (made, *Hand, 
 		}
 	}
 	if t.ahead != nil {
-		select {
-		case <-t.ahead.resolved:
-			s.repeats.leave(d, t)
-			return made{}, nil, errAnew
-		case <-ctx.Done():
-			s.repeats.leave(d, t)
-			if t.like {
-				return fail(ErrOutcomeUnknown)
-			}
-			return fail(s.busy("another change of key " + w.name.Quoted() + " is not confirmed yet"))
+		err := s.waitBehind(ctx, w, t, behind)
+		s.repeats.leave(d, t)
+		if errors.Is(err, errAnew) {
+			return made{}, nil, err
 		}
+		return fail(err)
 	}
 	select {
 	case <-t.seat.wake:
@@ -131,6 +132,24 @@ func (s *Service) turn(ctx context.Context, w *write, d delivery) (made, *Hand, 
 		return fail(ErrOutcomeUnknown)
 	}
 	return s.woken(ctx, w, t)
+}
+
+// waitBehind waits until the change of the key that is under way is resolved: errAnew. Nothing was attempted with any other error but
+// ErrOutcomeUnknown, which it is only where the two may be the same write.
+func (s *Service) waitBehind(ctx context.Context, w *write, t turn, behind <-chan time.Time) error {
+	if t.like {
+		behind = nil // not to be told of it is no refusal
+	}
+	select {
+	case <-t.ahead.resolved:
+		return errAnew
+	case <-behind:
+	case <-ctx.Done():
+		if t.like {
+			return ErrOutcomeUnknown
+		}
+	}
+	return s.busy("another change of key " + w.name.Quoted() + " is not confirmed yet")
 }
 
 // woken says what became of a delivery that waited in its seat.
