@@ -14,6 +14,7 @@ import (
 func init() {
 	for name, run := range map[string]func() error{
 		"init": runInit, "sshd": runSSHD, "ssh": runSSH, "sudo": runSudo, "service": runService, "systemctl": runSystemctl, "unit": runUnit,
+		"notified": runNotified,
 	} {
 		Program(name, run)
 	}

@@ -95,13 +95,14 @@ func (u unit) start(name string) error {
 	if err != nil {
 		return err
 	}
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: "@notify-" + name})
+	address := fmt.Sprintf("@notify-%s-%d", name, os.Getpid()) // that of the service's earlier life may still be heard
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Net: "unixgram", Name: address})
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
 	if u.get("Type", "") == "notify" {
-		e.Env = append(e.Env, "NOTIFY_SOCKET=@notify-"+name)
+		e.Env = append(e.Env, "NOTIFY_SOCKET="+address)
 	}
 	text, err := json.Marshal(e)
 	if err != nil {
@@ -144,9 +145,42 @@ func (u unit) start(name string) error {
 		case err != nil:
 			return fmt.Errorf("%s is not ready: %w", name, err)
 		case bytes.Contains(buffer[:n], []byte("READY=1")):
-			return nil
+			return listenOn(socket, cmd.Process.Pid)
 		}
 	}
+}
+
+// listenOn leaves somebody behind who hears what the service goes on to say, as one does that executes itself anew.
+func listenOn(socket *net.UnixConn, pid int) error {
+	file, err := socket.File()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	cmd := exec.Command(self)
+	cmd.Args = []string{"notified", strconv.Itoa(pid)}
+	cmd.ExtraFiles = []*os.File{file}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}
+
+// runNotified hears what a service says, until it has ended.
+func runNotified() error {
+	pid, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		return err
+	}
+	conn, err := net.FilePacketConn(os.NewFile(3, "socket"))
+	if err != nil {
+		return err
+	}
+	for buffer := make([]byte, 4096); unix.Kill(pid, 0) == nil; {
+		conn.SetReadDeadline(time.Now().Add(time.Second))
+		if _, _, err := conn.ReadFrom(buffer); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+	}
+	return nil
 }
 
 // stop ends the service as the unit says and waits for its end. One that does not run is stopped already.
