@@ -1,5 +1,5 @@
 # Keytrustee. Everything here needs Go and make; what else it needs it installs, or says how (tools/need).
-.PHONY: build test interop mutants demo lint clean
+.PHONY: build test interop mutants faults demo lint clean
 
 export CGO_ENABLED := 0
 
@@ -21,6 +21,13 @@ interop:
 mutants:
 	@tools/need postgresql
 	go test -count=1 -timeout 3h -v ./mutants -run '^TestMutants$$' -mutants -rows '$(ROWS)'
+
+# A pair hurt at random while clients work on it: make faults SEED=7 DURATION=10m
+faults: SEED ?= 1
+faults: DURATION ?= 5m
+faults:
+	@tools/need postgresql ip nft mkfs.ext4
+	go test -count=1 -timeout 24h -v ./faults -run '^TestFaults$$' -seed $(SEED) -duration $(DURATION)
 
 # The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
 demo: build

@@ -39,7 +39,7 @@ var house = []room{
 	{"replication/peer", "replication", "certs internal/durable"},
 	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", ""},
 	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
-	{"faults", "postgres internal/freeport replication/pairtest", ""},
+	{"faults", "postgres postgres/pgtest replication/pairtest", ""},
 	{"certs", "", ""},
 	{"host", "kms/seal postgres replication certs internal/durable", "postgres/pgtest replication/peer"},
 	{"status", "", ""},

@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,7 @@ func refusals(h History) Finding {
 		if o.Kind.writes() && o.Outcome == Refused {
 			bound = refusedWithin
 		}
-		if o.Outcome == Unsent || touched(h, o.Host, o.Invoked-settling, o.Returned) {
+		if o.Outcome == Unsent || touched(h, o.Host, o.Invoked-settling, o.Returned) || relayed(h, o) {
 			continue // nobody promises that a host answers which is frozen or just dies
 		}
 		took := o.Returned - o.Invoked
@@ -40,6 +41,17 @@ func refusals(h History) Finding {
 		}
 	}
 	return f
+}
+
+// relayed reports whether the refusal may be that of the other host, which a fault was at work on: the one asked had to wait for it, since it
+// did not know whether the write was attempted.
+func relayed(h History, o Op) bool {
+	if !o.Kind.writes() || o.Outcome != Refused || strings.HasSuffix(o.Answer, "active_unreachable") {
+		return false
+	}
+	return slices.ContainsFunc(h.of(Fault), func(e Event) bool {
+		return len(e.Touched) > 0 && e.At <= o.Returned && max(e.Until, e.Over) >= o.Invoked-settling
+	})
 }
 
 // liveness: within 5 s after all is healed writes are seen open, or one is acknowledged.

@@ -75,7 +75,9 @@ func crowded(h History, from, to time.Duration) bool {
 
 // touched reports whether a fault was at work on the host during the span.
 func touched(h History, host string, from, to time.Duration) bool {
-	return slices.ContainsFunc(h.of(Fault), func(e Event) bool { return slices.Contains(e.Touched, host) && e.overlaps(from, to) })
+	return slices.ContainsFunc(h.of(Fault), func(e Event) bool {
+		return slices.Contains(e.Touched, host) && e.At <= to && max(e.Until, e.Over) >= from
+	})
 }
 
 // report says what was found, checker by checker.

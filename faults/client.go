@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -39,12 +40,14 @@ type caller struct {
 	record *Recorder
 }
 
-func newCaller(number int, roots *x509.CertPool, record *Recorder) *caller {
+func newCaller(number int, roots *x509.CertPool, dial dialer, record *Recorder) *caller {
 	return &caller{number: number, record: record, http: &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 1},
+		Transport:     &http.Transport{DialContext: dial, TLSClientConfig: &tls.Config{RootCAs: roots}, MaxIdleConnsPerHost: 1},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 func loadRoots(caFile string) (*x509.CertPool, error) {
 	authority, err := os.ReadFile(caFile)

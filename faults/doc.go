@@ -3,6 +3,11 @@
 //
 //	op.go event.go history.go   what is recorded: deliveries, events; to a file, and back
 //	client.go keys.go           how a client asks, and the keys that all of them work on
+//	run.go work.go              a run: clients at work, those who look on, and the nemesis; what to say of it
+//	observe.go canary.go        what a host says of itself; whether this machine was too crowded to judge
+//	census.go                   what hosts and their disks hold
+//	plan.go nemesis.go          what is drawn from the seed, and how it is done
+//	kinds.go hosts.go acts.go   the faults: of processes and the network; of machines; what operators do
 //	check.go                    the checkers; each is a pure function of the history
 //	disks.go values.go          what disks hold; what versions and requests may show
 //	gate.go reads.go bounds.go  acknowledged alone, or in two epochs; gone again; late

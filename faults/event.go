@@ -35,10 +35,11 @@ type Event struct {
 	Host  string        `json:"host,omitempty"`
 
 	// of a Fault
-	Name    string   `json:"name,omitempty"`    // its kind, as the tally counts it
-	Detail  string   `json:"detail,omitempty"`  // for people
-	Touched []string `json:"touched,omitempty"` // hosts that may not answer meanwhile, or not in time
-	Severed bool     `json:"severed,omitempty"` // no confirmation can pass between the hosts meanwhile
+	Name    string        `json:"name,omitempty"`    // its kind, as the tally counts it
+	Detail  string        `json:"detail,omitempty"`  // for people
+	Touched []string      `json:"touched,omitempty"` // hosts that may not answer meanwhile, or not in time
+	Severed bool          `json:"severed,omitempty"` // no confirmation can pass between the hosts meanwhile
+	Over    time.Duration `json:"over,omitempty"`    // when what was touched was well again; Until is when that began
 
 	// of Looked
 	Open   bool   `json:"open,omitempty"` // the host is the active, and takes writes

@@ -45,6 +45,9 @@ func Record(path string, seed uint64, duration time.Duration) (*Recorder, error)
 	return r, nil
 }
 
+// Begin makes now the beginning of the run.
+func (r *Recorder) Begin() { r.begun = time.Now() }
+
 // Now is the time since the run began.
 func (r *Recorder) Now() time.Duration { return time.Since(r.begun) }
 

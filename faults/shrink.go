@@ -2,7 +2,9 @@ package faults
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -17,7 +19,10 @@ func Shrink(h History, v Violation) History {
 		})
 	}
 	if v.To > 0 {
-		return assembled(h, slices.DeleteFunc(lines(h), func(l line) bool { return l.begins() > v.To || l.ends() < v.From }))
+		return assembled(h, slices.DeleteFunc(lines(h), func(l line) bool {
+			named := l.op == nil || strings.Contains(v.Sentence, fmt.Sprintf("#%d ", l.op.ID))
+			return !named || l.begins() > v.To || l.ends() < v.From
+		}))
 	}
 	all := lines(h)
 	if v.Key != "" {
@@ -132,4 +137,19 @@ func blamed(all []line, wrong func([]line) bool) *line {
 		}
 	}
 	return nil
+}
+
+// String is the history in the order in which it happened, a line each.
+func (h History) String() string {
+	all := lines(h)
+	slices.SortFunc(all, func(a, b line) int { return cmp.Compare(a.begins(), b.begins()) })
+	var b strings.Builder
+	for _, l := range all {
+		if l.op != nil {
+			fmt.Fprintf(&b, "    %v\n", l.op)
+		} else {
+			fmt.Fprintf(&b, "    %v\n", l.event)
+		}
+	}
+	return b.String()
 }
