@@ -48,6 +48,13 @@ func joined(t *testing.T, h *Host, a *activeHost) {
 		s.Epoch != admitted.Epoch || s.LastConfirmed != 0 {
 		t.Fatalf("state %+v, admitted %+v", s, admitted)
 	}
+	own, err := h.ownKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err := a.ownKey(); err != nil || s.Peer.Key != theirs || admitted.Peer.Key != own || own == theirs {
+		t.Errorf("the hosts do not know each other's keys: %+v, %v", s.Peer, err)
+	}
 	ring, err := seal.Load(h.Confdir)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +50,20 @@ func TestOperator(t *testing.T) {
 		t.Errorf("refused for another reason: %s", text)
 	}
 
+	// A create waits for the passive when the active is lost: it is on one host, and nobody is told of it.
+	ghost, told := pairtest.NewKey(), make(chan pairtest.Answer, 1)
+	a.Freeze(t, pairtest.Walsender)
+	go func() { told <- a.Create(t, ghost) }()
+	admin := a.SQL(t)
+	pairtest.Await(t, 5*time.Second, "the create waits for the passive", func() bool {
+		var n int
+		err := admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&n)
+		return err == nil && n == 1
+	})
 	a.Kill(t)
+	if r := <-told; r.Status == http.StatusCreated {
+		t.Errorf("a create that one host has was acknowledged: %v", r)
+	}
 	b.Says(t, 0, "writes CLOSED since ", "active_unreachable")
 	pairtest.Await(t, 5*time.Second, "a promotion would be done", func() bool {
 		_, _, status := b.Ktadmin(t, "cluster", "promote", "--fenced", a.Name)
@@ -67,7 +83,11 @@ func TestOperator(t *testing.T) {
 	}
 	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served", "duty active")
 	b.Logged(t, "keytrusteed starts anew")
+	if exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(before), "exe")); err != nil || filepath.Base(exe) != "keytrusteed" {
+		t.Errorf("keytrusteed does not go on as process %d: %s, %v", before, exe, err)
+	}
 	everyKey(t, b, keys)
+	absent(t, b, ghost)
 	refusedFast(t, b, "no_passive")
 	if r := b.Do(t, http.MethodGet, "/kms/v1/key/"+pairtest.NewKey()+"/_metadata", nil, nil); r.Status == http.StatusServiceUnavailable {
 		t.Errorf("the new active is not certain: %v", r)
@@ -83,6 +103,7 @@ func TestOperator(t *testing.T) {
 
 	a.Start(t)
 	a.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone", "reads REFUSED at this host")
+	keys[ghost] = "" // which it has, alone
 	for name := range keys {
 		if r, material := a.Version(t, name, 0); material != "" || r.Status == http.StatusNotFound {
 			t.Errorf("the old active answers for %s: %v", name, r)
@@ -91,8 +112,10 @@ func TestOperator(t *testing.T) {
 	if r := a.Create(t, pairtest.NewKey()); r.Status != http.StatusServiceUnavailable {
 		t.Errorf("a create at the old active: %v", r)
 	}
+	delete(keys, ghost)
 	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served")
 	everyKey(t, b, keys)
+	absent(t, b, ghost)
 }
 
 // everyKey checks that the host serves every key, and lists them.
