@@ -82,9 +82,9 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	look(state.Operation == nil && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
 	look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
 		"repeat the command in a moment")
-	look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives, nothing has to be promoted")
+	look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
 	look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
-		"stop it: while it lives, nothing has to be promoted")
+		"stop it, or use ktadmin cluster switchover")
 	look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
 		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
 	look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")
