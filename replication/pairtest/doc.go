@@ -4,6 +4,7 @@
 //	pair.go      Pair and Node
 //	dev.go       New
 //	hosts.go     NewHosts
+//	rebuild.go   Join, Rebuild: an empty host becomes one of the pair
 //	services.go  start, stop and kill on such hosts
 //	build.go     the programs that are tested
 //	faults.go    Start, Stop, Kill; Freeze and Thaw; Signal

@@ -149,20 +149,6 @@ func (n *Node) mustWith(t testing.TB, env []string, args ...string) string {
 	return out
 }
 
-// Join makes an empty host the passive of the other one, with a token of that, and starts its services.
-func (n *Node) Join(t testing.TB) {
-	t.Helper()
-	n.hosts(t).configure(t, n)
-	var token string
-	Await(t, 5*time.Second, "there is a token, which there is not while a passive answers", func() bool {
-		out, _, status := n.Other().Ktadmin(t, "join-token")
-		token = strings.TrimSpace(out)
-		return status == 0
-	})
-	n.mustWith(t, []string{"KEYTRUSTEE_JOIN_TOKEN=" + token}, "init-slave", "--master", n.Other().Address)
-	n.Start(t)
-}
-
 func (h *hosts) awaitWritable(t testing.TB) {
 	t.Helper()
 	Await(t, time.Minute, "writes are open", func() bool { return h.pair.Active.Writable(t) })

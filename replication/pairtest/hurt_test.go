@@ -139,24 +139,31 @@ func powerLost(t *testing.T, p *pairtest.Pair) {
 	})
 }
 
-// destroyed: nothing is left on the host, and an operator's commands make it the passive again.
+// destroyed: nothing is left on the host, and an operator's one command brings it back from the survivor, as what it was.
 func destroyed(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
-	p.Passive.Destroy(t)
-	left, err := os.ReadDir(p.Passive.Home)
-	if err != nil || len(left) > 0 {
-		t.Fatalf("left in its home: %v, %v", left, err)
-	}
-	if len(p.Passive.Pids) > 0 || p.Passive.Duty(t) != "" {
-		t.Errorf("it runs %v as %q", p.Passive.Pids, p.Passive.Duty(t))
-	}
-	if served(t, p.Active, name) != material {
-		t.Error("the survivor serves other material")
-	}
-	p.Passive.Join(t)
-	open(t, p)
-	if served(t, p.Passive, name) != material {
-		t.Error("the host that came back serves other material")
+	for _, n := range p.Nodes {
+		duty := n.Duty(t)
+		name, material := create(t, p.Active)
+		n.Destroy(t)
+		left, err := os.ReadDir(n.Home)
+		if err != nil || len(left) > 0 {
+			t.Fatalf("left in its home: %v, %v", left, err)
+		}
+		if len(n.Pids) > 0 || n.Duty(t) != "" {
+			t.Errorf("it runs %v as %q", n.Pids, n.Duty(t))
+		}
+		if served(t, n.Other(), name) != material {
+			t.Error("the survivor serves other material")
+		}
+		n.Rebuild(t)
+		open(t, p)
+		if now := n.Duty(t); now != duty {
+			t.Errorf("%s was the %s and is the %s", n.Name, duty, now)
+		}
+		if served(t, n, name) != material {
+			t.Error("the host that came back serves other material")
+		}
+		p.SameContents(t)
 	}
 }
 
