@@ -56,8 +56,8 @@ var repeatCases = []repeatCase{
 	{"the passive can not reach the active, which reaches it", []string{"interop.TestPassiveCannotForward"}, nil},
 	{"the passive stands still for 3 s and goes on", []string{"replication/pairtest.TestThroughThePassive"}, nil},
 	{"both hosts are passive", []string{"kms/rest.TestBothPassive"}, nil},
-	{"a hold, and the passive is off", []string{"cmd/keytrusteed.TestRefusalNamesTheHostThatCanDoBetter", "replication/pairtest.TestOperator"}, shutAlone("operator_hold")},
-	{"one host is fenced, the other is the active now", []string{"TestAnotherHostIsTheActiveNow"}, nil},
+	{"a hold, and the passive is off", []string{"interop.TestShellReadsTheReason", "cmd/keytrusteed.TestRefusalNamesTheHostThatCanDoBetter"}, shutAlone("operator_hold")},
+	{"one host is fenced, the other is the active now", []string{"TestAnotherHostIsTheActiveNow", "replication/pairtest.TestOperator"}, nil},
 	{"the old active is back, and cut off from a pair that went on", []string{"replication.TestWordings", "cmd/keytrusteed.TestRefusalNamesTheHostThatCanDoBetter"}, shutAlone("passive_unreachable")},
 	{"a read, whatever the reason", []string{"cmd/keytrusteed.TestNoReasonEndsARead", "kms/rest.TestNoReadEndsTheCall"}, nil},
 }

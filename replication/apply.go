@@ -15,7 +15,10 @@ func (m *Monitor) evaluate() {
 	m.mu.Unlock()
 	state := m.state.Current()
 	if state.Duty != m.duty { // under deciding, so once
-		m.gate.shut(m.closed(state, newDuty(state), m.now(), false))
+		if why := m.closed(state, newDuty(state), m.now(), false); m.gate.shut(why) {
+			m.tell(state, m.duty, Starting, why)
+		}
+		m.tellState(state)
 		select {
 		case <-m.changed:
 		default:

@@ -26,7 +26,6 @@ type SyslogConfig struct {
 const (
 	firstPause   = 250 * time.Millisecond
 	longestPause = 10 * time.Second
-	unread       = time.Second
 	tellPace     = 10 * time.Second
 	lastLimit    = time.Second // what still waits when Run ends has so long
 )
@@ -40,6 +39,7 @@ type Syslog struct {
 	process string
 	log     *slog.Logger
 	queue   chan []byte
+	unread  time.Duration // how long a receiver may take to read what its machine has acknowledged; 1 s
 
 	mu     sync.Mutex // guards what follows, for moments
 	number uint32     // of the last message
@@ -68,7 +68,7 @@ func NewSyslog(c SyslogConfig) *Syslog {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Syslog{config: c, host: field(c.Host, 255), process: strconv.Itoa(os.Getpid()), log: c.Logger, queue: make(chan []byte, c.Buffer),
+	return &Syslog{config: c, host: field(c.Host, 255), process: strconv.Itoa(os.Getpid()), log: c.Logger, queue: make(chan []byte, c.Buffer), unread: time.Second,
 		since: time.Now(), err: errNotYet}
 }
 
@@ -157,7 +157,7 @@ func (s *Syslog) pump(ctx context.Context, conn net.Conn, kept []frame) ([]frame
 				return kept, err
 			}
 		case <-look.C:
-			kept = arrived(conn, kept, cap(s.queue))
+			kept = s.arrived(conn, kept)
 			s.tellLost(false)
 		}
 	}
@@ -165,12 +165,12 @@ func (s *Syslog) pump(ctx context.Context, conn net.Conn, kept []frame) ([]frame
 
 // arrived returns what of kept may be lost still. A program that dies may not have read what its machine acknowledged, so that
 // is kept for a moment, as long as there is room.
-func arrived(conn net.Conn, kept []frame, most int) []frame {
+func (s *Syslog) arrived(conn net.Conn, kept []frame) []frame {
 	if left, err := unacknowledged(conn); err != nil || left > 0 {
 		return kept
 	}
 	n := 0
-	for n < len(kept) && (time.Since(kept[n].at) > unread || len(kept)-n > most/2) {
+	for n < len(kept) && (time.Since(kept[n].at) > s.unread || len(kept)-n > cap(s.queue)/2) {
 		n++
 	}
 	return kept[n:]

@@ -121,12 +121,15 @@ func await(t *testing.T, what string, reached func() bool) {
 }
 
 // running is a Syslog that runs until the test, or end, ends it.
-func running(t *testing.T, c SyslogConfig) (s *Syslog, end func()) {
+func running(t *testing.T, c SyslogConfig, change ...func(*Syslog)) (s *Syslog, end func()) {
 	t.Helper()
 	if c.Host == "" {
 		c.Host = "kt01.example.com"
 	}
 	s = NewSyslog(c)
+	for _, f := range change {
+		f(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { s.Run(ctx); close(ended) }()
@@ -233,6 +236,23 @@ func TestSyslogComesBack(t *testing.T) {
 	if lost := s.Lost(); lost != 0 {
 		t.Errorf("%d messages are said to be lost", lost)
 	}
+}
+
+// TestSyslogOutlivesAReceiverThatDidNotRead: what the machine of a receiver has acknowledged, and the receiver had not read when
+// it was killed, is sent to the next one.
+func TestSyslogOutlivesAReceiverThatDidNotRead(t *testing.T) {
+	deaf := collect(t, "127.0.0.1:0", nil, true)
+	s, _ := running(t, SyslogConfig{Address: deaf.address()}, func(s *Syslog) { s.unread = time.Minute }) // this machine may be slow
+	await(t, "a connection", func() bool { _, err := s.Trouble(); return err == nil })
+	for n := range 50 {
+		s.send(message{at: start, severity: notice, id: "gate", text: fmt.Sprint("message ", n+1)})
+	}
+	sent := time.Now()
+	await(t, "looks at what is acknowledged", func() bool { return time.Since(sent) > 4*pace })
+	address := deaf.address()
+	deaf.stop()
+	c := collect(t, address, nil, false)
+	await(t, "all 50", func() bool { return len(c.texts()) == 50 })
 }
 
 // TestSyslogDelaysNothing: with a receiver that takes connections and reads nothing, events are recorded as fast as ever. What
