@@ -29,11 +29,15 @@ var start = []row{
 	}, {
 		"commits wait for a name that nobody has", "replication/start.go",
 		"return strconv.Quote(postgres.NoStandby)", "return \"\"",
+		"the settings that are written are not those that are wanted: they are written for ever", "replication", "TestDecideActive",
+	}, {
+		"commits wait, whatever is asked for", "postgres/settings.go",
+		"names = strconv.Quote(NoStandby)", "names = \"\"",
 		"a commit waits for nobody before the pair is synchronous", "replication", "TestPrepareStart",
 	}, {
 		"replay to the end: of its own WAL", "replication/follow.go",
 		"max(end, m.state.Current().LastConfirmed)", "max(min(end, 1), m.state.Current().LastConfirmed)",
-		"a passive is read before it has replayed what it has", "replication", "TestPassiveColdStart",
+		"a passive is read before it has replayed what it has", "replication", "TestGoalIsWhatWasConfirmed",
 	}, {
 		"replay to the end: of what it had confirmed", "replication/follow.go",
 		"max(end, m.state.Current().LastConfirmed)", "max(end, 1)",
@@ -73,7 +77,7 @@ var start = []row{
 	}, {
 		"the gate is open for as long as the answer is good", "replication/gate.go",
 		"if !g.open || g.expired() {\n\t\treturn nil, nil, g.closed", "if !g.open {\n\t\treturn nil, nil, g.closed",
-		"a host that stood still begins a write when it wakes", "replication", "TestStandstill",
+		"a host that stood still begins a write when it wakes", "replication", "TestGateExpires",
 	}, {
 		"a shut gate ends what is inside", "replication/gate.go",
 		"\t\te.cancel(why)\n", "\t\t_ = e\n",

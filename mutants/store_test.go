@@ -17,27 +17,27 @@ var store = []row{
 	}, {
 		"a warning is heard", "kms/pgstore/commit.go",
 		"c.CustomData()[warned] = n.SeverityUnlocalized", "c.CustomData()[warned+\" not\"] = n.SeverityUnlocalized",
-		"a COMMIT that waited for nobody counts as done", "kms/pgstore", "TestLostAnswers",
+		"a COMMIT that waited for nobody counts as done", "kms/pgstore", "TestWarningIsHeard",
 	}, {
 		"only ERROR is a no", "kms/pgstore/commit.go",
 		"case errors.As(err, &pg) && pg.SeverityUnlocalized == \"ERROR\":", "case errors.As(err, &pg):",
 		"a COMMIT that was cut off counts as failed, and its row is there", "kms/pgstore", "TestClassify",
 	}, {
 		"nothing cuts a COMMIT short", "kms/pgstore/commit.go",
-		"err := tx.Commit(context.Background())", "err := tx.Commit(s.life)",
-		"a daemon that ends takes its COMMIT back from the passive", "kms/pgstore", "TestCloseLeavesCommitAlone",
+		"err := tx.Commit(context.Background())", "short, cancel := context.WithTimeout(context.Background(), 1e9)\n\t\tdefer cancel()\n\t\terr := tx.Commit(short)",
+		"a deadline gives a COMMIT up that waits, and more and more of them wait", "kms/pgstore", "TestTwoHundredWriters",
 	}, {
 		"a write waits for its row's proof", "kms/pgstore/commit.go",
 		"s.horizon.Await(s.life, xid, at, [][16]byte{row})", "s.horizon.Await(s.life, xid, at, [][16]byte{row}[:0])",
-		"a key is acknowledged that the passive may be unable to open", "kms/pgstore", "TestStore|TestLostAnswers|TestTwoHundredWriters|TestUnconfirmedChanges",
+		"a key is acknowledged that the passive may be unable to open", "kms/pgstore", "TestApplyAwaitsItsRow",
 	}, {
 		"a write waits for its position", "kms/pgstore/commit.go",
 		"s.horizon.Await(s.life, xid, at, [][16]byte{row})", "s.horizon.Await(s.life, xid, at&0, [][16]byte{row})",
-		"a key is acknowledged that the passive has not written", "kms/pgstore", "TestStore|TestLostAnswers|TestTwoHundredWriters|TestUnconfirmedChanges",
+		"a key is acknowledged that the passive has not written", "kms/pgstore", "TestApplyAwaitsItsRow",
 	}, {
 		"a position that covers the commit", "kms/pgstore/commit.go",
 		"select pg_current_wal_flush_lsn()::text", "select '0/1'",
-		"a key is acknowledged that the passive has not written", "kms/pgstore", "TestTwoHundredWriters|TestLostAnswers",
+		"a key is acknowledged that the passive has not written", "kms/pgstore", "TestApplyAwaitsItsRow",
 	}, {
 		"remote_apply", "kms/pgstore/apply.go",
 		"set local synchronous_commit = remote_apply", "set local synchronous_commit = local",

@@ -140,6 +140,7 @@ func TestDecidePassive(t *testing.T) {
 		{"it is fenced", func(s *Status) { s.Fenced = &Fence{Reason: Fenced} }, Fenced, false},
 		{"the active is of a higher epoch", func(s *Status) { s.Peer.Epoch.Number++ }, EpochConflict, true},
 		{"the active is of an older epoch: that one fences itself", func(s *Status) { s.Peer.Epoch.Number-- }, "", false},
+		{"a restore is under way", func(s *Status) { s.Operation = &Operation{Kind: KindRestore} }, Restoring, false},
 		{"not everything was asked since it stood still", func(s *Status) { s.Polled = false }, Starting, false},
 		{"its database does not answer", func(s *Status) { s.Local.Answers = false }, Starting, false},
 		{"its database is a primary", func(s *Status) { s.Local.Role = Primary }, Fenced, false},

@@ -61,6 +61,26 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestGateExpires: past the time that the peer's answer was good for, nobody enters, also if nothing is found out anew.
+func TestGateExpires(t *testing.T) {
+	now, looked := time.Second, 0
+	g := newGate(func() time.Duration { return now }, func() { looked++ }, &ClosedError{Reason: Starting})
+	after := &ClosedError{Reason: PassiveUnreachable}
+	g.admit(2*time.Second, after)
+	if _, leave, err := g.Enter(t.Context()); err != nil || g.Closed() != nil {
+		t.Fatalf("while it is good: %v", err)
+	} else {
+		leave()
+	}
+	now = 2*time.Second + 1
+	if _, _, err := g.Enter(t.Context()); err != error(after) {
+		t.Errorf("afterwards: %v", err)
+	}
+	if g.Closed() != after || looked != 2 {
+		t.Errorf("afterwards it says %v, having looked %d times", g.Closed(), looked)
+	}
+}
+
 // TestStandstill: whoever has not looked at the clock for two seconds must ask everything anew.
 func TestStandstill(t *testing.T) {
 	f := newFacts(10 * time.Second)

@@ -84,6 +84,7 @@ func TestTwoHundredWriters(t *testing.T) {
 		}
 		return len(refused) >= clients-writers
 	})
+	p.waiting(writers) // the same ones: none was given up for another
 	p.thaw()
 	for i, result := range results {
 		if !refused[i] {
