@@ -116,6 +116,23 @@ func TestOperator(t *testing.T) {
 	b.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served")
 	everyKey(t, b, keys)
 	absent(t, b, ghost)
+
+	// The one command that its status names makes a pair of them again.
+	token := filepath.Join(p.Dir, "token")
+	ktadmin(t, b, 0, "join-token", "--out", token)
+	a.Stop(t)
+	ktadmin(t, a, 0, "init-slave", "--reclone", "--token-file", token)
+	a.Start(t)
+	pairtest.Await(t, 20*time.Second, "writes", func() bool { return b.Writable(t) })
+	for _, n := range []*pairtest.Node{a, b} {
+		name, material := create(t, n)
+		keys[name] = material
+	}
+	for _, n := range []*pairtest.Node{a, b} {
+		everyKey(t, n, keys)
+		absent(t, n, ghost)
+	}
+	a.Says(t, 0, "writes open at the active (passive) since ", "reads served")
 }
 
 // everyKey checks that the host serves every key, and lists them.
