@@ -77,22 +77,26 @@ func (s Sight) writes() Writes {
 	if r := s.active(); r != nil {
 		return s.gateOf(*r)
 	}
-	for _, r := range s.reports() { // of a passive
-		if g := r.ActiveGate; g != nil && r.PeerAnswers && (r.Reason == "" || r.Reason == replication.Starting) {
-			w := Writes{State: WritesOpen, Host: r.PeerName, Why: g.Reason, What: g.Sentence}
-			if !g.Open {
-				w.State, w.Do = WritesRefused, fmt.Sprintf("ktadmin cluster summary on %s says more.", r.PeerName)
-			}
-			return w.since(g.Since, s.At)
-		}
-		if r.Reason != "" {
-			w := Writes{State: WritesRefused, Host: r.PeerName, Why: r.Reason, What: r.What, Do: r.Do}
-			return w.since(r.Since, s.At)
-		}
-		return Writes{State: WritesRefused, Host: r.PeerName, Why: replication.Starting, What: fmt.Sprintf("%s has not heard yet how the gate of %s stands", r.Self, r.PeerName),
-			Do: "Ask again in a moment."}
+	if words := s.reports(); len(words) > 0 {
+		return s.gateBehind(*words[0])
 	}
 	return s.writesByFiles()
+}
+
+// gateBehind is the active's gate as a passive knows it.
+func (s Sight) gateBehind(r replication.Report) Writes {
+	g := r.ActiveGate
+	switch {
+	case g != nil && r.PeerAnswers && (r.Reason == "" || r.Reason == replication.Starting) && g.Open:
+		return Writes{State: WritesOpen, Host: r.PeerName}.since(g.Since, s.At)
+	case g != nil && r.PeerAnswers && (r.Reason == "" || r.Reason == replication.Starting):
+		w := Writes{State: WritesRefused, Host: r.PeerName, Why: g.Reason, What: g.Sentence, Do: fmt.Sprintf("ktadmin cluster summary on %s says more.", r.PeerName)}
+		return w.since(g.Since, s.At)
+	case r.Reason != "":
+		return Writes{State: WritesRefused, Host: r.PeerName, Why: r.Reason, What: r.What, Do: r.Do}.since(r.Since, s.At)
+	}
+	return Writes{State: WritesRefused, Host: r.PeerName, Why: replication.Starting, What: fmt.Sprintf("%s has not heard yet how the gate of %s stands", r.Self, r.PeerName),
+		Do: "Ask again in a moment."}
 }
 
 // gateOf is an active's gate.

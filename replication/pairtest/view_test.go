@@ -201,12 +201,25 @@ func TestView(t *testing.T) {
 	ktadmin(t, a, 3, "cluster", "release")
 	awaitLine(t, a, told, "NOTICE[kind=act, state=refused, command=cluster/release,")
 
+	t.Log("the passive's daemon is frozen: its own ktadmin looks at files, and asks the active")
+	b.Freeze(t, pairtest.Keytrusteed)
+	begun := time.Now()
+	v := seen(t, b, 6, "its own daemon frozen", func(v view) bool {
+		return v.Writes.Reason == "passive_daemon_down" || v.Writes.Reason == "passive_unreachable"
+	})
+	if took := time.Since(begun); v.Nodes[0].Source != "files" || v.Nodes[1].Source != "itself" || took > 12*time.Second { // it is asked twice
+		t.Errorf("with its daemon frozen, after %v: %+v", took, v)
+	}
+	seen(t, a, 6, "a frozen passive", func(v view) bool { return v.Nodes[1].Summary == "BAD" && v.Nodes[1].AsOf != nil })
+	b.Thaw(t, pairtest.Keytrusteed)
+	seen(t, a, 0, "a whole pair again", whole)
+
 	t.Log("the passive's daemon dies: its own ktadmin asks the active")
 	b.Kill(t, pairtest.Keytrusteed)
 	seen(t, a, 6, "a passive without a daemon", func(v view) bool {
 		return v.Writes.Reason == "passive_daemon_down" && v.Nodes[1].Status.Code == "d" && v.Nodes[1].AsOf != nil && v.Nodes[1].Flushed != "" && v.Nodes[0].Summary == "GOOD"
 	})
-	v := seen(t, b, 6, "its own daemon down", func(v view) bool { return v.Writes.Reason == "passive_daemon_down" && len(v.Nodes) == 2 })
+	v = seen(t, b, 6, "its own daemon down", func(v view) bool { return v.Writes.Reason == "passive_daemon_down" && len(v.Nodes) == 2 })
 	if v.Nodes[0].Source != "files" || v.Nodes[1].Source != "itself" || v.Line == nil {
 		t.Errorf("with its daemon down: %+v", v)
 	}

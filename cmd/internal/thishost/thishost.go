@@ -6,15 +6,6 @@ import (
 	"keytrustee/internal/config"
 )
 
-// Load reads the configuration of an initialized host.
-func Load(confdir string) (*host.Host, error) {
-	c, err := config.Load(confdir)
-	if err != nil {
-		return nil, err
-	}
-	return From(c), nil
-}
-
 // From is the host that c describes. The two share nothing: what the host learns it writes through its Settings.
 func From(c *config.Config) *host.Host {
 	return &host.Host{
