@@ -1,0 +1,164 @@
+package hazards_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/postgres"
+	"keytrustee/replication/pairtest"
+)
+
+// staleCopy is how an older copy of the active comes to lie where its data was.
+type staleCopy struct {
+	name string
+	dirs []string                                                       // of the home, that are replaced
+	take func(t *testing.T, p *pairtest.Pair, copies map[string]string) // of each directory, where it goes
+	more func(t *testing.T, p *pairtest.Pair)                           // what happens to it before its services start
+	says []string
+}
+
+// TestH08StaleCopy: an older copy of the active is started in its place. PostgreSQL would call the passive, which is ahead of it, its
+// synchronous standby, and overwrite it. Here it serves nothing that it could be wrong about, acknowledges nothing, and the passive keeps its
+// data, byte for byte.
+func TestH08StaleCopy(t *testing.T) {
+	p := confirmed(t)
+	data, host := []string{"db"}, []string{"db", "node"}
+	for _, c := range []staleCopy{
+		{"the data, beside the state of now", data, whileDown, nil, []string{"fenced"}},
+		{"an old base backup, started plain", data, baseBackup, nil, []string{"fenced", "history_differs"}},
+		{"data and state, as in a snapshot of a machine", host, whileDown, nil, []string{"passive_ahead", "history_differs"}},
+		{"one that has overtaken the passive by control writes", host, whileDown, overtakes, []string{"history_differs"}},
+	} {
+		if !t.Run(c.name, func(t *testing.T) { c.isPutBack(t, p) }) {
+			return
+		}
+	}
+}
+
+func whileDown(t *testing.T, p *pairtest.Pair, copies map[string]string) {
+	p.Active.Stop(t)
+	for from, to := range copies {
+		run(t, "cp", "-a", from, to)
+	}
+	p.Up(t)
+}
+
+func baseBackup(t *testing.T, p *pairtest.Pair, copies map[string]string) {
+	installation, err := postgres.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const inside = "/var/lib/keytrustee/backup"
+	out, errs, status := p.Active.Run(t, "runuser", "-u", "keytrustee", "--", installation.Path("pg_basebackup"), "-d", p.Active.AdminDSN, "-D", inside, "-c", "fast")
+	if status != 0 {
+		t.Fatalf("pg_basebackup: %s%s", out, errs)
+	}
+	rename(t, filepath.Join(p.Active.Home, "backup"), copies[p.Active.PGData])
+}
+
+// overtakes lets the copy write until it is ahead of the passive: positions alone would say that all is well.
+func overtakes(t *testing.T, p *pairtest.Pair) {
+	passive := position(t, p.Passive, "coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())")
+	p.Active.Start(t, pairtest.PostgreSQL)
+	admin := p.Active.SQL(t)
+	for position(t, p.Active, "pg_current_wal_flush_lsn()") <= passive {
+		execute(t, admin, "CHECKPOINT")
+		execute(t, admin, "SELECT pg_switch_wal()")
+	}
+	t.Logf("the old copy is at %v, the passive at %v", position(t, p.Active, "pg_current_wal_flush_lsn()"), passive)
+	p.Active.Stop(t, pairtest.PostgreSQL)
+}
+
+// isPutBack replaces the directories of the active by the older copy, and in the end puts the good ones back.
+func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
+	at := func(dir, suffix string) string { return filepath.Join(p.Active.Home, dir+suffix) }
+	copies := map[string]string{}
+	for _, dir := range c.dirs {
+		copies[at(dir, "")] = at(dir, ".old")
+	}
+	c.take(t, p, copies)
+	name, material := create(t, p.Active) // the old copy knows nothing of it
+	settle(t, p)
+	p.Active.Stop(t)
+	before, files := walOf(t, p.Passive), contents(t, p.Passive.PGData)
+	for _, dir := range c.dirs {
+		rename(t, at(dir, ""), at(dir, ".good"))
+		rename(t, at(dir, ".old"), at(dir, ""))
+	}
+	if c.more != nil {
+		c.more(t, p)
+	}
+	p.Active.Start(t)
+	reason, message := awaitComplaint(t, p.Active, c.says...)
+	t.Logf("%s: %s", reason, message)
+	namesTheGoodCopy(t, p, message)
+	stays(t, 2*time.Second, "nothing is acknowledged, the lost key is not denied, and the passive serves it", func() error {
+		if a, _ := p.Active.Version(t, name, 0); a.Status != http.StatusServiceUnavailable {
+			t.Fatalf("the old copy says of a key that it lost: %v", a)
+		}
+		if served(t, p.Passive, name) != material {
+			t.Fatal("the passive serves other material")
+		}
+		return acknowledged(p.Active.Create(t, pairtest.NewKey()))
+	})
+	sameBytes(t, p.Passive, files)
+	p.Passive.Kill(t) // what follows an old copy loses its own at the next start
+	p.Passive.Start(t)
+	servedCold(t, p.Passive, name, material)
+	if after := walOf(t, p.Passive); after != before {
+		t.Errorf("the passive's log was %+v and is, after its restart, %+v", before, after)
+	}
+
+	p.Active.Kill(t)
+	for _, dir := range c.dirs {
+		if err := os.RemoveAll(at(dir, "")); err != nil {
+			t.Fatal(err)
+		}
+		rename(t, at(dir, ".good"), at(dir, ""))
+	}
+	p.Up(t)
+	create(t, p.Active)
+	for _, n := range p.Nodes {
+		if served(t, n, name) != material {
+			t.Errorf("with the newer copy back, %s serves other material", n.Name)
+		}
+	}
+}
+
+// namesTheGoodCopy fails the test if somebody who reads the message would not know which copy to keep, and what to do.
+func namesTheGoodCopy(t *testing.T, p *pairtest.Pair, message string) {
+	t.Helper()
+	const page = "docs/runbook/restore-from-passive.md"
+	if text := strings.ReplaceAll(message, page, ""); text == message || !strings.Contains(text, "good one") && !strings.Contains(text, "good copy") ||
+		!strings.Contains(text, p.Passive.Name) {
+		t.Errorf("the message does not name the good copy and the runbook's page: %s", message)
+	}
+}
+
+// servedCold checks that a host that was just started serves the key and, until it does, never says that there is none.
+func servedCold(t *testing.T, n *pairtest.Node, name, material string) {
+	t.Helper()
+	pairtest.Await(t, 15*time.Second, n.Name+" serves "+name, func() bool {
+		a, got := n.Version(t, name, 0)
+		switch {
+		case a.Status == http.StatusOK && got != material:
+			t.Fatalf("%s serves other material, or none: %s", n.Name, a)
+		case a.Err == nil && a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable:
+			t.Fatalf("%s, started cold: %v", n.Name, a)
+		}
+		return a.Status == http.StatusOK
+	})
+}
+
+func position(t *testing.T, n *pairtest.Node, sql string) postgres.LSN {
+	t.Helper()
+	lsn, err := postgres.ParseLSN(query[string](t, n.SQL(t), "SELECT ("+sql+")::text"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lsn
+}
