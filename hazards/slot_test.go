@@ -67,13 +67,15 @@ func aDayPasses(t *testing.T, n *pairtest.Node) {
 	t.Helper()
 	admin := n.SQL(t)
 	execute(t, admin, "SET synchronous_commit = local")
+	execute(t, admin, "CREATE TABLE churn AS SELECT n FROM generate_series(1, 1000) n")
 	for range checkpointsADay {
 		execute(t, admin, fmt.Sprintf("DO $$ BEGIN FOR i IN 1..%d LOOP PERFORM pg_logical_emit_message(true, 'keytrustee', 'canary'); COMMIT; END LOOP; END $$",
 			canariesADay/checkpointsADay))
-		execute(t, admin, "UPDATE control.epoch SET since = now()")
+		execute(t, admin, "UPDATE churn SET n = n + 1")
 		execute(t, admin, "CHECKPOINT")
 	}
 	execute(t, admin, "VACUUM")
+	execute(t, admin, "DROP TABLE churn")
 }
 
 // sizeOf is how many bytes the files below a directory have.
