@@ -32,7 +32,7 @@ func confirmed(t *testing.T) *pairtest.Pair {
 	t.Helper()
 	if shared == nil {
 		life = &lifetime{TB: t}
-		shared = pairtest.NewHosts(life, pairtest.Options{})
+		shared = pairtest.NewHosts(life, pairtest.Options{Clock: true})
 		life.TB = nil
 	}
 	p := shared

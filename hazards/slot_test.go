@@ -40,6 +40,7 @@ func TestH18AbsentPassive(t *testing.T) {
 	p.Up(t) // it goes on where it was
 	create(t, p.Active)
 
+	// What a longer absence does, with less log to write.
 	set(t, p.Active, "max_slot_wal_keep_size", "64MB")
 	set(t, p.Active, "wal_keep_size", "32MB")
 	p.Passive.Kill(t)
@@ -60,6 +61,10 @@ func TestH18AbsentPassive(t *testing.T) {
 	refused(t, p.Active, "needs_clone")
 	servedCold(t, p.Passive, known, material)
 	servedCold(t, p.Active, known, material)
+	reset(t, p.Active, "max_slot_wal_keep_size")
+	reset(t, p.Active, "wal_keep_size")
+	p.Passive.Destroy(t)
+	p.Passive.Join(t)
 }
 
 // aDayPasses does what a host does by itself in a day.
