@@ -8,23 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"keytrustee/postgres"
 	"keytrustee/replication/pairtest"
 )
-
-// settle makes everything that the hosts have written reach their files, so that nothing is left to do on the passive once the active is down.
-// What a stopped active writes last is a checkpoint, which changes nothing but the passive's log.
-func settle(t *testing.T, p *pairtest.Pair) {
-	t.Helper()
-	execute(t, p.Active.SQL(t), "CHECKPOINT")
-	end, passive := position(t, p.Active, "pg_current_wal_flush_lsn()"), p.Passive.SQL(t)
-	pairtest.Await(t, 10*time.Second, "the passive has replayed everything", func() bool {
-		return query[bool](t, passive, "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", end.String())
-	})
-	execute(t, passive, "CHECKPOINT")
-}
 
 // wal is what a host's PostgreSQL has of the log: where it ends, and the bytes from the last whole segment to that end.
 type wal struct {

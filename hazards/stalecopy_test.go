@@ -65,11 +65,11 @@ func overtakes(t *testing.T, p *pairtest.Pair) {
 	passive := position(t, p.Passive, "coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())")
 	p.Active.Start(t, pairtest.PostgreSQL)
 	admin := p.Active.SQL(t)
-	for position(t, p.Active, "pg_current_wal_flush_lsn()") <= passive {
+	for p.Active.Position(t) <= passive {
 		execute(t, admin, "CHECKPOINT")
 		execute(t, admin, "SELECT pg_switch_wal()")
 	}
-	t.Logf("the old copy is at %v, the passive at %v", position(t, p.Active, "pg_current_wal_flush_lsn()"), passive)
+	t.Logf("the old copy is at %v, the passive at %v", p.Active.Position(t), passive)
 	p.Active.Stop(t, pairtest.PostgreSQL)
 }
 
@@ -82,7 +82,7 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 	}
 	c.take(t, p, copies)
 	name, material := create(t, p.Active) // the old copy knows nothing of it
-	settle(t, p)
+	p.Settle(t)
 	p.Active.Stop(t)
 	before, files := walOf(t, p.Passive), contents(t, p.Passive.PGData)
 	for _, dir := range c.dirs {

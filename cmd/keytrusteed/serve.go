@@ -86,7 +86,7 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	}
 	g.Go(func() error { return served(public.Serve(clients)) })
 	g.Go(func() error { return served(cluster.Serve(nodes)) })
-	g.Go(func() error { return watchdog(running, p.monitor) })
+	g.Go(func() error { return watchdog(running, p.monitor, log) })
 	g.Go(func() error {
 		defer stop()
 		patience, anew := drain, false
