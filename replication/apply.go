@@ -69,6 +69,9 @@ func (m *Monitor) apply(state State, s Status, d Decision, now time.Duration) {
 	m.mu.Unlock()
 	why := m.closed(state, d, since, m.answers(s))
 	if !d.Open {
+		if d.Reason != m.said && (d.Reason == Fenced || d.Reason == EpochConflict) {
+			m.forget() // what is remembered may have changed without this host, and it may read nothing any more
+		}
 		if m.gate.shut(why) || d.Reason != m.said {
 			m.tell(state, s.Duty, d.Reason, why)
 			m.beatNow() // the peer's status says how this gate stands

@@ -8,10 +8,14 @@ import (
 	"keytrustee/postgres"
 )
 
-// TestFence: a host that meets a higher epoch has the fence on its disk, its gate shut, no write that waits and no claim.
+// TestFence: a host that meets a higher epoch has the fence on its disk, its gate shut, no write that waits and no claim, and remembers nothing.
 func TestFence(t *testing.T) {
 	now := time.Hour
-	m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return now } })
+	forgotten := 0
+	m := newLone(t, func(c *Config) {
+		c.Uptime = func() time.Duration { return now }
+		c.Forget = func() { forgotten++ }
+	})
 	err := m.state.Update(func(s *State) error { s.Peer = &Peer{Name: "kt02"}; return nil })
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +40,9 @@ func TestFence(t *testing.T) {
 	}
 	if inside.Err() == nil {
 		t.Error("what was inside the gate goes on")
+	}
+	if forgotten == 0 {
+		t.Error("what is remembered of keys would still be served")
 	}
 	if _, claims := m.gate.World(); claims {
 		t.Error("claims are answered")

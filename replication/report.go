@@ -84,8 +84,8 @@ func (m *Monitor) reads() Reads {
 func (m *Monitor) Report() Report {
 	state, now := m.state.Current(), m.uptime()
 	s := m.statusOf(state, now)
-	if s.Duty == Active && !Decide(s, m.policy).Open && m.gate.Closed() == nil {
-		m.evaluate() // who reads here that the gate is shut will find it so
+	if d := Decide(s, m.policy); d.Fence || s.Duty == Active && !d.Open && m.gate.Closed() == nil {
+		m.evaluate() // who reads here that the gate is shut, or the host fenced, will find it so
 	}
 	r := Report{Status: s, Decision: Decide(s, m.policy), PeerAnswers: m.answers(s), Waiting: m.horizon.Waiting(), Reads: m.reads()}
 	m.mu.Lock()
@@ -119,7 +119,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	if state.Duty != m.duty {
 		return false, false, no(newDuty(state))
 	}
-	for _, rule := range []rule{fenced, localServer} {
+	for _, rule := range []rule{fenced, conflict, localServer} {
 		if d := rule(s, m.policy); d.Reason != "" {
 			return false, false, no(d)
 		}
