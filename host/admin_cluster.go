@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os/user"
@@ -30,6 +31,11 @@ func (a *Admin) serveOperate(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), operateLimit)
 	defer cancel()
 	o, err := a.Pair.Operate(ctx, c)
+	if away, ok := errors.AsType[*replication.UnrelayedError](err); ok {
+		a.Logger.Warn("a command has not reached the other host", "act", string(c.Act), "error", err)
+		writeJSON(w, http.StatusBadGateway, refusal{err.Error(), "ktadmin status on " + away.Host + " shows whether it was done; repeating it is safe"})
+		return
+	}
 	if err != nil {
 		a.refuse(w, err)
 		return

@@ -109,8 +109,11 @@ func refusedBy(who string, answer *http.Response, body []byte) error {
 	if json.Unmarshal(body, &no) != nil || no.Error == "" {
 		return fmt.Errorf("%s answered %s", who, answer.Status)
 	}
-	if answer.StatusCode == http.StatusInternalServerError {
+	switch answer.StatusCode {
+	case http.StatusInternalServerError:
 		return errors.New(no.Error)
+	case http.StatusBadGateway:
+		return &HintedError{fmt.Errorf("%s: %w", no.Error, ErrUnreachable), no.Hint}
 	}
 	return &HintedError{errors.New(no.Error), no.Hint}
 }

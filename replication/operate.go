@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -81,5 +82,21 @@ func (m *Monitor) relay(ctx context.Context, c Command) (Operated, error) {
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is %s and knows no other host", state.Self, state.Duty)}
 	}
 	c.Relay = state.Self
-	return m.caller.Operate(ctx, *state.Peer, c)
+	o, err := m.caller.Operate(ctx, *state.Peer, c)
+	if _, refused := errors.AsType[*RefusedError](err); err != nil && !refused {
+		return o, &UnrelayedError{state.Peer.Name, err}
+	}
+	return o, err
 }
+
+// UnrelayedError: the host that a command is for has not answered. Whether it has carried it out is not known.
+type UnrelayedError struct {
+	Host string
+	Err  error
+}
+
+func (e *UnrelayedError) Error() string {
+	return "this command is for " + e.Host + ": " + e.Err.Error()
+}
+
+func (e *UnrelayedError) Unwrap() error { return e.Err }

@@ -65,6 +65,9 @@ func TestOperator(t *testing.T) {
 		t.Errorf("a create that one host has was acknowledged: %v", r)
 	}
 	b.Says(t, 0, "writes CLOSED since ", "active_unreachable")
+	if _, text := ktadmin(t, b, 4, "cluster", "hold", "--reason", "nobody there"); !strings.Contains(text, "this command is for active: ") {
+		t.Errorf("a command for the lost active: %s", text)
+	}
 	pairtest.Await(t, 5*time.Second, "a promotion would be done", func() bool {
 		_, _, status := b.Ktadmin(t, "cluster", "promote", "--fenced", a.Name)
 		return status == 0
