@@ -44,6 +44,54 @@ func remove(m *nemesis, _ Step) effect {
 	return effect{touched: []*pairtest.Node{gone}, severed: true, lift: func() { m.overtaken(gone) }}
 }
 
+// reclone lets the passive join anew, though nothing is wrong with it.
+func reclone(m *nemesis, _ Step) effect {
+	n := m.pair.Passive
+	n.Stop(m.t)
+	return effect{touched: []*pairtest.Node{n}, severed: true, lift: func() {
+		n.Reclone(m.t)
+	}}
+}
+
+// switchover lets the hosts change their duties.
+func switchover(m *nemesis, s Step) effect {
+	begun := m.record.Now()
+	m.until(m.node(s.On), "cluster", "switchover", "--check")
+	m.must(m.node(s.On), "cluster", "switchover")
+	return effect{since: begun, touched: m.pair.Nodes, lift: m.settled}
+}
+
+// switchoverHurt begins a switchover and does something to it on its way, wherever it has got to: it is taken back, or a host dies.
+func switchoverHurt(m *nemesis, s Step) effect {
+	begun := m.record.Now()
+	m.until(m.node(s.On), "cluster", "switchover", "--check")
+	n := m.node(s.On)
+	n.Ktadmin(m.t, "cluster", "switchover", "--timeout", "1ms") // it goes on
+	m.rest(s.For)
+	switch s.What {
+	case "abort":
+		n.Ktadmin(m.t, "cluster", "switchover", "--abort") // which may come too late
+	case "kill":
+		n.Kill(m.t)
+	default:
+		n.Kill(m.t, s.What)
+	}
+	return effect{since: begun, touched: m.pair.Nodes, lift: func() {
+		for _, n := range m.pair.Nodes {
+			n.Begin(m.t)
+		}
+		m.settled()
+	}}
+}
+
+// settled returns when no operation is under way at either host.
+func (m *nemesis) settled() {
+	m.t.Helper()
+	pairtest.Await(m.t, time.Minute, "the operation has ended", func() bool {
+		return stateOf(m.pair.Nodes[0].Home).Operation == nil && stateOf(m.pair.Nodes[1].Home).Operation == nil
+	})
+}
+
 // promoted makes the other host the active, once it says that this can be done.
 func (m *nemesis) promoted(old *pairtest.Node) {
 	m.t.Helper()
@@ -64,24 +112,31 @@ func (m *nemesis) overtaken(n *pairtest.Node) {
 	begun := time.Now()
 	n.Begin(m.t)
 	pairtest.Await(m.t, 20*time.Second, n.Name+" fences itself", func() bool {
-		out, _, _ := n.Ktadmin(m.t, "status", "-o", "json")
-		return strings.Contains(out, `"fenced": {`)
+		return stateOf(n.Home).Fenced != nil
 	})
 	m.t.Logf("%s has fenced itself after %v", n.Name, time.Since(begun).Round(time.Millisecond))
-	n.Destroy(m.t)
-	n.Join(m.t)
+	n.Reclone(m.t)
 }
 
-// bringBack makes a host whose disk was lost one of the pair again.
-func (m *nemesis) bringBack(n *pairtest.Node) {
+// bringBack makes a host whose disk was lost one of the pair again: the active is restored from its passive or replaced by it, the passive
+// removed first or not.
+func (m *nemesis) bringBack(n *pairtest.Node, how string) {
 	m.t.Helper()
-	if n == m.pair.Active {
+	switch how {
+	case promotedFirst:
 		m.promoted(n)
-	} else {
+	case removedFirst:
 		m.givenUp(n)
 	}
-	n.Join(m.t)
+	n.Rebuild(m.t)
 }
+
+// How a host comes back whose disk was lost, besides by one command alone.
+const (
+	promotedFirst = "and the passive is promoted"
+	removedFirst  = "and the passive is removed"
+	byOneCommand  = "and it is rebuilt"
+)
 
 // must runs ktadmin on the node, which may not fail.
 func (m *nemesis) must(n *pairtest.Node, args ...string) {

@@ -44,5 +44,5 @@ func destroy(m *nemesis, s Step) effect {
 	n.Destroy(m.t)
 	m.record.Event(Event{Kind: Destroyed, Host: n.Name, At: m.record.Now()})
 	survivor(m.t, n.Other(), m.record)
-	return effect{touched: []*pairtest.Node{n}, severed: true, lift: func() { m.bringBack(n) }}
+	return effect{touched: []*pairtest.Node{n}, severed: true, lift: func() { m.bringBack(n, s.What) }}
 }

@@ -21,6 +21,7 @@ type kind struct {
 // effect is a fault that has begun.
 type effect struct {
 	touched []*pairtest.Node // may not answer, or not in time, until all is well
+	since   time.Duration    // when they may have begun not to; zero: when it had begun
 	severed bool             // nothing can be confirmed between the hosts any more
 	lift    func()           // ends it; nil: what was killed is started when all faults are lifted
 	then    func()           // is done when writes are open again; may be nil
@@ -57,7 +58,12 @@ var kinds = []kind{
 	{name: "promote", weight: 1, alone: true, least: 200 * time.Millisecond, most: 2 * time.Second, begin: promote},
 	{name: "promote-wrongly", weight: 1, alone: true, least: time.Second, most: 4 * time.Second, begin: promoteWrongly},
 	{name: "remove", weight: 1, alone: true, on: "passive", least: 200 * time.Millisecond, most: 2 * time.Second, begin: remove},
-	{name: "destroy", every: 9, alone: true, least: 200 * time.Millisecond, most: 2 * time.Second, begin: destroy},
+	{name: "reclone", weight: 1, alone: true, on: "passive", least: 200 * time.Millisecond, most: time.Second, begin: reclone},
+	{name: "switchover", weight: 1, alone: true, least: 100 * time.Millisecond, most: 500 * time.Millisecond, begin: switchover},
+	{name: "switchover-hurt", weight: 1, alone: true, least: 10 * time.Millisecond, most: 2 * time.Second, begin: switchoverHurt,
+		what: either("abort", "kill", pairtest.Keytrusteed, pairtest.PostgreSQL)},
+	{name: "destroy", every: 9, alone: true, least: 200 * time.Millisecond, most: 2 * time.Second, begin: destroy,
+		what: map[string][]string{"active": {byOneCommand, promotedFirst}, "passive": {byOneCommand, removedFirst}}},
 	{name: "freeze-both", every: 8, alone: true, on: "both", begin: lookAtBoth},
 }
 

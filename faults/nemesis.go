@@ -49,6 +49,9 @@ func (m *nemesis) hurt(s Step) (then []func()) {
 	begin := func(s Step) {
 		e := byName(s.Name).begin(m, s)
 		f := Event{Kind: Fault, Name: s.Name, Detail: s.String(), At: m.record.Now(), Severed: e.severed}
+		if e.since > 0 {
+			f.At = e.since
+		}
 		for _, n := range e.touched {
 			f.Touched = append(f.Touched, n.Name)
 		}

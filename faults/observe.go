@@ -16,7 +16,7 @@ const lookEvery = 150 * time.Millisecond
 // observer looks at one host from outside, as a load balancer and an operator do.
 type observer struct {
 	host   Host
-	state  string // its state file
+	home   string // where its files are
 	caller *caller
 	record *Recorder
 
@@ -26,8 +26,27 @@ type observer struct {
 	before time.Duration // when it still said so
 }
 
+// hostState is what matters here of a host's state file.
+type hostState struct {
+	Duty  string
+	Epoch struct {
+		Number int
+		ID     string
+	}
+	Fenced, Operation *json.RawMessage
+}
+
+// stateOf reads the state file of the host whose files are there; nothing if there is none.
+func stateOf(home string) (s hostState) {
+	text, err := os.ReadFile(filepath.Join(home, "node", "state.json"))
+	if err != nil || json.Unmarshal(text, &s) != nil {
+		return hostState{}
+	}
+	return s
+}
+
 func newObserver(host Host, home string, c *caller, record *Recorder) *observer {
-	return &observer{host: host, state: filepath.Join(home, "node", "state.json"), caller: c, record: record}
+	return &observer{host: host, home: home, caller: c, record: record}
 }
 
 // run looks again and again until ctx ends.
@@ -44,19 +63,8 @@ func (o *observer) run(ctx context.Context) {
 
 // read records what the host's state file says, if that is news.
 func (o *observer) read() {
-	var state struct {
-		Duty  string
-		Epoch struct {
-			Number int
-			ID     string
-		}
-		Fenced *json.RawMessage
-	}
 	begun := o.record.Now()
-	text, err := os.ReadFile(o.state)
-	if err != nil || json.Unmarshal(text, &state) != nil {
-		state.Duty = "" // there is none
-	}
+	state := stateOf(o.home)
 	if state.Fenced != nil {
 		state.Duty = "fenced"
 	}

@@ -23,6 +23,13 @@ func (n *Node) Rebuild(t testing.TB) {
 	n.Join(t)
 }
 
+// Reclone makes a node whose data is of no use the passive of the other one: its services are stopped, its data is moved aside, it joins anew.
+func (n *Node) Reclone(t testing.TB) {
+	t.Helper()
+	n.Stop(t)
+	n.enter(t, "init-slave", "--reclone", "--master", n.Other().Address)
+}
+
 // enter runs a command that wants a token of the other node, and starts the services of this one.
 func (n *Node) enter(t testing.TB, command ...string) {
 	t.Helper()
