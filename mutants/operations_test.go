@@ -94,5 +94,119 @@ var operations = []row{
 		"a removal begins another epoch", "replication/remove.go",
 		"s.Peer, s.Epoch = nil, next", "s.Peer = nil",
 		"a passive that was removed does not fence itself", "replication", "TestRemove",
+	}, {
+		"a takeover compares the bytes", "replication/takeover.go",
+		"own.End != b.End || !bytes.Equal(hash, b.Hash):", "own.End != b.End || len(hash) != len(b.Hash):",
+		"the new active lacks, or has, what the old one did not have", "replication", "TestHasAll",
+	},
+	{
+		"a takeover compares the ends", "replication/takeover.go",
+		"own.End != b.End || !bytes.Equal(hash, b.Hash):", "!bytes.Equal(hash, b.Hash):",
+		"the new active goes on with what the old one never wrote", "replication", "TestHasAll",
+	},
+	{
+		"a takeover compares the histories", "replication/takeover.go",
+		"own.Timeline != b.Timeline || !bytes.Equal(own.History, b.History) || ", "own.Timeline != b.Timeline || ",
+		"a passive of another past takes over", "replication", "TestHasAll",
+	},
+	{
+		"a takeover compares the timelines", "replication/takeover.go",
+		"own.SystemID != b.SystemID || own.Timeline != b.Timeline || ", "own.SystemID != b.SystemID || ",
+		"a passive of another timeline takes over", "replication", "TestHasAll",
+	},
+	{
+		"a takeover is of this world", "replication/takeover.go",
+		"case b.Epoch != state.Epoch || b.SystemID != state.SystemID:", "case false:",
+		"a call of another epoch promotes a passive", "replication", "TestHasAll",
+	},
+	{
+		"who takes over follows the active", "replication/takeover.go",
+		"case start == \"\" || m.following(state) == \"\":", "case start == \"\":",
+		"a passive that was not compared takes over", "replication", "TestHasAll",
+	},
+	{
+		"a switchover that was given up stays so", "replication/takeover.go",
+		"case s.Outcome != nil && s.Outcome.ID == t.ID:", "case false:",
+		"a call that is late begins a switchover that both hosts call ended", "replication", "TestTakeoverIsPreparedOnce",
+	},
+	{
+		"a takeover is of the next epoch", "replication/takeover.go",
+		"s.Peer == nil || t.Epoch.Number != s.Epoch.Number+1:", "s.Peer == nil:",
+		"a call of another time begins a switchover", "replication", "TestTakeoverIsPreparedOnce",
+	},
+	{
+		"a takeover beside no other operation", "replication/takeover.go",
+		"case s.Operation != nil || s.Pending != nil:", "case false:",
+		"a promotion is cut off by a switchover", "replication", "TestTakeoverIsPreparedOnce",
+	},
+	{
+		"a takeover is prepared first", "replication/takeover.go",
+		"\t\tcase o == nil:\n\t\t\treturn TakeoverAnswer{}, &RefusedError{", "\t\tcase o == nil && state.Peer == nil:\n\t\t\treturn TakeoverAnswer{}, &RefusedError{",
+		"a passive that has given up takes over", "replication", "TestTakeoverIsPreparedOnce",
+	},
+	{
+		"an active that hands over does not start", "replication/switchover.go",
+		"case s.Duty == Active && s.Operation.handing():", "case false:",
+		"both hosts' databases are primaries after a reboot in a switchover", "replication", "TestPrepareStart",
+	},
+	{
+		"no restore while the active answers", "replication/survivor.go",
+		"case s.HeardAge <= m.policy.AnswerLimit:", "case false:",
+		"two hosts serve as the active", "replication", "TestRestoreRefusal",
+	},
+	{
+		"no restore while the log comes", "replication/survivor.go",
+		"case s.MessageAge <= m.policy.AnswerLimit:", "case false:",
+		"two databases are primaries", "replication", "TestRestoreRefusal",
+	},
+	{
+		"no restore by a host that has not looked", "replication/survivor.go",
+		"\tcase !s.Polled:\n", "\tcase !s.Polled && false:\n",
+		"an active that lives is restored beside itself", "replication", "TestRestoreRefusal",
+	},
+	{
+		"no restore from a copy that was never confirmed", "replication/survivor.go",
+		"case state.LastConfirmed == 0:", "case false:",
+		"the restored active lacks acknowledged keys", "replication", "TestRestoreRefusal",
+	},
+	{
+		"no restore before replay has ended", "replication/survivor.go",
+		"\tcase !s.Standing.Ready:\n", "\tcase !s.Standing.Ready && false:\n",
+		"the restored active lacks acknowledged keys", "replication", "TestRestoreRefusal",
+	},
+	{
+		"no restore from a fenced host", "replication/survivor.go",
+		"\tcase state.Fenced != nil:\n", "\tcase state.Fenced != nil && false:\n",
+		"the restored active lacks acknowledged keys", "replication", "TestRestoreRefusal",
+	},
+	{
+		"the active that returns is the copy", "replication/survivor.go",
+		"a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch {", "a.Epoch != p.Epoch {",
+		"the destroyed active's old self is taken for the restored one", "replication", "TestReturned",
+	},
+	{
+		"the active that returns is of the next epoch", "replication/survivor.go",
+		"a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch {", "a.Incarnation != p.Peer.Incarnation {",
+		"the destroyed active's old self is taken for the restored one", "replication", "TestReturned",
+	},
+	{
+		"the active that returns runs", "replication/survivor.go",
+		"if a.Fenced != \"\" || !a.Server.Answers || a.Server.Role != Primary || a.Server.SystemID != state.SystemID {", "if a.Fenced != \"\" {",
+		"the epoch begins before the copy has recovered", "replication", "TestReturned",
+	},
+	{
+		"recovery.signal", "host/restore.go",
+		"\tif err := alone.SetSignal(postgres.RecoverySignal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"a copy starts on the timeline of the one that it was copied from, and forks its history", "host", "TestRestoreFromTheSurvivor",
+	},
+	{
+		"the log is for the host that was admitted", "host/survivor.go",
+		"if !a.isAdmitted(r) || a.pair.State().Duty != replication.Passive {", "if a.pair.State().Duty != replication.Passive {",
+		"anybody reads the database's log", "host", "TestSurvivorTellsNobodyElse",
+	},
+	{
+		"an active that nobody replaced is not re-cloned", "host/joincheck.go",
+		"case kind == Reclone && s.Duty == replication.Active && s.Fenced == nil:", "case false:",
+		"the good copy is moved aside, and an old one takes its place", "host", "TestRecloneOfWhoMayNot",
 	},
 }

@@ -43,6 +43,8 @@ func TestPrepareStart(t *testing.T) {
 		{"a passive starts", passive, func(*State) {}, true, `"kt_no_passive_yet"`},
 		{"an active is fenced", active, func(s *State) { s.Fenced = &Fence{Reason: Fenced} }, false, ""},
 		{"a passive is fenced", passive, func(s *State) { s.Fenced = &Fence{Reason: EpochConflict} }, true, ""},
+		{"an active is handing over", active, func(s *State) { s.Operation = &Operation{Kind: KindSwitchover, ID: "1", Step: StepStop} }, false, ""},
+		{"an active has handed over, for all it knows", active, func(s *State) { s.Operation = &Operation{Kind: KindSwitchover, ID: "1", Step: StepHand} }, false, ""},
 		{"an active's data starts as a standby", active, func(*State) {}, true, ""},
 		{"a passive's data starts as a primary", passive, func(*State) {}, false, ""},
 	} {

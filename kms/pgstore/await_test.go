@@ -1,8 +1,12 @@
 package pgstore
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -55,6 +59,35 @@ func TestApplyAwaitsItsRow(t *testing.T) {
 	applied(c, &k, &v, v.ID)
 	deleted := kms.Change{ID: kms.NewID(), KeyID: k.ID, Seq: 1, Kind: kms.Deleted, At: c.At, By: "alice"}
 	applied(deleted, nil, nil, deleted.ID)
+}
+
+// TestCommitHasNoDeadline: the caller's time is up while COMMIT waits for the passive. It goes on, and its own answer says what
+// came of it.
+func TestCommitHasNoDeadline(t *testing.T) {
+	p := newPair(t)
+	var log bytes.Buffer // written by the one change, before its outcome is there
+	s, err := New(Config{ConnString: p.active.ConnString("postgres"), Horizon: p.horizon, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	p.freeze()
+	ctx, cancel := context.WithCancel(t.Context())
+	result := create(ctx, t, s, "k")
+	p.waiting(1)
+	cancel()
+	select {
+	case err := <-result:
+		t.Fatalf("it ended while COMMIT waited: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	p.thaw()
+	if err := <-result; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(log.String(), "unknown") {
+		t.Errorf("COMMIT was given up: %s", log.String())
+	}
 }
 
 // end is where the server's log ends.
