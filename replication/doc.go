@@ -40,7 +40,7 @@
 //	hold.go remove.go                writes refused for a while; a passive given up
 //	promote.go fork.go               a passive becomes the active: alone; the steps that a switchover shares
 //	switchover.go precheck.go        the duty of the active goes to the passive and back: the steps; what is looked at before
-//	yield.go takeover.go             the half of the active; the half of the passive, and what it is told
+//	yield.go takeover.go reclaim.go  the half of the active; the half of the passive, and what it is told; a passive lost on the way
 //	status.go decide.go rules.go     facts of one instant; what follows from them (pure)
 //	gate.go horizon.go               what the rest of the house asks
 //	monitor.go                       Monitor, Run

@@ -51,6 +51,7 @@ type host struct {
 	monitor   *replication.Monitor
 	client    *peer.Client
 	stop      func()
+	duty      replication.Duty   // when the daemon was started
 	failpoint func(string) error // of every daemon of h from now on
 	frozen    chan struct{}      // not nil: whoever calls this daemon waits for it to be closed
 	mu        sync.Mutex         // guards frozen and told
@@ -210,6 +211,7 @@ func (h *host) startDaemonWith(change func(*replication.Monitor)) {
 	if h.state, err = replication.OpenState(h.statePath()); err != nil {
 		h.t.Fatal(err)
 	}
+	h.duty = h.state.Current().Duty
 	log := slog.New(slog.NewTextHandler(testWriter{h.t}, &slog.HandlerOptions{Level: slog.LevelInfo})).With("host", h.name)
 	h.client = peer.NewClient(func(node string) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, RootCAs: h.pool, ServerName: node}

@@ -16,7 +16,10 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	m.acting.Lock()
 	defer m.acting.Unlock()
 	state := m.state.Current()
-	if state.Duty != Passive {
+	switch {
+	case state.Duty == Active && state.Operation.handing() && state.Operation.Step == StepHand:
+		return m.reclaim(state, c)
+	case state.Duty != Passive:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
 	}
 	findings := m.beforePromotion(ctx, state, c.Name)
@@ -34,7 +37,7 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	o := NewOperation(KindPromotion, c.By, c.Note, m.now())
 	o.Epoch, o.Step = state.Epoch.Next(), StepLeave
 	err := m.state.Update(func(s *State) error {
-		if s.Operation != nil || s.Fenced != nil || s.Epoch != state.Epoch || s.Duty != Passive || s.Pending != nil {
+		if !s.Operation.yields() || s.Fenced != nil || s.Epoch != state.Epoch || s.Duty != Passive || s.Pending != nil {
 			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
 		}
 		s.Operation = o
@@ -79,7 +82,7 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	s := m.statusOf(state, m.uptime())
 	look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
 	look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
-	look(state.Operation == nil && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
+	look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
 	look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
 		"repeat the command in a moment")
 	look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")

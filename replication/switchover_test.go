@@ -3,6 +3,7 @@ package replication_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,17 +48,14 @@ func (h *host) disarm() {
 // operation is under way and writes are open, with p.active and p.passive as they are then.
 func (p *pair) settle() {
 	p.t.Helper()
-	duties := map[*host]replication.Duty{p.active: p.active.state.Current().Duty, p.passive: p.passive.state.Current().Duty}
 	await(p.t, "end of the switchover", func() error {
 		for _, h := range []*host{p.active, p.passive} {
 			s := h.state.Current()
 			if _, running := h.server.Pid(); !running && s.MayStart() == nil {
 				h.startServer()
 			}
-			if s.Duty != duties[h] {
-				duties[h] = s.Duty
-				h.stop()
-				h.startDaemon()
+			if s.Duty != h.duty {
+				h.restart()
 			}
 		}
 		a, b := p.active, p.passive
@@ -119,65 +117,59 @@ func (w *writer) writesAt(h *host) {
 	w.host, w.pool = h, h.newWriter().pool
 }
 
-// TestSwitchoverKilledAtEveryPoint hands over, again and again, with a daemon killed at another point each time. Each goes on after
-// its start, or has been taken back; nothing that was acknowledged is missing at either host, and never are there two actives.
+// TestSwitchoverKilledAtEveryPoint hands over, the daemon of the active killed at one point after the other; and back, with that of the
+// passive. Each goes on after its start; nothing that was acknowledged is missing at either host, and never are there two actives.
 func TestSwitchoverKilledAtEveryPoint(t *testing.T) {
 	p := newPair(t)
 	w := p.active.newWriter()
 	stop := p.neverTwo()
 	defer stop()
-	for _, c := range []struct {
-		point  string
-		active bool // whose daemon dies
-	}{
-		{"closed", true}, {"stopped", true}, {"arrived", true}, {"handed", true}, {"signal", true}, {"following", true},
-		{"has all", false}, {"taking over", false}, {"into " + replication.StepFork, false}, {"into " + replication.StepTake, false}, {"taking", false}, {"confirmed", false},
+	for _, points := range [][]string{
+		{"closed", "stopped", "arrived", "handed", "signal", "following"}, // the active's
+		{"has all", "taking over", "into " + replication.StepFork, "into " + replication.StepTake, "taking", "confirmed"},
 	} {
 		began := time.Now()
 		w.must()
 		old, next := p.active, p.passive
 		epoch := old.monitor.State().Epoch
 		old.dies(handover)
-		victim := next
-		if c.active {
-			victim = old
-		}
-		there := victim.armed(c.point)
-		if !c.active {
+		victim := old
+		if points[0] == "has all" {
+			victim = next
 			old.startDaemon()
 		}
-		p.until(c.point, there)
-		victim.disarm()
-		t.Logf("evidence: %s was killed at %q: %+v", victim.name, c.point, *victim.state.Current().Operation)
+		for _, point := range points {
+			p.until(point, victim.armed(point))
+			victim.disarm()
+			t.Logf("evidence: %s was killed at %q: %+v", victim.name, point, *victim.state.Current().Operation)
+		}
 		victim.startDaemon()
 		p.settle()
 		if p.active != next || p.active.monitor.State().Epoch.Number != epoch.Number+1 {
-			t.Fatalf("killed at %q: %s is the active, of epoch %s: %+v", c.point, p.active.name, p.active.monitor.State().Epoch, old.monitor.State().Outcome)
+			t.Fatalf("%s is the active, of epoch %s: %+v", p.active.name, p.active.monitor.State().Epoch, old.monitor.State().Outcome)
 		}
 		w.writesAt(p.active)
 		w.must()
 		w.check(p.active)
 		w.check(p.passive)
-		t.Logf("killed at %q and open again after %s", c.point, time.Since(began).Round(10*time.Millisecond))
+		t.Logf("killed at %d points and open again after %s", len(points), time.Since(began).Round(10*time.Millisecond))
 	}
 }
 
 // until does what the services do until check returns nil.
 func (p *pair) until(what string, check func() error) {
 	p.t.Helper()
-	duties := map[*host]replication.Duty{p.active: p.active.state.Current().Duty, p.passive: p.passive.state.Current().Duty}
 	await(p.t, what, func() error {
 		err := check()
 		if err == nil {
 			return nil
 		}
-		for h, duty := range duties {
+		for _, h := range []*host{p.active, p.passive} {
 			s := h.state.Current()
 			if _, running := h.server.Pid(); !running && s.MayStart() == nil {
 				h.startServer()
 			}
-			if s.Duty != duty {
-				duties[h] = s.Duty
+			if s.Duty != h.duty {
 				h.restart()
 			}
 		}
@@ -299,6 +291,92 @@ func TestSwitchoverTakenBack(t *testing.T) {
 	w.must()
 	w.check(a)
 	w.check(b)
+}
+
+// TestSwitchoverLosesAHost: the passive is lost after it was told to take over, and only the operator can say so; then the active, after
+// it has handed over. The other one goes on each time, and who is back serves nothing.
+func TestSwitchoverLosesAHost(t *testing.T) {
+	p := newPair(t)
+	a, b := p.active, p.passive
+	w := a.newWriter()
+	w.must()
+	stop := p.neverTwo()
+	defer stop()
+	epoch := a.monitor.State().Epoch
+	a.dies(handover)
+	there := b.armed("taking over") // and the active does not hear of it
+	a.startDaemon()
+	await(t, "takeover", there)
+	b.disarm()
+	b.stopServer(postgres.Immediate)
+	alone := replication.Command{Act: replication.ActPromote, Name: b.name, By: "root", Confirm: replication.Confirmation(b.name)}
+	other, silent := alone, alone
+	other.Name, silent.Confirm = "kt09", ""
+	a.refused(other, "kt02 was told to take over, not kt09")
+	await(t, "silence", func() error {
+		_, err := a.monitor.Operate(t.Context(), replication.Command{Act: replication.ActAbort, By: "root"})
+		if err == nil {
+			t.Fatal("aborted without the word of the passive")
+		}
+		o, err := a.monitor.Operate(t.Context(), replication.Command{Act: replication.ActPromote, Name: b.name, Check: true})
+		for _, f := range o.Findings {
+			if !f.OK {
+				return errors.New(f.What)
+			}
+		}
+		return err
+	})
+	a.refused(silent, "nobody has confirmed")
+	t.Logf("evidence: %s", a.operate(alone).Sentence)
+	a.startServer()
+	a.awaitReason(replication.NoPassive)
+	s := a.monitor.State()
+	if s.Duty != replication.Active || s.Epoch.Number != epoch.Number+2 || s.Peer != nil || s.Operation != nil || s.Former == nil || s.Former.Name != b.name {
+		t.Errorf("state %+v", s)
+	}
+	w.check(a)
+	b.startServer()
+	b.startDaemon()
+	await(t, "fence", func() error {
+		if f := b.state.Current().Fenced; f == nil || f.Met == nil || *f.Met != s.Epoch {
+			return fmt.Errorf("%+v", b.state.Current())
+		}
+		return nil
+	})
+	b.stop()
+	b.stopServer(postgres.Immediate)
+
+	root, err := os.ReadFile(a.prover.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.passive = p.newHost("kt03", root)
+	p.join(p.passive, false)
+	p.awaitOpen()
+	w.must()
+	b = p.passive
+	a.dies(handover)
+	there = b.armed("into " + replication.StepFork)
+	a.startDaemon()
+	p.until("takeover", func() error {
+		if mustState(t, a).Duty == replication.Active {
+			return errors.New("not handed over yet")
+		}
+		return there()
+	})
+	b.disarm()
+	b.stopServer(postgres.Immediate)
+	p.until("promotion", func() error {
+		_, err := a.monitor.Operate(t.Context(), replication.Command{Act: replication.ActPromote, Name: b.name, By: "root", Confirm: replication.Confirmation(b.name)})
+		return err
+	})
+	p.until("active", func() error {
+		if r := a.monitor.Report(); r.Duty != replication.Active || r.Reason != replication.NoPassive || r.Reads.Served != replication.Everything {
+			return fmt.Errorf("it is %s, %s, and serves %s", r.Duty, r.Reason, r.Reads.Served)
+		}
+		return nil
+	})
+	w.check(a)
 }
 
 func (h *host) restart() {

@@ -69,6 +69,11 @@ func (m *Monitor) quiesce(ctx context.Context, state State, start string) error 
 	if _, err := m.say(ctx, state, Takeover{Step: TakeoverPrepare}, 2*time.Second); err != nil {
 		return fmt.Errorf("telling %s: %w", state.Peer.Name, err)
 	}
+	s := m.statusOf(state, m.uptime())
+	s.Operation = nil
+	if d := Decide(s, m.policy); !d.Open { // the passive has to have everything before the shutdown, and during it
+		return errors.New(expand(d.because(time.Time{}), state.Self, state.Peer.Name))
+	}
 	if n := m.horizon.Waiting(); n > 0 {
 		return fmt.Errorf("%d writes wait for %s", n, state.Peer.Name)
 	}
@@ -222,6 +227,8 @@ func (m *Monitor) handOver(ctx context.Context, state State) error {
 func (m *Monitor) awaitFollowing(ctx context.Context, state State, start string) error {
 	o := state.Operation
 	switch {
+	case m.waited() > confirmLimit:
+		return m.endSwitchover(o.ID, fmt.Sprintf("%s has handed over to %s, which it does not follow yet; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
 	case start == "":
 		return m.note(o, fmt.Sprintf("waiting for keytrustee-db on %s to start PostgreSQL as a standby", state.Self))
 	case m.following(state) == "":

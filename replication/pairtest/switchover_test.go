@@ -167,10 +167,15 @@ func switchover(t *testing.T, p *pairtest.Pair, at *pairtest.Node, args ...strin
 	return took
 }
 
-// TestSwitchover swaps the duties back and forth under load, from either host. Nothing that was acknowledged is missing, nothing was
-// acknowledged that was begun while the gate was shut, and a client with failover is never without its key.
 func TestSwitchover(t *testing.T) {
 	p := pairtest.New(t)
+	t.Run("under load", func(t *testing.T) { underLoad(t, p) })
+	t.Run("killed", func(t *testing.T) { killedInSteps(t, p) })
+}
+
+// underLoad swaps the duties back and forth, from either host. Nothing that was acknowledged is missing, nothing was
+// acknowledged that was begun while the gate was shut, and a client with failover is never without its key.
+func underLoad(t *testing.T, p *pairtest.Pair) {
 	l := startLoad(t, p)
 	out, _ := ktadmin(t, p.Passive, 0, "cluster", "switchover", "--check")
 	if strings.Count(out, "\nyes")+1 < 10 || strings.Contains(out, "\nno ") || !strings.Contains(out, "would be done") {
