@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Confirmation is what an operator has to say before the passive takes over from an active of that name. If it is not true,
@@ -92,10 +94,28 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
 	look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")
 	look(state.LastConfirmed != 0, "it was confirmed up to "+state.LastConfirmed.String(), "it was never confirmed by the active", "its copy may lack acknowledged keys")
+	if at, ok := m.newest(ctx); ok {
+		look(true, fmt.Sprintf("its newest change is of %s, made by %s", at.UTC().Format(stampLayout), active), "", "")
+	}
 	err := m.opensKeys(ctx, state)
 	look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
 	look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
 	return found
+}
+
+// newest is when the newest change was made that this host's standby has. While the pair is whole the active makes one twice
+// a second, so a copy that is of long ago, or was put back, shows itself to whoever reads the clock.
+func (m *Monitor) newest(ctx context.Context) (at time.Time, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	var of *time.Time
+	err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
+		return conn.QueryRow(ctx, "select pg_last_xact_replay_timestamp()").Scan(&of)
+	})
+	if err != nil || of == nil {
+		return time.Time{}, false
+	}
+	return *of, true
 }
 
 // opensKeys reports whether this host opens what it holds, by its root key.

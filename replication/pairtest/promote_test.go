@@ -76,6 +76,10 @@ func TestOperator(t *testing.T) {
 	if !strings.Contains(out, "would be done") || !strings.Contains(out, "does not answer") {
 		t.Errorf("the dry run says %q", out)
 	}
+	_, newest, _ := strings.Cut(out, "its newest change is of ")
+	if at, err := time.Parse("2006-01-02 15:04:05 UTC", newest[:min(len(newest), 23)]); err != nil || time.Since(at) > 5*time.Minute {
+		t.Errorf("the dry run tells nothing of the newest change: %v\n%s", err, out)
+	}
 	b.Says(t, 0, "writes CLOSED since ", "active_unreachable", "duty passive")
 	ktadmin(t, b, 2, "cluster", "promote", "--fenced", a.Name, "--i-confirm", "it is off")
 	before := b.Pids[pairtest.Keytrusteed]
