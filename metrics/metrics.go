@@ -73,7 +73,7 @@ var table = []metric{
 	{"disk_size_bytes", "The size of that disk.", nil, gauge, func(r replication.Report, e emit) { e(float64(r.DiskSize)) }},
 	{"certificate_days", "Days until a certificate of this host expires: public, cluster, authority.", []string{"certificate"}, gauge, certificates},
 	{"audit_up", "1 while the audit log can be written.", nil, gauge, beside(func(b replication.Beside, e emit) { e(truth(b.AuditTrouble == "")) })},
-	{"audit_lost_total", "Lines of reads that are missing in the audit log.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.AuditLost)) })},
+	{"audit_lost_total", "Lines of reads and notices that are missing in the audit log.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.AuditLost)) })},
 	{"syslog_up", "1 while the receiver of syslog is connected; left out without one.", nil, gauge, beside(func(b replication.Beside, e emit) {
 		if b.Syslog != "" {
 			e(truth(b.Syslog == replication.SyslogConnected))

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,6 +46,7 @@ const maxNotices = 256
 type notices struct {
 	told  func(Notice) // nil: nobody wants them
 	queue chan Notice
+	lost  atomic.Uint64
 	asked bool  // tellState was called; this and what follows is guarded by Monitor.deciding
 	state State // what it was called with last
 }
@@ -61,9 +63,13 @@ func (m *Monitor) tellAbout(s State, n Notice) {
 	select {
 	case m.notices.queue <- n:
 	default:
+		m.notices.lost.Add(1)
 		m.log.Error("a notice is lost: whoever is told of them does not keep up", "kind", n.Kind, "reason", n.Reason)
 	}
 }
+
+// NoticesLost is how many notices Config.Told never got.
+func (m *Monitor) NoticesLost() uint64 { return m.notices.lost.Load() }
 
 // tellState tells what the state file says and did not say when it was told of last. The first call, after a start, tells
 // all that it finds: it may have come there when nobody was left to tell of it. The caller holds deciding.

@@ -156,7 +156,7 @@ func TestNoticesDelayNothing(t *testing.T) {
 	close(release)
 	cancel()
 	<-ended
-	if n := strings.Count(log.String(), "a notice is lost"); n != 2 {
+	if n := strings.Count(log.String(), "a notice is lost"); n != 2 || m.NoticesLost() != 2 {
 		t.Errorf("%d notices were lost, want 2", n)
 	}
 }

@@ -31,7 +31,7 @@ type Beside struct {
 	Certificates map[string]time.Time `json:"certificates,omitempty"` // when each expires: public, cluster, authority
 	Recovery     string               `json:"recovery"`               // the recovery key: missing, unconfirmed, confirmed
 	AuditTrouble string               `json:"audit_trouble,omitempty"`
-	AuditLost    uint64               `json:"audit_lost"` // lines of reads, since the daemon started
+	AuditLost    uint64               `json:"audit_lost"` // lines of reads and notices, since the daemon started
 	// Syslog is empty without a receiver, "connected", or why it does not take the audit log.
 	Syslog      string `json:"syslog,omitempty"`
 	SyslogLost  uint64 `json:"syslog_lost"`

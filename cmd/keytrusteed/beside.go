@@ -21,7 +21,7 @@ type about struct {
 // Report is the Monitor's, completed.
 func (a about) Report() replication.Report {
 	r := a.pair.Report()
-	b := &replication.Beside{Release: release.Version, AuditLost: a.recorder.Lost()}
+	b := &replication.Beside{Release: release.Version, AuditLost: a.recorder.Lost() + a.NoticesLost()}
 	r.Beside = b
 	if _, err := a.recorder.Trouble(); err != nil {
 		b.AuditTrouble = err.Error()

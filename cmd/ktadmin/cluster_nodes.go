@@ -132,7 +132,7 @@ func nodeRows(n host.Node) (rows []row) {
 	}
 	add("recovery key", n.Recovery)
 	if n.AuditTrouble != "" || n.AuditLost > 0 {
-		add("audit", strings.TrimPrefix(fmt.Sprintf("%s; %d lines of reads are missing", n.AuditTrouble, n.AuditLost), "; "))
+		add("audit", strings.TrimPrefix(fmt.Sprintf("%s; %d lines are missing", n.AuditTrouble, n.AuditLost), "; "))
 	}
 	if n.Syslog != "" {
 		add("syslog", fmt.Sprintf("%s; %d messages lost", n.Syslog, n.SyslogLost))

@@ -21,14 +21,20 @@ type Notice struct {
 // Field is one of a Notice. Name is a word of ours, Value may be anything.
 type Field struct{ Name, Value string }
 
-// Note writes the notice and returns when it is on the disk, as Record does for an event.
+// Note writes the notice and returns when it is on the disk, as Record does for an event. With an error it is counted as lost.
 func (r *Recorder) Note(n Notice) error {
 	text := n.text()
 	r.mu.Lock()
 	r.send(message{at: n.At, severity: n.severity(), id: n.Kind, text: text})
 	mine := r.durably(stamped(n.At, text))
 	r.mu.Unlock()
-	return r.settle(mine)
+	err := r.settle(mine)
+	if err != nil {
+		r.mu.Lock()
+		r.missed++
+		r.mu.Unlock()
+	}
+	return err
 }
 
 // text is the notice as it stands behind the time: NOTICE[kind=gate, state=closed, …] "sentence". A value that could be taken

@@ -31,6 +31,9 @@ func TestNoticeStandsInTheFile(t *testing.T) {
 	if err := r.Note(Notice{At: start, Kind: "gate"}); err == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
 		t.Errorf("on a full disk a notice ended with %v", err)
 	}
+	if r.Lost() != 1 {
+		t.Errorf("%d lines are said to be lost", r.Lost())
+	}
 }
 
 // read takes a line of a notice apart again, as whoever evaluates the file would; not ok if it is not the line of one.

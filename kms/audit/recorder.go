@@ -40,7 +40,7 @@ type Recorder struct {
 	next   *batch     // lines that nobody writes yet
 	groups map[group]*count
 	lost   int       // lines of reads that never reached the file, since tellLost told of them
-	missed uint64    // and those it has told of
+	missed uint64    // and those it has told of, and notices
 	since  time.Time // when the file began to fail
 	err    error     // the last write's
 
@@ -272,7 +272,7 @@ func (r *Recorder) writeLocked(always bool) error {
 	return b.err
 }
 
-// Lost is how many lines of reads never reached the file since New.
+// Lost is how many lines of reads, and notices, never reached the file since New.
 func (r *Recorder) Lost() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
