@@ -72,7 +72,7 @@ func problemsOf(c Cluster) (all []Problem) {
 		if n.Release != "" {
 			releases[n.Release] = true
 		}
-		if n.Duty == replication.Active {
+		if n.Recovery == "confirmed" || n.Duty == replication.Active && recovery != "confirmed" {
 			recovery = n.Recovery
 		}
 		if s := n.Sees; s != nil && !s.Answers && c.otherAnswers(n) {

@@ -138,12 +138,16 @@ func (s Sight) lastHeard(r replication.Report) Node {
 	n := Node{Source: PeersWord, Daemon: ptr(r.PeerAnswers)}
 	heard := r.PeerHeard
 	switch {
+	case s.PeerEpoch != nil:
+		n = Node{Source: NoWord, Daemon: ptr(true), Epoch: *s.PeerEpoch, Status: NodeStatus{"u", "turns this host away"}}
+		n.problem(nil, "%s", s.PeerTrouble)
+		return n
 	case r.PeerAnswers:
 		n.Status = NodeStatus{"r", "answers, and does not say more"}
 		n.problem(nil, "its own view can not be had: %s", s.PeerTrouble)
 	case heard.IsZero():
 		n.Status, n.Source = NodeStatus{"d", "down"}, NoWord
-		n.problem(nil, "it does not answer, and has not since keytrusteed started on %s: nothing is known of it", r.Self)
+		n.problem(nil, "it does not answer, and has not since keytrusteed started on %s: nothing is known of it (%s)", r.Self, s.PeerTrouble)
 		return n
 	default:
 		n.Status, n.AsOf = NodeStatus{"d", "down"}, utc(heard)

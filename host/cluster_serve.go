@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -24,6 +25,9 @@ func (s *Sight) Ask(ctx context.Context, ask func(context.Context) (replication.
 	r, err := ask(ctx)
 	if err != nil {
 		s.PeerTrouble = err.Error()
+		if away, ok := errors.AsType[*replication.TurnedAwayError](err); ok {
+			s.PeerEpoch = &away.Epoch
+		}
 		return
 	}
 	s.Peer = &r

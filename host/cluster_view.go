@@ -15,6 +15,7 @@ type Sight struct {
 	// Peer is the other host's own word, nil if it could not be had, and then PeerTrouble says why.
 	Peer        *replication.Report
 	PeerTrouble string
+	PeerEpoch   *replication.Epoch // it answers, and turns this host away, since it is of that epoch
 }
 
 // View is the pair as it follows from s.

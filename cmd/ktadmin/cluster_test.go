@@ -161,6 +161,7 @@ var situations = []struct {
 		r.Fenced, r.Reads, r.Standbys, r.Slot = f, replication.Reads{Served: replication.Nothing, Reason: replication.EpochConflict, Sentence: "fenced"}, nil, nil
 		s := seenFrom(r, nil, "asking kt02: kt02 turns this host away: kt01 is not the peer of kt02")
 		s.Status.State.Fenced = f
+		s.PeerEpoch = &replication.Epoch{Number: 8, ID: "77aa"}
 		return s
 	}, exitConflict},
 	{"hold", func() host.Sight {
@@ -205,7 +206,7 @@ var situations = []struct {
 		r.Beside.Syslog, r.Beside.SyslogLost = "dial tcp 10.0.0.9:6514: connect: connection refused", 17
 		left := int64(9 << 20)
 		r.Slot.WALStatus, r.Slot.SafeBytes = "unreserved", &left
-		p.Beside.Release = "0.1.0"
+		p.Beside.Release, p.Beside.Recovery = "0.1.0", "unconfirmed"
 		return seenFrom(r, p, "")
 	}, exitOK},
 }

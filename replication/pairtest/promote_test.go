@@ -110,6 +110,16 @@ func TestOperator(t *testing.T) {
 
 	a.Start(t)
 	a.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone", "reads REFUSED at this host")
+	seen(t, a, 8, "that it was overtaken", func(v view) bool {
+		return v.Writes.Reason == "epoch_conflict" && v.Nodes[0].Status.Code == "f" && v.Nodes[1].Status.Code == "u" && strings.Contains(v.Writes.Do, "ktadmin init-slave --reclone")
+	})
+	audited(t, a, "NOTICE[kind=fence, reason=epoch_conflict,")
+	seen(t, b, 6, "whom it has replaced", func(v view) bool {
+		return v.Writes.Reason == "no_passive" && v.Former != nil && v.Former.Name == a.Name && v.Outcome != nil && v.Outcome.Kind == "promotion"
+	})
+	audited(t, b, "NOTICE[kind=operation, reason=switchover, operation=promotion,", "duty=passive")
+	audited(t, b, "NOTICE[kind=outcome, operation=promotion,")
+	audited(t, b, "NOTICE[kind=former, former="+a.Name)
 	keys[ghost] = "" // which it has, alone
 	for name := range keys {
 		if r, material := a.Version(t, name, 0); material != "" || r.Status == http.StatusNotFound {

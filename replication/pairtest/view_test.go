@@ -47,6 +47,7 @@ type view struct {
 	} `json:"replication"`
 	Operation *struct{ Kind, Note string }
 	Outcome   *struct{ Kind string } `json:"last_outcome"`
+	Former    *struct{ Name string }
 }
 
 // seen waits until the summary at n ends with that status and fits, and returns it.
@@ -122,21 +123,31 @@ func message(m *syslog.Result) string {
 // awaitLine waits until a line that holds all of words is in the audit log of n, and in what the receiver got.
 func awaitLine(t *testing.T, n *pairtest.Node, r *receiver, words ...string) {
 	t.Helper()
-	holds := func(line string) bool {
+	audited(t, n, words...)
+	pairtest.Await(t, 10*time.Second, strings.Join(words, " … ")+" at the receiver of syslog", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.ContainsFunc(r.got, holding(words))
+	})
+}
+
+// holding tells whether all of words are in a line.
+func holding(words []string) func(string) bool {
+	return func(line string) bool {
 		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) })
 	}
+}
+
+// audited waits until a line that holds all of words is in the audit log of n.
+func audited(t *testing.T, n *pairtest.Node, words ...string) {
+	t.Helper()
 	path := filepath.Join(n.Home, "log", "kms-audit.log")
 	pairtest.Await(t, 10*time.Second, strings.Join(words, " … ")+" in the audit log of "+n.Name, func() bool {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return slices.ContainsFunc(strings.Split(string(text), "\n"), holds)
-	})
-	pairtest.Await(t, 10*time.Second, strings.Join(words, " … ")+" at the receiver of syslog", func() bool {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return slices.ContainsFunc(r.got, holds)
+		return slices.ContainsFunc(strings.Split(string(text), "\n"), holding(words))
 	})
 }
 
