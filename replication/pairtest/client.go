@@ -65,6 +65,9 @@ func (n *Node) Do(t testing.TB, method, path string, query url.Values, body any)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
+	if query.Has("trusteeOp") { // which wants an id
+		request.Header.Set("X-Keytrustee-Request-Id", NewKey())
+	}
 	client := http.Client{
 		Transport:     transport,
 		Timeout:       30 * time.Second,

@@ -131,9 +131,16 @@ func (c *Client) transport(node string) *http.Transport {
 func newTransport(config *tls.Config) *http.Transport {
 	return &http.Transport{
 		Proxy:               nil, // whatever the environment says
-		DialContext:         (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: time.Second}).DialContext,
+		DialContext:         dial,
 		TLSClientConfig:     config,
 		TLSHandshakeTimeout: 2 * time.Second,
 		DisableCompression:  true,
 	}
+}
+
+// dial connects with a resolver of its own: callers of one resolver wait together for a name server that does not answer, and go on waiting
+// when the name is known again.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 2 * time.Second, KeepAlive: time.Second, Resolver: new(net.Resolver)}
+	return d.DialContext(ctx, network, address)
 }
