@@ -127,8 +127,9 @@ func (r row) test(t *testing.T, overlay string, limit time.Duration) result {
 // first is the first sentence of a test that failed.
 func first(out string) string {
 	for line := range strings.Lines(out) {
-		if line = strings.TrimSpace(line); strings.Contains(line, "_test.go:") || strings.HasPrefix(line, "panic:") {
-			return line
+		line = strings.TrimSpace(line)
+		if again := strings.Contains(line, "exit status"); !again && strings.Contains(line, "_test.go:") || strings.HasPrefix(line, "panic:") {
+			return line // and not that of a test that ran another process of itself
 		}
 	}
 	return strings.TrimSpace(tail(out))

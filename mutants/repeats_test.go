@@ -100,4 +100,54 @@ var repeats = []row{
 		"if a := r.told[d.deliveryID]; again(a) {", "if a := r.told[d.deliveryID]; again(a) && false {",
 		"the passive that asks again rolls the key twice", "kms", "TestSameDeliveryAgain",
 	},
+	{
+		"the first byte means told", "kms/rest/answer.go",
+		"\t\tres.hand.Told()\n", "\t\tdefer res.hand.Returned()\n",
+		"a client that has read its 201 and closed is taken for one that has not, and another is told too", "kms/rest", "TestClientGoneAfterTheAnswer|TestHandover|TestIdenticalAtOnce",
+	},
+	{
+		"a client that is gone is told nothing", "kms/rest/answer.go",
+		"\tif x.r.Context().Err() != nil {\n\t\tres.hand.Returned()", "\tif false {\n\t\tres.hand.Returned()",
+		"a success is lost with a client that had gone before", "kms/rest", "TestClientGoneAtTheLastMoment|TestClientGoneBeforeTheAnswer",
+	},
+	{
+		"no report means told", "kms/rest/handover.go",
+		"func() { t.report(number, true) }", "func() { t.report(number, false) }",
+		"a passive that died with the success in its hand has told, and another is told too", "kms/rest", "TestHandover",
+	},
+	{
+		"a handover is reported once", "kms/rest/handover.go",
+		"\tdelete(t.given, number)\n", "",
+		"a second report takes a success away from the one who has it", "kms/rest", "TestHandoversForget",
+	},
+	{
+		"a success that came too late is returned", "kms/rest/forward.go",
+		"late.reply.handover != 0 {\n\t\t\tx.reportHand(late.reply.handover, false)", "late.reply.handover != 0 && false {\n\t\t\tx.reportHand(late.reply.handover, false)",
+		"a success that nobody was told of is lost", "kms/rest", "TestForwardTooLate|TestForwardClientGone",
+	},
+	{
+		"what was relayed is reported as told", "kms/rest/forward.go",
+		"defer func() { go x.reportHand(r.handover, true) }()", "defer func() { go x.reportHand(r.handover, false) }()",
+		"two callers are told of one creation", "kms/rest", "TestForward|TestIdenticalAtOnce",
+	},
+	{
+		"what was sent is never called unsent", "kms/rest/forward.go",
+		"if !sent && errors.As(err, &notSent) && notSent.NotSent() {", "if errors.As(err, &notSent) && notSent.NotSent() {",
+		"a write that may be done is refused as if nothing was attempted", "kms/rest", "TestForwardBrokenThenUnsent",
+	},
+	{
+		"a write that was sent before is not refused", "kms/rest/forward.go",
+		"if err == nil && sent && r.status == http.StatusServiceUnavailable {", "if false && err == nil && sent && r.status == http.StatusServiceUnavailable {",
+		"a write that may be done is refused as if nothing was attempted", "kms/rest", "TestForwardBrokenThenRefused|TestForwardBroken|TestForwardBrokenThenUnsent",
+	},
+	{
+		"a delivery keeps its id", "kms/rest/exchange.go",
+		"\t\tx.delivery = id.String()\n", "\t\t_ = id\n",
+		"a delivery that the passive repeats is another write", "kms/rest", "TestForwardBroken",
+	},
+	{
+		"the word of the peer is for the cluster's listener", "kms/rest/forward.go",
+		"if response.Header.Get(answeredHeader) == \"\" {", "if false {",
+		"a refusal of the listener is relayed as the active's answer", "kms/rest", "TestForwardUnsent",
+	},
 }
