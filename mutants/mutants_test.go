@@ -124,12 +124,18 @@ func (r row) test(t *testing.T, overlay string, limit time.Duration) result {
 	return result{text.String(), err, time.Since(began)}
 }
 
+// logged are lines that say what happened, or that another process of the test failed, and not what is wrong.
+var logged = regexp.MustCompile(`level=|evidence: |exit status`)
+
 // first is the first sentence of a test that failed.
 func first(out string) string {
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
-		if again := strings.Contains(line, "exit status"); !again && strings.Contains(line, "_test.go:") || strings.HasPrefix(line, "panic:") {
-			return line // and not that of a test that ran another process of itself
+		if logged.MatchString(line) {
+			continue
+		}
+		if strings.Contains(line, "_test.go:") || strings.HasPrefix(line, "panic:") {
+			return line
 		}
 	}
 	return strings.TrimSpace(tail(out))
