@@ -70,11 +70,17 @@ func mayBeAdmitted(err error) bool {
 // checkAnswer refuses a host that is behind this one: what this host has is newer.
 func (j *join) checkAnswer() error {
 	a, s := j.answer.Admission, j.had
-	if s == nil || s.Incarnation == j.begun || a.Epoch.Number > s.Epoch.Number {
+	if s == nil || s.Incarnation == j.begun || a.Epoch.Number > s.Epoch.Number || a.Epoch.Number == s.Epoch.Number && neverIn(*s) {
 		return nil
 	}
 	return hinted("find out which of the two is current: ktadmin status on both; nothing was moved",
 		"%s is of epoch %s, and this host was of %s already", j.answer.Active.Name, a.Epoch, s.Epoch)
+}
+
+// neverIn reports whether s is what a join has left that was given up at the other host before this one was taken in.
+func neverIn(s replication.State) bool {
+	o := s.Operation
+	return s.Duty == replication.Passive && s.LastConfirmed == 0 || s.Duty == replication.Active && o != nil && o.Kind == replication.KindRestore
 }
 
 // request is what this host says of itself, with the keys that it wants certified.

@@ -25,7 +25,7 @@ func newDevCommand(a *app) *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	dev.PersistentFlags().StringVar(&dir, "dir", "", "directory that holds the pair")
-	dev.AddCommand(newDevUpCommand(a, &dir), newDevDownCommand(&dir))
+	dev.AddCommand(newDevUpCommand(a, &dir), newDevDownCommand(&dir), newDevRunCommand(&dir))
 	dev.AddCommand(
 		newDevNodeCommand(&dir, "start", "Start what of a host does not run", (*devNode).start),
 		newDevNodeCommand(&dir, "stop", "Stop a host as its services do", (*devNode).stop),

@@ -84,10 +84,13 @@ func exitStatus(err error) int {
 		against *standsAgainstError
 		setup   *postgres.SetupError
 		damage  *postgres.DamageError
+		child   *childError
 	)
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &child):
+		return child.status
 	case errors.As(err, &usage), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.As(err, &denied), errors.Is(err, fs.ErrPermission):
@@ -134,6 +137,9 @@ func hint(cmd *cobra.Command, err error) string {
 func explain(w io.Writer, cmd *cobra.Command, err error) int {
 	if err == nil {
 		return exitOK
+	}
+	if child, ok := errors.AsType[*childError](err); ok {
+		return child.status
 	}
 	fmt.Fprintf(w, "ktadmin: %v\nhint: %s\n", err, hint(cmd, err))
 	return exitStatus(err)

@@ -44,10 +44,10 @@ func newInitSlaveCommand(a *app) *cobra.Command {
 	flags.BoolVar(&f.reclone, "reclone", false, "this host is one of the pair and joins anew; its data is moved aside")
 	flags.BoolVar(&f.abort, "abort", false, "end a join that has not ended")
 	f.addJoinFlags(cmd)
-	cmd.MarkFlagsMutuallyExclusive("reclone", "no-import-key")
-	cmd.MarkFlagsMutuallyExclusive("reclone", "abort")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		switch {
+		case f.reclone && (f.abort || f.noImport):
+			return usagef("--reclone excludes --abort and --no-import-key")
 		case f.abort:
 			return a.abortJoin(f)
 		case f.reclone:
@@ -103,7 +103,7 @@ func (a *app) join(f slaveFlags, kind host.JoinKind) error {
 	if f.noImport && err != nil {
 		return err
 	}
-	token, err := f.token(copied && kind != host.Restore)
+	token, err := f.token(copied, kind)
 	if err != nil {
 		return err
 	}
@@ -145,8 +145,8 @@ func (a *app) join(f slaveFlags, kind host.JoinKind) error {
 	return start()
 }
 
-// token finds the join token; nil means the original's way, by the copied root key.
-func (f *slaveFlags) token(copied bool) (*certs.Token, error) {
+// token finds the join token; nil means proof by what the host has: the copied root key, or its certificate.
+func (f *slaveFlags) token(copied bool, kind host.JoinKind) (*certs.Token, error) {
 	text := os.Getenv("KEYTRUSTEE_JOIN_TOKEN")
 	switch {
 	case f.noImport && f.tokenFile != "":
@@ -159,7 +159,7 @@ func (f *slaveFlags) token(copied bool) (*certs.Token, error) {
 			return nil, err
 		}
 		text = read
-	case text == "" && copied:
+	case text == "" && copied && kind != host.Restore:
 		return nil, nil
 	case text == "" && term.IsTerminal(int(os.Stdin.Fd())):
 		read, err := readSecret("", "Join token: ")
@@ -167,6 +167,11 @@ func (f *slaveFlags) token(copied bool) (*certs.Token, error) {
 			return nil, err
 		}
 		text = read
+	case text == "" && kind == host.Restore:
+		return nil, &host.HintedError{
+			Err:  errors.New("there is no join token"),
+			Hint: "run ktadmin join-token on the passive that survived, and give the token with --token-file or KEYTRUSTEE_JOIN_TOKEN",
+		}
 	case text == "":
 		return nil, &host.HintedError{
 			Err:  errors.New("there is neither a join token nor a copied confdir"),

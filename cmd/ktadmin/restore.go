@@ -63,7 +63,7 @@ func (a *app) abortJoin(f slaveFlags) error {
 	}
 	var token *certs.Token
 	if f.tokenFile != "" {
-		if token, err = f.token(false); err != nil {
+		if token, err = f.token(false, host.Restore); err != nil {
 			return err
 		}
 	}

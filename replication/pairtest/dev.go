@@ -99,7 +99,11 @@ func (d *dev) run(t testing.TB, args ...string) {
 func (d *dev) ktadmin(t testing.TB, n *Node, env, args []string) (stdout, stderr string, status int) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.Command(filepath.Join(d.bin, "ktadmin"), append(slices.Clone(args), "--confdir", n.Confdir)...)
+	args = append(slices.Clone(args), "--confdir", n.Confdir)
+	if _, err := os.Stat(filepath.Join(n.Home, "node", "node.yaml")); err != nil { // a bare host: nothing there says who it is
+		args = append([]string{"dev", "run", n.Name, "--dir", d.pair.Dir, "--"}, args[:len(args)-2]...)
+	}
+	cmd := exec.Command(filepath.Join(d.bin, "ktadmin"), args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

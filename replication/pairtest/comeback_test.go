@@ -1,0 +1,275 @@
+package pairtest_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/replication"
+	"keytrustee/replication/pairtest"
+)
+
+// page is the runbook's page of the disasters, whose commands the tests type.
+type page struct {
+	t     *testing.T
+	lines []string // the commands in its blocks
+	typed []string
+}
+
+func openPage(t *testing.T) *page {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/runbook/restore-from-passive.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &page{t: t}
+	for i, block := range strings.Split(string(text), "```") {
+		for line := range strings.Lines(block) {
+			if i%2 == 1 && strings.TrimSpace(line) != "" {
+				p.lines = append(p.lines, strings.TrimSpace(line))
+			}
+		}
+	}
+	return p
+}
+
+// command is a line of the page as it is typed, with a file and an address.
+func (p *page) command(line, file, address string) []string {
+	p.t.Helper()
+	if !slices.Contains(p.lines, line) {
+		p.t.Fatalf("the page does not say %q, but %q", line, p.lines)
+	}
+	p.typed = append(p.typed, line)
+	args := strings.Fields(strings.TrimPrefix(line, "ktadmin "))
+	for i, arg := range args {
+		args[i] = map[string]string{"FILE": file, "ADDRESS": address}[arg]
+		if args[i] == "" {
+			args[i] = arg
+		}
+	}
+	return args
+}
+
+// token types the page's first command on the node, until it is given one: the other host counts as gone after two seconds.
+func (p *page) token(pair *pairtest.Pair, n *pairtest.Node) (file string) {
+	p.t.Helper()
+	file = filepath.Join(pair.Dir, "token-"+pairtest.NewKey())
+	args := p.command("ktadmin join-token --out FILE", file, "")
+	pairtest.Await(p.t, 10*time.Second, "there is a token", func() bool {
+		_, _, status := n.Ktadmin(p.t, args...)
+		return status == 0
+	})
+	if err := os.Chmod(file, 0o644); err != nil { // the test carries it to a user that is not root
+		p.t.Fatal(err)
+	}
+	return file
+}
+
+// wipe loses the node's disk. It returns where the test keeps what was on it.
+func wipe(t *testing.T, n *pairtest.Node) (kept string) {
+	t.Helper()
+	n.Kill(t)
+	kept = n.Home + ".lost-" + pairtest.NewKey()
+	rename(t, n.Home, kept)
+	return kept
+}
+
+// aside are the directories that the node's data was moved to.
+func aside(t *testing.T, n *pairtest.Node) []string {
+	t.Helper()
+	all, err := filepath.Glob(n.PGData + ".aside-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(path string) bool { return strings.HasSuffix(path, ".json") })
+}
+
+func stateOn(t *testing.T, n *pairtest.Node) (s replication.State) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(n.Home, "node", "state.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestEachDisasterHasOneCommand plays every disaster of the runbook's page on a pair, types the page's commands, and finds every key
+// that was acknowledged on both hosts afterwards, and writes open.
+func TestEachDisasterHasOneCommand(t *testing.T) {
+	p, page := pairtest.New(t), openPage(t)
+	a, b := p.Active, p.Passive
+	keys := map[string]string{}
+	more := func(n *pairtest.Node) {
+		t.Helper()
+		name, material := create(t, n)
+		keys[name] = material
+	}
+	whole := func(t *testing.T, begun time.Time) {
+		t.Helper()
+		pairtest.Await(t, 30*time.Second, "writes are open", func() bool { return a.Writable(t) })
+		t.Logf("evidence: writes are open again %v after the disaster", time.Since(begun).Round(time.Millisecond))
+		more(a)
+		more(b)
+		everyKey(t, a, keys)
+		everyKey(t, b, keys)
+		a.Says(t, 0, "writes open since ", "reads served")
+		b.Says(t, 0, "writes open at the active", "reads served")
+	}
+	for range 10 {
+		more(a)
+		more(b)
+	}
+
+	t.Run("the active's disk is destroyed", func(t *testing.T) {
+		page.t = t
+		begun := time.Now()
+		lost := wipe(t, a)
+		everyKey(t, b, keys)
+		before := stateOn(t, b)
+		file := page.token(p, b)
+		ktadmin(t, a, 0, page.command("ktadmin restore --from-survivor ADDRESS --token-file FILE", file, b.Address)...)
+		everyKey(t, b, keys)
+		b.Says(t, 0, "writes CLOSED since ", "restoring", "reads served")
+		a.Start(t)
+		whole(t, begun)
+		if s := stateOn(t, b); s.Epoch.Number != before.Epoch.Number+1 || s.Former == nil || s.Former.Key != before.Peer.Key || s.Peer.Key == before.Peer.Key ||
+			s.Outcome == nil || s.Outcome.Kind != replication.KindRestore || s.Operation != nil || s.Incarnation != before.Incarnation {
+			t.Errorf("the survivor was %+v and is %+v", before, s)
+		}
+		if s := stateOn(t, a); s.Outcome == nil || s.Operation != nil || s.Pending != nil {
+			t.Errorf("the restored active is %+v", s)
+		}
+
+		// Its old self, with its old key, finds that it was replaced, serves nothing, and changes nothing.
+		a.Stop(t)
+		now := a.Home + ".now"
+		rename(t, a.Home, now)
+		rename(t, lost, a.Home)
+		a.Start(t)
+		a.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "reads REFUSED at this host")
+		for name := range keys {
+			if r, material := a.Version(t, name, 0); material != "" {
+				t.Errorf("the old active serves %s: %v", name, r)
+			}
+		}
+		everyKey(t, b, keys)
+		a.Stop(t)
+		rename(t, a.Home, lost)
+		rename(t, now, a.Home)
+		begun = time.Now()
+		a.Start(t)
+		whole(t, begun)
+	})
+
+	t.Run("the active has an older copy", func(t *testing.T) {
+		page.t = t
+		a.Stop(t)
+		command(t, "cp", "-a", a.PGData, a.PGData+".old")
+		begun := time.Now()
+		a.Start(t)
+		whole(t, begun)
+		more(b)
+		begun = time.Now()
+		a.Stop(t)
+		command(t, "rm", "-r", a.PGData)
+		rename(t, a.PGData+".old", a.PGData)
+		a.Start(t)
+		awaitComplaint(t, a, "history_differs", "passive_ahead", "fenced")
+		everyKey(t, b, keys)
+		if _, said := ktadmin(t, b, 3, "join-token"); !strings.Contains(said, "active answers") {
+			t.Errorf("a token for an active that answers: %s", said)
+		}
+		a.Stop(t)
+		file := page.token(p, b)
+		ktadmin(t, a, 0, page.command("ktadmin restore --from-survivor ADDRESS --token-file FILE", file, b.Address)...)
+		if moved := aside(t, a); len(moved) != 1 {
+			t.Errorf("moved aside: %q", moved)
+		}
+		a.Start(t)
+		whole(t, begun)
+	})
+
+	t.Run("the passive's disk is destroyed", func(t *testing.T) {
+		page.t = t
+		begun := time.Now()
+		wipe(t, b)
+		file := page.token(p, a)
+		ktadmin(t, b, 0, page.command("ktadmin init-slave --token-file FILE", file, "")...)
+		b.Start(t)
+		whole(t, begun)
+	})
+
+	t.Run("the passive is cloned anew, and gives up half way first", func(t *testing.T) {
+		page.t = t
+		if _, said := ktadmin(t, b, 3, page.command("ktadmin init-slave --reclone", "", "")...); !strings.Contains(said, "systemctl stop keytrusteed keytrustee-db") {
+			t.Errorf("while it runs: %s", said)
+		}
+		begun := time.Now()
+		b.Stop(t)
+		a.Kill(t) // nobody answers: nothing begins
+		ktadmin(t, b, 4, "init-slave", "--reclone")
+		if moved := aside(t, b); len(moved) != 0 {
+			t.Errorf("moved aside: %q", moved)
+		}
+		ktadmin(t, b, 3, page.command("ktadmin init-slave --abort", "", "")...)
+		a.Start(t)
+		ktadmin(t, b, 0, "init-slave", "--reclone")
+		if moved := aside(t, b); len(moved) != 1 {
+			t.Errorf("moved aside: %q", moved)
+		}
+		b.Start(t)
+		whole(t, begun)
+	})
+
+	t.Run("a host that was replaced", func(t *testing.T) {
+		page.t = t
+		begun := time.Now()
+		b.Kill(t)
+		pairtest.Await(t, 10*time.Second, "the passive is removed", func() bool {
+			_, _, status := a.Ktadmin(t, "cluster", "remove", b.Name)
+			return status == 0
+		})
+		b.Start(t)
+		b.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone")
+		b.Stop(t)
+		ktadmin(t, b, 3, "init-slave", "--reclone")
+		file := page.token(p, a)
+		ktadmin(t, b, 0, page.command("ktadmin init-slave --reclone --token-file FILE", file, "")...)
+		b.Start(t)
+		whole(t, begun)
+	})
+
+	t.Run("a restore is given up at the survivor, which was killed in its middle", func(t *testing.T) {
+		page.t = t
+		a.Kill(t)
+		file := page.token(p, b)
+		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
+		b.Kill(t)
+		b.Start(t)
+		b.Says(t, 0, "writes CLOSED since ", "restoring", "reads served")
+		everyKey(t, b, keys)
+		ktadmin(t, b, 0, page.command("ktadmin restore --abort", "", "")...)
+		b.Says(t, 0, "writes CLOSED since ", "active_unreachable", "reads served")
+		a.Start(t) // what was restored waits for a survivor that has given it up, and serves nothing
+		a.Says(t, 0, "writes CLOSED since ", "restoring", "reads REFUSED at this host")
+		a.Stop(t)
+		begun := time.Now()
+		file = page.token(p, b)
+		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
+		a.Start(t)
+		whole(t, begun)
+	})
+
+	for _, line := range page.lines {
+		if !slices.Contains(page.typed, line) {
+			t.Errorf("nobody has typed %q", line)
+		}
+	}
+}
