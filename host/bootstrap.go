@@ -71,7 +71,7 @@ func (h *Host) checkBootstrapped(ctx context.Context, s replication.State) error
 		return hinted("leave the database as it is; to begin a new pair, use a host that is of none", "this host is the passive of a pair")
 	}
 	if _, err := os.Stat(filepath.Join(h.PGRoot, "PG_VERSION")); err != nil {
-		return hinted("put the data directory back, or restore it from the passive: see docs/runbook/restore-from-passive.md",
+		return hinted("put the data directory back; if it is gone: "+comeBack(s.Duty),
 			"this host is the active of a pair, and its data is not in %s", h.PGRoot)
 	}
 	server, err := h.Server(ctx)

@@ -1,5 +1,7 @@
 package host
 
+import "keytrustee/replication"
+
 // JoinKind is why a host joins.
 type JoinKind string
 
@@ -33,4 +35,12 @@ var aborts = map[string]string{
 	joinOperation:    "ktadmin init-slave --abort",
 	recloneOperation: "ktadmin init-slave --abort",
 	restoreOperation: "ktadmin restore --abort",
+}
+
+// comeBack is the command that brings a host of that duty back whose data is gone.
+func comeBack(duty replication.Duty) string {
+	if duty == replication.Active {
+		return commands[restoreOperation] + " (see docs/runbook/restore-from-passive.md)"
+	}
+	return commands[recloneOperation] + " (see docs/runbook/restore-from-passive.md)"
 }

@@ -52,7 +52,7 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 	if have, err := exists(filepath.Join(server.Data, "PG_VERSION")); err != nil {
 		return "", nil, err
 	} else if !have {
-		return "", nil, hinted("name the right directory with --pg-rootdir, or put it back: see docs/runbook/restore-from-passive.md",
+		return "", nil, hinted("name the right directory with --pg-rootdir, or put it back; if it is gone: "+comeBack(s.Duty),
 			"there is no database in %s", server.Data)
 	}
 	control, err := postgres.ReadControl(ctx, server.Installation, server.Data)
@@ -60,7 +60,7 @@ func (h *Host) RunDB(ctx context.Context) (path string, argv []string, err error
 		return "", nil, err
 	}
 	if control.SystemID != s.SystemID {
-		return "", nil, hinted("put the right data directory back, or clone it anew: see docs/runbook/restore-from-passive.md",
+		return "", nil, hinted("put the right data directory back; if it is gone: "+comeBack(s.Duty),
 			"the data in %s is of another database than the one that this host had", server.Data)
 	}
 	if _, running := server.Pid(); !running { // closing the rules of a running one is not for us

@@ -120,7 +120,7 @@ func localServer(s Status, p Policy) Decision {
 	case s.Local.SystemID != s.SystemID:
 		return shut(Fenced, "the database of {self} is another one: system identifier %d, expected %d", s.Local.SystemID, s.SystemID)
 	case s.Standing.Below != "":
-		return shut(Fenced, "%s", s.Standing.Below).better("Put its newer data back and start keytrustee-db, or see " + runbook + ".")
+		return shut(Fenced, "%s", s.Standing.Below).better("Put its newer data back and start keytrustee-db; if that is gone, " + restoreSelf + "; see " + runbook + ".")
 	}
 	return fine
 }

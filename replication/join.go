@@ -51,7 +51,7 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 	case j.Name == state.Self:
 		return Admission{}, &RefusedError{fmt.Sprintf("a node named %s exists: it is the active", j.Name)}
 	case !j.Replace && (s.Standing.Verdict == Verdict(PassiveAhead) || s.Standing.Verdict == Verdict(HistoryDiffers)):
-		return Admission{}, &RefusedError{fmt.Sprintf("%s; a copy of %s would not have what %s holds", m.closed(state, Decide(s, m.policy), m.now(), false).Sentence, state.Self, state.Peer.Name)}
+		return Admission{}, &RefusedError{fmt.Sprintf("a copy of %s would not have what %s holds (%s); if that is not wanted, use a token of ktadmin join-token --replace", state.Self, state.Peer.Name, s.Standing.Verdict)}
 	case !j.Replace && !j.Itself && m.confirmedPeer(state, s):
 		return Admission{}, &RefusedError{fmt.Sprintf("%s has the passive %s, and it is confirmed; to replace it use ktadmin join-token --replace", state.Self, state.Peer.Name)}
 	}

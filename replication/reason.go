@@ -54,6 +54,12 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(wordings)) }
 
 const runbook = "docs/runbook/restore-from-passive.md"
 
+// What brings a host back whose data is not the good copy.
+const (
+	restoreSelf = "stop its services, run ktadmin join-token on {peer}, and with that token ktadmin restore --from-survivor on {self}"
+	reclonePeer = "stop its services and run ktadmin init-slave --reclone on it"
+)
+
 var wordings = map[Reason]wording{
 	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment; if it stays so, the log of keytrusteed on {self} says why."},
 	SyncNotEnabled:        {"replication to {peer} is not synchronous yet", "Run ktadmin enable-synchronous-replication on {self}."},
@@ -68,19 +74,19 @@ var wordings = map[Reason]wording{
 	PassiveStale:          {"the passive {peer} does not keep up: it no longer confirms what it is sent", "Look at the load, the disk and the log of keytrustee-db on {peer}."},
 	ReplayPaused:          {"replay is paused on the passive {peer}", "Resume it there: select pg_wal_replay_resume()."},
 	PassiveDaemonDown:     {"keytrusteed on the passive {peer} does not answer", "Start keytrusteed on {peer}."},
-	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Put {peer}'s own data back, or clone it anew: see " + runbook + "."},
+	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Put {peer}'s own data back, or clone it anew: " + reclonePeer + "; see " + runbook + "."},
 	RootKeyMismatch:       {"the two hosts have not both proven that they can open the key-encryption key from their root keys", "The host that is named needs its own root.key and kek/ in its confdir, readable by the service's user; they are looked at every 20 s."},
 	EpochConflict:         {"{self} and {peer} are of different epochs", "Find out which of them is current: ktadmin status on both hosts; see " + runbook + "."},
-	HistoryDiffers:        {"the databases of {self} and {peer} are not one history", "If the data of {self} was put back from an older copy, {peer} holds the good one: see " + runbook + ". Otherwise re-clone {peer}."},
-	PassiveAhead:          {"the passive {peer} holds changes that {self} lacks: the good copy is the one on {peer}", "Change nothing on {peer}; see " + runbook + "."},
-	NeedsClone:            {"{self} no longer has the changes that the passive {peer} lacks", "Re-clone {peer}: ktadmin join-token --replace on {self}, then ktadmin init-slave on {peer}."},
+	HistoryDiffers:        {"the databases of {self} and {peer} are not one history", "If the data of {self} was put back from an older copy, {peer} holds the good one: put the newer data of {self} back, or " + restoreSelf + ". Otherwise clone {peer} anew: " + reclonePeer + ", with a token of ktadmin join-token --replace on {self}. See " + runbook + "."},
+	PassiveAhead:          {"the passive {peer} holds changes that {self} lacks: the good copy is the one on {peer}", "Change nothing on {peer}. Put the newer data of {self} back, or " + restoreSelf + "; see " + runbook + "."},
+	NeedsClone:            {"{self} no longer has the changes that the passive {peer} lacks", "Clone {peer} anew: " + reclonePeer + "; see " + runbook + "."},
 	UnsafeSettings:        {"a setting makes commits less durable than promised", "Put it right and reload or restart keytrustee-db."},
 	AuditUnavailable:      {"the audit log can not be written on {self}", "Look at the disk and the permissions of its log directory; the log of keytrusteed says more."},
 	VersionMismatch:       {"{self} and {peer} run versions that do not work together", "Install the same release on both hosts."},
 	ClockSkew:             {"the clocks of {self} and {peer} are more than five minutes apart", "Put the clocks right."},
 	DiskLow:               {"a disk of the pair is almost full, or can not be written", "Make room where the database, the log and node/ lie on that host."},
 	WALRetention:          {"{self} keeps almost more WAL for {peer} than it may", "Bring {peer} back before it has to be cloned again."},
-	Fenced:                {"{self} is fenced", "Only an operator may lift it: see " + runbook + "."},
+	Fenced:                {"{self} is fenced", "If another host has taken its place, clone it anew: stop its services and run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer}; see " + runbook + "."},
 	Busy:                  {"{self} has too many writes under way", "Try again in a moment."},
 	ActiveUnreachable:     {"the active {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
 }
