@@ -11,14 +11,16 @@ import (
 	"keytrustee/postgres"
 )
 
-// canaryPace is how often the active writes a canary.
-const canaryPace = 500 * time.Millisecond
+// canaryPace is how long after a canary was confirmed the active writes the next one. On an idle pair a passive that has
+// stopped to replay is noticed StaleLimit after that: together they have to stay under the 1.5 s in which the gate is shut.
+const canaryPace = 400 * time.Millisecond
 
 // canary is a small message in the WAL. Once the peer has confirmed its position, the snapshot that was taken before it is
 // confirmed; while it waits, its age shows that the peer's positions do not advance.
 type canary struct {
 	snapshot postgres.Snapshot
 	at       postgres.LSN // where the next record would have gone when the snapshot had been taken
+	end      postgres.LSN // of the message: on an idle pair the peer may have been at at before, and stand still since
 	xid      postgres.XID // of the canary itself
 	sent     time.Duration
 }
@@ -69,14 +71,15 @@ func (m *Monitor) emit(ctx context.Context) (canary, error) {
 	defer cancel()
 	err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
 		return Control(ctx, conn, func(tx pgx.Tx) error {
-			var snapshot, at, xid string
+			var snapshot, at, xid, end string
 			if err := tx.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
 				return err
 			}
 			if err := tx.QueryRow(ctx, "select pg_current_wal_insert_lsn()::text").Scan(&at); err != nil {
 				return err
 			}
-			if err := tx.QueryRow(ctx, "select pg_current_xact_id()::text from pg_logical_emit_message(true, 'keytrustee', 'canary')").Scan(&xid); err != nil {
+			const sing = "select pg_current_xact_id()::text, m::text from pg_logical_emit_message(true, 'keytrustee', 'canary') m"
+			if err := tx.QueryRow(ctx, sing).Scan(&xid, &end); err != nil {
 				return err
 			}
 			var err error
@@ -84,6 +87,9 @@ func (m *Monitor) emit(ctx context.Context) (canary, error) {
 				return err
 			}
 			if c.at, err = postgres.ParseLSN(at); err != nil {
+				return err
+			}
+			if c.end, err = postgres.ParseLSN(end); err != nil {
 				return err
 			}
 			c.xid, err = postgres.ParseXID(xid)
@@ -96,11 +102,11 @@ func (m *Monitor) emit(ctx context.Context) (canary, error) {
 	return c, nil
 }
 
-// awaitCanary returns nil when the peer has confirmed c, and an error when nobody is there any more to do so.
+// awaitCanary returns nil when the peer has confirmed c itself, and an error when nobody is there any more to do so.
 func (m *Monitor) awaitCanary(ctx context.Context, c canary) error {
 	for {
 		wait, cancel := context.WithTimeout(ctx, canaryPace)
-		err := m.horizon.reached(wait, c.at)
+		err := m.horizon.reached(wait, c.end)
 		cancel()
 		if err == nil || ctx.Err() != nil || err == ErrWorldChanged || !m.wantsCanary() {
 			return err

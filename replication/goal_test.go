@@ -59,6 +59,28 @@ func TestCanaryCoversWhatItSees(t *testing.T) {
 	}
 }
 
+// TestCanaryIsAwaitedItself: a peer that stands still where it was before the canary has not confirmed it, also where nothing else was
+// written: its age shows the standstill.
+func TestCanaryIsAwaitedItself(t *testing.T) {
+	server := newServer(t, nil)
+	m := newLone(t, func(c *Config) { c.Server = server })
+	c, err := m.emit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.state.Current()
+	world := World{s.SystemID, 1, s.Epoch, "copy"}
+	m.horizon.enter(world)
+	m.horizon.confirm(world, c.at)
+	if err := m.awaitCanary(t.Context(), c); err == nil {
+		t.Errorf("confirmed at %s, before the canary, which ends at %s", c.at, c.end)
+	}
+	m.horizon.confirm(world, c.end)
+	if err := m.awaitCanary(t.Context(), c); err != nil {
+		t.Errorf("confirmed at %s, its end: %v", c.end, err)
+	}
+}
+
 // TestPassiveProves: a passive proves what it has replayed, in its own epoch, and remembers how far that was.
 func TestPassiveProves(t *testing.T) {
 	primary := newServer(t, nil)

@@ -12,7 +12,7 @@ import (
 )
 
 // BenchmarkFault measures, of each fault, how long the gate stays open after it (shut-ms), how long it stays shut after what heals it
-// (open-ms), and the longest wait of a write that was refused (refused-ms), under the load of four clients that create. One iteration is one
+// (open-ms), and the longest wait of a write that was refused (refused-ms), under the load of four clients that create, or of none. One iteration is one
 // trial: go test -run '^$' -bench Fault -benchtime 20x ./replication/pairtest. The clock starts before the call that hurts or heals.
 func BenchmarkFault(b *testing.B) {
 	p := pairtest.NewHosts(b, pairtest.Options{})
@@ -27,7 +27,7 @@ func BenchmarkFault(b *testing.B) {
 		}, func(b *testing.B) { p.Heal(b) }
 	}
 	run := func(name string, hurt, heal func(b *testing.B)) {
-		b.Run(name, func(b *testing.B) { measureFault(b, p, hurt, heal) })
+		b.Run(name, func(b *testing.B) { measureFault(b, p, 4, hurt, heal) })
 	}
 	hurt, heal := cut(p.Nodes...)
 	run("CutBothWays", hurt, heal)
@@ -43,25 +43,26 @@ func BenchmarkFault(b *testing.B) {
 	run("FrozenDatabase", hurt, heal)
 	hurt, heal = freeze(p.Passive, pairtest.Replay)
 	run("FrozenReplay", hurt, heal)
+	b.Run("FrozenReplayIdle", func(b *testing.B) { measureFault(b, p, 0, hurt, heal) })
 	hurt, heal = freeze(p.Active, pairtest.Walsender)
 	run("FrozenWalsender", hurt, heal)
 	run("KilledPassive", func(b *testing.B) { p.Passive.Kill(b) }, func(b *testing.B) { p.Passive.Begin(b) })
 }
 
-func measureFault(b *testing.B, p *pairtest.Pair, hurt, heal func(b *testing.B)) {
+func measureFault(b *testing.B, p *pairtest.Pair, clients int, hurt, heal func(b *testing.B)) {
 	var shut, open, refused durations
 	unknown := 0
 	for range b.N {
 		pairtest.Await(b, time.Minute, "the gate is open before the trial", func() bool { return p.Active.Writable(b) })
-		load := create4(b, p.Active)
-		pairtest.Await(b, 10*time.Second, "the load is taken", func() bool { return load.taken.Load() >= 20 })
+		load := startCreators(b, p.Active, clients)
+		pairtest.Await(b, 10*time.Second, "the load is taken", func() bool { return clients == 0 || load.taken.Load() >= 20 })
 		watch := watchGate(b, p.Active)
 
 		begun := time.Now()
 		hurt(b)
 		shut = append(shut, watch.turned(b, false, begun))
 		before := load.refused.Load()
-		pairtest.Await(b, 10*time.Second, "writes are refused", func() bool { return load.refused.Load() >= before+20 })
+		pairtest.Await(b, 10*time.Second, "writes are refused", func() bool { return clients == 0 || load.refused.Load() >= before+20 })
 
 		begun = time.Now()
 		heal(b)
@@ -90,7 +91,7 @@ func (d durations) report(b *testing.B, unit string) {
 	}
 }
 
-// creators are four clients that create keys, one after the other, until they are ended.
+// creators are clients that create keys, one after the other, until they are ended.
 type creators struct {
 	taken, refused atomic.Int64
 	stop           chan struct{}
@@ -101,9 +102,9 @@ type creators struct {
 	unknown int
 }
 
-func create4(b *testing.B, n *pairtest.Node) *creators {
+func startCreators(b *testing.B, n *pairtest.Node, clients int) *creators {
 	l := &creators{stop: make(chan struct{})}
-	for range 4 {
+	for range clients {
 		l.clients.Go(func() {
 			for {
 				select {
