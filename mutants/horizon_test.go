@@ -135,4 +135,9 @@ var horizon = []row{
 		"\t\tif s.Fenced != nil {\n\t\t\treturn ErrWorldChanged\n\t\t}\n\t\ts.Confirmed.Snapshot = c.snapshot\n", "\t\ts.Confirmed.Snapshot = c.snapshot\n",
 		"a host that has met a higher epoch shows what it alone has", "replication", "TestFencedConfirmsNoSnapshot",
 	},
+	{
+		"an acknowledgement is of its epoch", "replication/horizon.go",
+		"s.Fenced != nil || s.Epoch != w.world.Epoch || ", "s.Fenced != nil || ",
+		"a write of the epoch before is acknowledged in the next one", "replication", "TestAcknowledgementIsOfItsEpoch",
+	},
 }

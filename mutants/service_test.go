@@ -43,4 +43,24 @@ var service = []row{
 		"m, err := w.change(inside)", "m, err := w.change(ctx)",
 		"a write is begun after the gate has shut", "kms", "TestGateShutsBetweenTries",
 	},
+	{
+		"a proof that leaves the passive has emptied its caches", "cmd/keytrusteed/prover.go",
+		"\tp.forget()\n", "",
+		"the passive serves what a name meant before a change that was acknowledged", "cmd/keytrusteed", "TestProofForgets",
+	},
+	{
+		"the passive forgets before news are shown", "replication/news.go",
+		"\tif _, err := m.ask(ctx, *peer, Ask{Forget: true}, callLimit); err != nil {\n", "\tif _, err := m.ask(ctx, *peer, Ask{Forget: true}, callLimit); err != nil && false {\n",
+		"the two hosts answer differently, and both from memory", "replication", "TestForgetBeforeWhatIsShown",
+	},
+	{
+		"the active forgets when news are shown", "replication/news.go",
+		"\tm.forget()\n", "",
+		"a change whose outcome came late is not seen until the caches are full", "replication", "TestForgetBeforeWhatIsShown",
+	},
+	{
+		"a passive that is told to forget forgets", "replication/answer.go",
+		"\tif q.Forget {\n", "\tif q.Forget && false {\n",
+		"the passive serves what a name meant before a change that came to light late", "replication", "TestAnswerForgets",
+	},
 }
