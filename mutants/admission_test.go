@@ -5,7 +5,7 @@ var admission = []row{
 	{
 		"a certificate of this cluster", "replication/peer/server.go",
 		"if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {", "if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {",
-		"a stranger speaks as the peer", "replication/peer", "TestOnlyThePeer",
+		"a stranger speaks as the peer", "replication/peer", "TestAnUnverifiedCertificateIsNone",
 	}, {
 		"the peer and no other node", "replication/peer/server.go",
 		"if p == nil || p.Name != name {", "if p == nil {",

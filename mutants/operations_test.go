@@ -32,7 +32,7 @@ var operations = []row{
 		"a host that lacks acknowledged keys becomes the active", "replication", "TestBeforePromotion",
 	}, {
 		"no promotion in another operation", "replication/promote.go",
-		"look(state.Operation == nil && state.Pending == nil, ", "look(true, ",
+		"look(state.Operation.yields() && state.Pending == nil, ", "look(true, ",
 		"an operation is cut off by another", "replication", "TestBeforePromotion",
 	}, {
 		"no promotion before replay has ended", "replication/promote.go",

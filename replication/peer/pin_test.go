@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -55,5 +57,31 @@ func TestTheKeyIsThePeer(t *testing.T) {
 	to.Key = keyIn(t, before)
 	if _, err := client(now).Ask(t.Context(), to, replication.Ask{From: "kt01"}); err == nil || !strings.Contains(err.Error(), "another key") {
 		t.Errorf("an answer under another key than the peer's: %v", err)
+	}
+}
+
+// TestAnUnverifiedCertificateIsNone: what the listener has not verified against the cluster's authority names nobody, whatever
+// it says.
+func TestAnUnverifiedCertificateIsNone(t *testing.T) {
+	c := newCluster(t)
+	shown, err := c.reloader("kt01").ClusterClient(func() string { return "kt02" }).GetClientCertificate(&tls.CertificateRequestInfo{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(shown.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for verified, want := range map[bool]int{true: http.StatusOK, false: http.StatusForbidden} {
+		r := httptest.NewRequest(http.MethodPost, "/cluster/v1/heartbeat", strings.NewReader(`{"from":"kt01"}`))
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}}
+		if verified {
+			r.TLS.VerifiedChains = [][]*x509.Certificate{{leaf}}
+		}
+		w := httptest.NewRecorder()
+		c.server().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("verified %t: %d %s, want %d", verified, w.Code, w.Body, want)
+		}
 	}
 }
