@@ -17,7 +17,7 @@ import (
 // opens the gate.
 func (m *Monitor) act(ctx context.Context) {
 	var trouble string
-	for m.pause(ctx, heartbeat) {
+	for m.pauseOr(ctx, heartbeat, m.goOn) {
 		err := m.step(ctx)
 		text := ""
 		if err != nil && ctx.Err() == nil {

@@ -78,6 +78,9 @@ func (m *Monitor) asked(q Ask) {
 	}
 	m.mu.Unlock()
 	nudge(m.wake)
+	if o := state.Operation; o != nil && o.Step == StepFollow && q.Operation != o.ID {
+		nudge(m.goOn) // it is over there
+	}
 	if state.Duty == Passive && q.Duty == Active && q.Epoch == state.Epoch {
 		m.noteConfirmed(q.Confirmed)
 	}

@@ -58,13 +58,13 @@ type Monitor struct {
 	changed   chan struct{}      // closed once the state has another
 	failpoint func(string) error // nil but in tests
 
-	beat, wake chan struct{} // ask the peer now; decide now
-	deciding   sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
-	said       Reason        // the reason that the log last gave; guarded by deciding
-	notices    notices
-	acting     sync.Mutex // held by whoever changes hba, settings or slots
-	pace       pace       // of an operation; guarded by acting
-	did        applied    // guarded by acting
+	beat, wake, goOn chan struct{} // ask the peer now; decide now; take the next step now
+	deciding         sync.Mutex    // held while a decision is made and applied, so that none overtakes a newer one
+	said             Reason        // the reason that the log last gave; guarded by deciding
+	notices          notices
+	acting           sync.Mutex // held by whoever changes hba, settings or slots
+	pace             pace       // of an operation; guarded by acting
+	did              applied    // guarded by acting
 
 	mu    sync.Mutex // guards facts, for moments
 	facts facts
@@ -76,7 +76,7 @@ func New(c Config) (*Monitor, error) {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
 	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(),
-		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1), goOn: make(chan struct{}, 1),
 		notices: notices{told: c.Told, queue: make(chan Notice, maxNotices)}}
 	if m.forget == nil {
 		m.forget = func() {}

@@ -27,6 +27,8 @@ func TestHosts(t *testing.T) {
 		{"a disk is full", diskFull},
 		{"names are forgotten", namesForgotten},
 		{"the power is lost", powerLost},
+		{"the duties change", dutiesChange},
+		{"the power is lost while duties change", powerLostInSwitchover},
 		{"a host is destroyed", destroyed},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
