@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -86,5 +87,19 @@ func TestStrangersDoNotKeepAJoinerOut(t *testing.T) {
 	copyConfdir(t, a.Host, h)
 	if err := h.Join(pgtest.Context(t), joinOptions(h, a, nil)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestProofIsBoundToTheKey: the proof of a root key is good for one question and one certificate request: who stands between
+// the hosts can not have his own key certified with it.
+func TestProofIsBoundToTheKey(t *testing.T) {
+	one := proofChallenge([]byte("nonce"), []byte("csr"))
+	for what, other := range map[string][]byte{
+		"question": proofChallenge([]byte("nonces"), []byte("csr")), "key": proofChallenge([]byte("nonce"), []byte("another csr")),
+		"boundary between the two": proofChallenge([]byte("noncecs"), []byte("r")),
+	} {
+		if bytes.Equal(one, other) {
+			t.Errorf("a proof is good for another %s", what)
+		}
 	}
 }

@@ -49,7 +49,7 @@ var admission = []row{
 	}, {
 		"a proof is bound to the key that is certified", "host/admit.go",
 		"fmt.Appendf(nil, \"keytrustee join\\x00%x\\x00%x\", nonce, csr)", "fmt.Appendf(nil, \"keytrustee join\\x00%x\", nonce)",
-		"who stands between the hosts has his own key certified", "host", "TestJoinNeedsTheRootKeyItself",
+		"who stands between the hosts has his own key certified", "host", "TestProofIsBoundToTheKey",
 	}, {
 		"a copy is verified", "postgres/backup.go",
 		"out, err := cmd.CombinedOutput()\n\tif err == nil {", "out, err := cmd.CombinedOutput()\n\tif err == nil || out != nil {",
