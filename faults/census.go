@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -77,18 +78,21 @@ func lookAtBoth(m *nemesis, _ Step) effect {
 		}}
 }
 
-// alone starts the copy in dir with no way to anybody, and returns what it holds: all of its log, which a standby may have replayed only in part
-// when it begins to answer, and a primary has.
+// alone starts the copy in dir as what it was, with no way to anybody, and returns what it holds when it has replayed all of its own log.
 func alone(t testing.TB, dir string) map[string]Key {
 	t.Helper()
 	defer os.RemoveAll(dir)
 	s := pgtest.Server(t, pgtest.Options{Dir: dir})
-	command := fmt.Sprintf("rm -rf %[2]s && mv %[1]s/copy %[2]s && rm -f %[2]s/postmaster.pid %[2]s/standby.signal && chmod 700 %[2]s", dir, s.Data)
+	command := fmt.Sprintf("rm -rf %[2]s && mv %[1]s/copy %[2]s && rm -f %[2]s/postmaster.pid && chmod 700 %[2]s", dir, s.Data)
 	if u := pgtest.User(t); u != nil {
 		command += fmt.Sprintf(" && chown -R %d:%d %s", u.UID, u.GID, s.Data)
 	}
 	if out, err := exec.Command("sh", "-c", command).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	end, _, err := postgres.WALEnd(pgtest.Context(t), s.Installation, s.Data)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if err := s.Start(pgtest.Context(t)); err != nil {
 		t.Fatalf("starting a copy of a host's disk: %v", err)
@@ -99,6 +103,10 @@ func alone(t testing.TB, dir string) map[string]Key {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
+	const replayed = `SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::pg_lsn`
+	pairtest.Await(t, 20*time.Second, "a copy of a host's disk has replayed its log", func() (done bool) {
+		return conn.QueryRow(t.Context(), replayed, end.String()).Scan(&done) == nil && done
+	})
 	keys, err := keysOf(t.Context(), conn)
 	if err != nil {
 		t.Fatal(err)

@@ -68,12 +68,13 @@ func Summary(h History) (text string, violated bool, void []string) {
 	tally, found := Count(h), Judge(h)
 	text = fmt.Sprintf("seed %d, %v: %v\n%s", h.Seed, h.Duration, tally, report(found))
 	for _, c := range Checkers {
-		for i, v := range found[c.Name].Violations {
-			violated = true
-			text += fmt.Sprintf("VIOLATION %v\n", v)
-			if i < shown {
-				text += Shrink(h, v).String()
-			}
+		violations := found[c.Name].Violations
+		violated = violated || len(violations) > 0
+		for _, v := range violations[:min(shown, len(violations))] {
+			text += fmt.Sprintf("VIOLATION %v\n%v", v, Shrink(h, v))
+		}
+		if more := len(violations) - shown; more > 0 {
+			text += fmt.Sprintf("and %d more of %s\n", more, c.Name)
 		}
 	}
 	if violated {
@@ -82,5 +83,5 @@ func Summary(h History) (text string, violated bool, void []string) {
 	return text, false, tally.Void(h.Duration, found)
 }
 
-// shown is for how many violations of one checker the shortest history is looked for.
-const shown = 2
+// shown is how many violations of one checker are told, with the shortest history of each.
+const shown = 3
