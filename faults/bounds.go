@@ -43,14 +43,14 @@ func refusals(h History) Finding {
 	return f
 }
 
-// relayed reports whether the refusal may be that of the other host, which a fault was at work on: the one asked had to wait for it, since it
-// did not know whether the write was attempted.
+// relayed reports whether the refusal may be that of the other host while a fault was at work on that or on the line between them: the one
+// asked had sent the write and had to wait for it, since it did not know whether it was attempted. What it refuses by itself is judged.
 func relayed(h History, o Op) bool {
 	if !o.Kind.writes() || o.Outcome != Refused || strings.HasSuffix(o.Answer, "active_unreachable") {
 		return false
 	}
 	return slices.ContainsFunc(h.of(Fault), func(e Event) bool {
-		return len(e.Touched) > 0 && e.At <= o.Returned && max(e.Until, e.Over) >= o.Invoked-settling
+		return e.At <= o.Returned && max(e.Until, e.Over) >= o.Invoked-settling
 	})
 }
 

@@ -48,7 +48,9 @@ func TestCheckers(t *testing.T) {
 	disk := func(source string, versions int, deleted bool, hashes ...string) Event {
 		return Event{Kind: Census, Source: source, Host: "b", At: 100, Until: 110, Keys: map[string]Key{"k": {deleted, versions, hashes}}}
 	}
-	severed := Event{Kind: Fault, Name: "cut", At: 1000, Until: 9000, Severed: true}
+	severed := func(at, until time.Duration) Event {
+		return Event{Kind: Fault, Name: "cut", At: at, Until: until, Severed: true}
+	}
 	active := func(host, epoch string, from time.Duration) Event {
 		return Event{Kind: Stood, Host: host, Duty: "active", Epoch: epoch, At: from, Until: from}
 	}
@@ -94,15 +96,15 @@ func TestCheckers(t *testing.T) {
 		{"unknown-settles", "on one host only", told(created, Op{Kind: Roll, Invoked: 30, Returned: 40, Outcome: Unknown}).
 			with(disk(AtTheEnd, 2, false), disk(AtTheEnd, 1, false)), "at the end"},
 
-		{"gate", "refused", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Refused}).with(severed), ""},
-		{"gate", "acknowledged alone", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed),
+		{"gate", "refused", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Refused}).with(severed(1000, 9000)), ""},
+		{"gate", "acknowledged alone", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed(1000, 9000)),
 			"could confirm nothing"},
 		{"gate", "a claim of what was confirmed before", told(
 			Op{Kind: Create, RequestID: "r", Invoked: 900, Returned: 990, Outcome: Unknown},
-			Op{Kind: Create, RequestID: "r", Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed), ""},
-		{"gate", "shuts in time", told().with(severed, Event{Kind: Looked, Host: "a", Open: true, At: 2400, Until: 2410},
+			Op{Kind: Create, RequestID: "r", Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed(1000, 9000)), ""},
+		{"gate", "shuts in time", told().with(severed(1000, 9000), Event{Kind: Looked, Host: "a", Open: true, At: 2400, Until: 2410},
 			Event{Kind: Looked, Host: "a", At: 2600, Until: 2610}), ""},
-		{"gate", "stays open", told().with(severed, Event{Kind: Looked, Host: "a", Open: true, At: 2600, Until: 2610}), "the gate is open"},
+		{"gate", "stays open", told().with(severed(1000, 9000), Event{Kind: Looked, Host: "a", Open: true, At: 2600, Until: 2610}), "the gate is open"},
 
 		{"one-epoch", "one after the other", told(created, Op{Kind: Roll, Host: "b", Invoked: 60, Returned: 70, Outcome: Done, Served: v(1, "h1")}).
 			with(active("a", "1", 0), active("b", "2", 50)), ""},
@@ -120,6 +122,10 @@ func TestCheckers(t *testing.T) {
 
 		{"refusals", "at once", told(Op{Kind: Create, Invoked: 1, Returned: 1900, Outcome: Refused}), ""},
 		{"refusals", "late", told(Op{Kind: Create, Invoked: 1, Returned: 2900, Outcome: Refused}), "is promised"},
+		{"refusals", "relayed over a line that was cut", told(Op{Kind: Create, Invoked: 1, Returned: 2900, Outcome: Refused, Answer: "503 busy"}).
+			with(severed(500, 2000)), ""},
+		{"refusals", "of its own, beside such a line", told(Op{Kind: Create, Invoked: 1, Returned: 2900, Outcome: Refused, Answer: "503 active_unreachable"}).
+			with(severed(500, 2000)), "is promised"},
 		{"refusals", "hangs", told(Op{Kind: Roll, Invoked: 1, Returned: 12000, Outcome: Unknown}), "is promised"},
 		{"refusals", "the host was frozen", told(Op{Kind: Roll, Invoked: 1, Returned: 12000, Outcome: Unknown}).
 			with(Event{Kind: Fault, Touched: []string{"a"}, At: 500, Until: 9000}), ""},

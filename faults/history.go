@@ -3,7 +3,9 @@ package faults
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -106,7 +108,9 @@ func Load(path string) (History, error) {
 			Event json.RawMessage `json:"event"`
 		}
 		var raw json.RawMessage
-		if err := d.Decode(&raw); err != nil {
+		if err := d.Decode(&raw); errors.Is(err, io.ErrUnexpectedEOF) {
+			break // the run was killed; what it recorded before can be judged
+		} else if err != nil {
 			return h, fmt.Errorf("reading %s: %w", path, err)
 		}
 		if err := json.Unmarshal(raw, &line); err != nil {

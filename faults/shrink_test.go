@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -84,6 +85,13 @@ func TestRecorded(t *testing.T) {
 	read, err := Load(path)
 	if err != nil || !reflect.DeepEqual(read, want) {
 		t.Errorf("read something else: %v\n%+v", err, read)
+	}
+	info, err := os.Stat(path)
+	if err != nil || os.Truncate(path, info.Size()-10) != nil {
+		t.Fatal(err)
+	}
+	if read, err = Load(path); err != nil || len(read.Ops) != len(want.Ops) || len(read.Events) != len(want.Events)-1 {
+		t.Errorf("of a run that was killed: %v, %d operations, %d events", err, len(read.Ops), len(read.Events))
 	}
 }
 
