@@ -23,7 +23,7 @@ mutants:
 	go test -count=1 -timeout 3h -v ./mutants -run '^TestMutants$$' -mutants -rows '$(ROWS)'
 
 # A pair hurt at random while clients work on it: make faults SEED=7 DURATION=10m
-faults: SEED ?= 249
+faults: SEED ?= 3521
 faults: DURATION ?= 5m
 faults:
 	@tools/need postgresql ip nft mkfs.ext4

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seed     = flag.Uint64("seed", 249, "what the schedule and the clients' requests are drawn from")
+	seed     = flag.Uint64("seed", 3521, "what the schedule and the clients' requests are drawn from")
 	duration = flag.Duration("duration", 2*time.Minute, "how long the pair is hurt")
 	history  = flag.String("history", "", "the file that the run is recorded in; empty: one below the temporary directory")
 	judge    = flag.String("judge", "", "a recorded run, to be judged again")

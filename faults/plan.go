@@ -32,7 +32,7 @@ func (s Step) String() string {
 // calmLeast and calmMost are how long clients work undisturbed between two faults. Of six that can come in twos, so many do.
 const (
 	calmLeast, calmMost = 600 * time.Millisecond, 2 * time.Second
-	together            = 2
+	together            = 3
 )
 
 // Plan draws what is done in a run of that length, and more, as nobody knows how long healing takes. The same seed gives the same plan.
