@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // Act is a command that an operator gives to this host's daemon, as the audit log keeps it.
@@ -49,16 +50,30 @@ func (a *Admin) audited(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		uid, _ := r.Context().Value(callerKey{}).(uint32)
 		act := Act{ID: rand.Text()[:12], Stage: ActAttempted, UID: uid, Command: r.URL.Path, Request: compact(body)}
-		if err := a.Note(act); err != nil {
+		if err := a.note(act); err != nil {
 			a.refuse(w, hinted("look at the disk and the permissions of its log directory", "the audit log can not be written, so no command is carried out: %w", err))
 			return
 		}
 		answer := &witness{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(answer, r)
-		if err := a.Note(answer.ended(act)); err != nil {
+		if err := a.note(answer.ended(act)); err != nil {
 			a.Logger.Error("how a command ended is missing in the audit log", "command", act.Command, "id", act.ID, "error", err)
 		}
 	})
+}
+
+// noteLimit is how long a note may take: on a disk that stands still it would take for ever.
+const noteLimit = 5 * time.Second
+
+func (a *Admin) note(act Act) error {
+	done := make(chan error, 1)
+	go func() { done <- a.Note(act) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(noteLimit):
+		return fmt.Errorf("it has not taken a line for %v", noteLimit)
+	}
 }
 
 // compact is the request on one line.

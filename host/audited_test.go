@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,4 +72,20 @@ func TestCommandsAreAudited(t *testing.T) {
 	if status := ask("POST", "/v1/hold", "{}"); status != 409 || served != 0 {
 		t.Errorf("a command that can not be noted: status %d, carried out %d times", status, served)
 	}
+}
+
+// TestCommandsDoNotHang: with an audit log that stands still a command is refused, and not carried out.
+func TestCommandsDoNotHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		a := &Admin{Logger: slog.New(slog.DiscardHandler), Note: func(Act) error { <-release; return nil }}
+		w := httptest.NewRecorder()
+		begun := time.Now()
+		a.audited(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was carried out") })).
+			ServeHTTP(w, httptest.NewRequest("POST", "/v1/cluster/hold", strings.NewReader("{}")))
+		if took := time.Since(begun); w.Code != http.StatusConflict || took > 2*noteLimit || !strings.Contains(w.Body.String(), "audit log") {
+			t.Errorf("%d after %v: %s", w.Code, took, w.Body)
+		}
+	})
 }
