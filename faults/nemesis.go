@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"testing"
@@ -44,8 +45,16 @@ func (m *nemesis) rest(d time.Duration) { time.Sleep(d) } // as the plan says: t
 // hurt lets the fault begin, and the one with it, and heals both. It returns what is left to do when writes are open.
 func (m *nemesis) hurt(s Step) (then []func()) {
 	m.t.Helper()
-	begun := []Event{}
-	effects := []effect{}
+	var begun []Event
+	var effects []effect
+	var until time.Duration
+	defer func() { // also where the run ends here: what was hurt explains what clients saw
+		for _, f := range begun {
+			f.Over = m.record.Now()
+			f.Until = cmp.Or(until, f.Over)
+			m.record.Event(f)
+		}
+	}()
 	begin := func(s Step) {
 		e := byName(s.Name).begin(m, s)
 		f := Event{Kind: Fault, Name: s.Name, Detail: s.String(), At: m.record.Now(), Severed: e.severed}
@@ -68,7 +77,7 @@ func (m *nemesis) hurt(s Step) (then []func()) {
 		begin(*s.With)
 		m.rest(s.For - s.For/3)
 	}
-	until := m.record.Now()
+	until = m.record.Now()
 	for _, e := range effects {
 		if e.lift != nil {
 			e.lift()
@@ -78,10 +87,6 @@ func (m *nemesis) hurt(s Step) (then []func()) {
 		n.Start(m.t)
 	}
 	m.pair.Roles(m.t)
-	for _, f := range begun {
-		f.Until, f.Over = until, m.record.Now()
-		m.record.Event(f)
-	}
 	return then
 }
 
