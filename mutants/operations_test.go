@@ -140,11 +140,6 @@ var operations = []row{
 		"a promotion is cut off by a switchover", "replication", "TestTakeoverIsPreparedOnce",
 	},
 	{
-		"a takeover is prepared first", "replication/takeover.go",
-		"\t\tcase o == nil:\n\t\t\treturn TakeoverAnswer{}, &RefusedError{", "\t\tcase o == nil && state.Peer == nil:\n\t\t\treturn TakeoverAnswer{}, &RefusedError{",
-		"a passive that has given up takes over", "replication", "TestTakeoverIsPreparedOnce",
-	},
-	{
 		"an active that hands over does not start", "replication/switchover.go",
 		"case s.Duty == Active && s.Operation.handing():", "case false:",
 		"both hosts' databases are primaries after a reboot in a switchover", "replication", "TestPrepareStart",

@@ -48,17 +48,18 @@ func TestReturned(t *testing.T) {
 	for _, row := range []struct {
 		when   string
 		change func(*Answer)
+		its    bool // the answer is of the host that is being restored
 		taken  bool
 	}{
-		{"its copy runs", func(*Answer) {}, true},
-		{"its database does not answer yet", func(a *Answer) { a.Server.Answers = false }, false},
-		{"its database recovers still", func(a *Answer) { a.Server.Role = Standby }, false},
-		{"its database is another", func(a *Answer) { a.Server.SystemID++ }, false},
-		{"it is fenced", func(a *Answer) { a.Fenced = EpochConflict }, false},
-		{"it is the active that it was before", func(a *Answer) { a.Incarnation = "i" }, false},
-		{"it is of the epoch before", func(a *Answer) { a.Epoch.Number-- }, false},
-		{"it has another name", func(a *Answer) { a.Name = "kt03" }, false},
-		{"it is a passive", func(a *Answer) { a.Duty = Passive }, false},
+		{"its copy runs", func(*Answer) {}, true, true},
+		{"its database does not answer yet", func(a *Answer) { a.Server.Answers = false }, true, false},
+		{"its database recovers still", func(a *Answer) { a.Server.Role = Standby }, true, false},
+		{"its database is another", func(a *Answer) { a.Server.SystemID++ }, true, false},
+		{"it is fenced", func(a *Answer) { a.Fenced = EpochConflict }, true, false},
+		{"it is the active that it was before", func(a *Answer) { a.Incarnation = "i" }, false, false},
+		{"it is of the epoch before", func(a *Answer) { a.Epoch.Number-- }, false, false},
+		{"it has another name", func(a *Answer) { a.Name = "kt03" }, false, false},
+		{"it is a passive", func(a *Answer) { a.Duty = Passive }, false, false},
 	} {
 		m := newSilenced(t, func(_ *Config, s *State) {
 			s.Operation = &Operation{Kind: KindRestore, ID: "1", Step: stepCopying, Epoch: s.Epoch.Next()}
@@ -67,7 +68,9 @@ func TestReturned(t *testing.T) {
 		s := m.state.Current()
 		a := Answer{Name: "kt01", Duty: Active, Incarnation: "copy", Epoch: s.Pending.Epoch, Server: Server{Answers: true, Role: Primary, SystemID: s.SystemID}}
 		row.change(&a)
-		m.returned(s, a)
+		if its := m.returned(s, a); its != row.its {
+			t.Errorf("when %s: taken for its answer %v", row.when, its)
+		}
 		if now := m.state.Current(); (now.Epoch == s.Pending.Epoch) != row.taken || (now.Peer.Incarnation == "copy") != row.taken || (now.Former != nil) != row.taken {
 			t.Errorf("when %s: epoch %s, active %+v, former %+v", row.when, now.Epoch, now.Peer, now.Former)
 		}

@@ -32,6 +32,7 @@ func TestHasAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pgtest.Await(t, "it is replayed", func() bool { return lsn(t, standby, "pg_last_wal_replay_lsn()") >= b.End })
 	shorter := func(b *Boundary) {
 		b.End -= 8
 		var err error
@@ -60,6 +61,10 @@ func TestHasAll(t *testing.T) {
 		if err := m.hasAll(pgtest.Context(t), s, &told); (err == nil) != row.ok {
 			t.Errorf("when %s: %v", row.when, err)
 		}
+	}
+	_, err = m.Takeover(pgtest.Context(t), Takeover{Step: TakeoverTake, ID: "7", Epoch: b.Epoch.Next(), Boundary: &b})
+	if _, refused := errors.AsType[*RefusedError](err); !refused || m.state.Current().Operation != nil {
+		t.Errorf("a takeover that nobody has prepared: %v", err)
 	}
 }
 
