@@ -99,3 +99,12 @@ func (n *Node) tables(t testing.TB) map[string]table {
 	}
 	return found
 }
+
+// Rows is how many rows a table has on the node.
+func (n *Node) Rows(t testing.TB, table string) (rows int) {
+	t.Helper()
+	if err := n.SQL(t).QueryRow(t.Context(), "SELECT count(*) FROM "+table).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
