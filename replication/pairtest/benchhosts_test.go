@@ -130,7 +130,8 @@ func (r *readers) slowest() time.Duration {
 var versions = flag.Int("versions", 1000, "how many versions of keys there are when BenchmarkDestroyed destroys a host")
 
 // BenchmarkDestroyed loses the disk of a host and brings the host back from the survivor by one command: until its services run (command-ms),
-// and until the gate is open again (open-ms). Nothing may be missing. The disks are this machine's.
+// and until the gate is open again (open-ms). Nothing may be missing. The disks are this machine's:
+// go test -run '^$' -bench Destroyed -benchtime 1x ./replication/pairtest -versions 100000.
 func BenchmarkDestroyed(b *testing.B) {
 	p := pairtest.NewHosts(b, pairtest.Options{Stable: true})
 	fill(b, p.Active, *versions)
