@@ -152,6 +152,12 @@ func TestSwitchoverKilledAtEveryPoint(t *testing.T) {
 		w.must()
 		w.check(p.active)
 		w.check(p.passive)
+		if slots, names := p.active.keptFor(); len(slots) != 1 || names != `"`+slots[0]+`"` {
+			t.Errorf("the new active keeps WAL in %v, commits wait for %s", slots, names)
+		}
+		if slots, _ := p.passive.keptFor(); len(slots) != 0 {
+			t.Errorf("the new passive keeps WAL in %v, for nobody", slots)
+		}
 		t.Logf("killed at %d points and open again after %s", len(points), time.Since(began).Round(10*time.Millisecond))
 	}
 }
