@@ -134,8 +134,8 @@ func namesTheGoodCopy(t *testing.T, p *pairtest.Pair, message string) {
 	t.Helper()
 	const page = "docs/runbook/restore-from-passive.md"
 	if text := strings.ReplaceAll(message, page, ""); text == message || !strings.Contains(text, "good one") && !strings.Contains(text, "good copy") ||
-		!strings.Contains(text, p.Passive.Name) {
-		t.Errorf("the message does not name the good copy and the runbook's page: %s", message)
+		!strings.Contains(text, p.Passive.Name) || !strings.Contains(text, "ktadmin restore --from-survivor") {
+		t.Errorf("the message does not name the good copy, the command to run and the runbook's page: %s", message)
 	}
 }
 
