@@ -100,6 +100,9 @@ func (m *Monitor) openToRestore(ctx context.Context, state State) error {
 	if err := m.leave(ctx, state); err != nil {
 		return err
 	}
+	if err := m.reached("left"); err != nil {
+		return err
+	}
 	err := m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
 		if slot, err := observeSlot(ctx, conn, p.Slot); err != nil || slot != nil {
 			return err
@@ -107,6 +110,9 @@ func (m *Monitor) openToRestore(ctx context.Context, state State) error {
 		return makeSlot(ctx, conn, p.Slot, nil)
 	})
 	if err != nil {
+		return err
+	}
+	if err := m.reached("slot made"); err != nil {
 		return err
 	}
 	if err := m.writeHBA(ctx, postgres.HBA{Replication: []postgres.ReplicationPeer{{Address: p.Peer.source(), CN: p.Peer.Name}}}); err != nil {
@@ -131,7 +137,13 @@ func (m *Monitor) stepRestore(ctx context.Context, state State, start string) (a
 	if o.Step == stepCopying && state.Pending != nil {
 		return false, m.openToRestore(ctx, state)
 	}
+	if err := m.reached("closing"); err != nil {
+		return false, err
+	}
 	if err := m.closeAfterRestore(ctx); err != nil {
+		return false, err
+	}
+	if err := m.reached("closed"); err != nil {
 		return false, err
 	}
 	return false, m.state.Update(func(s *State) error {
