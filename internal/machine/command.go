@@ -110,25 +110,30 @@ func (h *Host) MainProcess(service string) (pid int, ok bool) {
 
 // Outside returns what this machine calls the process of a number that the host has told, if it is there.
 func (h *Host) Outside(inner int) (pid int, ok bool) {
+	if known, ok := h.outside.Load(inner); ok && h.calls(known.(int), inner) {
+		return known.(int), true
+	}
 	all, _ := filepath.Glob("/proc/[0-9]*/status")
-	want := strconv.Itoa(inner)
 	for _, path := range all {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		_, rest, found := strings.Cut(string(text), "\nNSpid:")
-		line, _, _ := strings.Cut(rest, "\n")
-		numbers := strings.Fields(line)
-		if !found || len(numbers) < 2 || numbers[1] != want {
-			continue
-		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && sameNamespace(pid, h.pid, "pid") {
+		if err == nil && h.calls(pid, inner) {
+			h.outside.Store(inner, pid)
 			return pid, true
 		}
 	}
 	return 0, false
+}
+
+// calls reports whether this machine's process is the host's process of that number.
+func (h *Host) calls(pid, inner int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return false // it has ended
+	}
+	_, rest, _ := strings.Cut(string(text), "\nNSpid:")
+	line, _, _ := strings.Cut(rest, "\n")
+	numbers := strings.Fields(line)
+	return len(numbers) > 1 && numbers[1] == strconv.Itoa(inner) && sameNamespace(pid, h.pid, "pid")
 }
 
 func sameNamespace(a, b int, kind string) bool {

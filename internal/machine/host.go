@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -18,6 +19,8 @@ type Host struct {
 	Address string
 	pid     int    // of its first process, as this machine numbers it
 	disk    string // where its disk is mounted
+
+	outside sync.Map // what this machine calls processes that the host has told the number of, where it was found once
 }
 
 // Services are the units that are installed on a host, in the order of their start.

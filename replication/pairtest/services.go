@@ -79,6 +79,7 @@ func (h *hosts) awaitAnswer(t testing.TB, n *Node, component string) {
 		state, err := os.ReadFile(filepath.Join(n.PGData, "postmaster.pid"))
 		lines := strings.Split(string(state), "\n")
 		_, running := h.postmaster(n)
+		h.again(t, n, PostgreSQL)
 		return err == nil && running && len(lines) > 7 && (strings.TrimSpace(lines[7]) == "ready" || strings.TrimSpace(lines[7]) == "standby")
 	})
 }
@@ -149,8 +150,23 @@ func (h *hosts) up(t testing.TB) {
 		h.begin(t, n, inOrder(nil))
 	}
 	h.pair.Roles(t)
-	h.awaitWritable(t)
+	Await(t, time.Minute, "writes are open", func() bool {
+		for _, n := range h.pair.Nodes {
+			for _, c := range inOrder(nil) {
+				h.again(t, n, c)
+			}
+		}
+		return h.pair.Active.Writable(t)
+	})
 	h.load(t)
+}
+
+// again starts a service that was ending when it was started, and therefore still ran.
+func (h *hosts) again(t testing.TB, n *Node, component string) {
+	t.Helper()
+	if _, ok := h.of[n].MainProcess(service(component)); !ok {
+		h.service(t, n, component, "start")
+	}
 }
 
 func (h *hosts) down(t testing.TB) {
