@@ -25,7 +25,7 @@ type room struct {
 const everything = "*"
 
 var house = []room{
-	{"kms", "", "kms/kmstest"},
+	{"kms", "", "kms/kmstest internal/indextest"},
 	{"kms/rest", "kms", "kms/kmstest kms/auth"},
 	{"kms/auth", "kms", ""},
 	{"kms/acl", "kms", ""},
@@ -47,15 +47,16 @@ var house = []room{
 	{"internal/config", "internal/durable", ""},
 	{"internal/durable", "", ""},
 	{"internal/freeport", "", ""},
+	{"internal/indextest", "", ""},
 	{"internal/machine", "", ""},
 	{"internal/release", "", ""},
 	{"cmd/internal/thishost", "host internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
-	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal"},
+	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal internal/indextest"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
-	{"mutants", "", ""},
+	{"mutants", "", "internal/indextest"},
 	{"demo", "interop internal/freeport", ""},
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keytrustee/internal/indextest"
 )
 
 // TestIndex holds docs/hazards.md to the tests: every hazard and case has a row, every test that is named exists, and every test of this package
@@ -36,7 +38,7 @@ func TestIndex(t *testing.T) {
 			}
 		}
 		for _, f := range found {
-			if !slices.Contains(testsOf(t, f[1]), f[2]) {
+			if !slices.Contains(indextest.Tests(t, filepath.Join("..", f[1])), f[2]) {
 				t.Errorf("package %s has no %s", f[1], f[2])
 			}
 			here[f[2]] = here[f[2]] || f[1] == "hazards"
@@ -45,30 +47,9 @@ func TestIndex(t *testing.T) {
 	if !slices.Equal(rows, want) {
 		t.Errorf("the page has rows for %v, want %v", rows, want)
 	}
-	for _, name := range testsOf(t, "hazards") {
+	for _, name := range indextest.Tests(t, ".") {
 		if !here[name] && name != "TestMain" && name != "TestIndex" {
 			t.Errorf("the page does not name %s", name)
 		}
 	}
-}
-
-var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
-
-// testsOf returns the tests of a package of this module.
-func testsOf(t *testing.T, room string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", room, "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("package %s: %d files of tests, %v", room, len(files), err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, match := range testFunc.FindAllStringSubmatch(string(text), -1) {
-			names = append(names, match[1])
-		}
-	}
-	return names
 }

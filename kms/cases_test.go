@@ -3,9 +3,6 @@ package kms_test
 import (
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"keytrustee/internal/indextest"
 	"keytrustee/kms"
 	"keytrustee/kms/kmstest"
 )
@@ -80,7 +78,7 @@ func TestCases(t *testing.T) {
 					pkg, name = "kms", held
 				}
 				if tests[pkg] == nil {
-					tests[pkg] = testsOf(t, pkg)
+					tests[pkg] = indextest.Tests(t, filepath.Join("..", pkg))
 				}
 				if !slices.Contains(tests[pkg], name) {
 					t.Errorf("there is no %s in %s", name, pkg)
@@ -114,27 +112,6 @@ func casesOfThePage(t *testing.T) (page []caseOfThePage) {
 		page = append(page, caseOfThePage{m[2], m[3]})
 	}
 	return page
-}
-
-// testsOf are the names of the tests in a package's directory.
-func testsOf(t *testing.T, pkg string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", pkg, "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no tests in %s: %v", pkg, err)
-	}
-	for _, file := range files {
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range parsed.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
-				names = append(names, f.Name.Name)
-			}
-		}
-	}
-	return names
 }
 
 // readAndClosed: that the connection ends afterwards takes nothing back.

@@ -2,15 +2,11 @@ package mutants
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 )
 
 // root is the module's directory, seen from this package.
@@ -45,25 +41,4 @@ func (r row) mutated() ([]byte, error) {
 // matches reports whether the row is one of those that are asked for.
 func (r row) matches(pattern *regexp.Regexp) bool {
 	return pattern.MatchString(r.guard) || pattern.MatchString(r.file)
-}
-
-// testsOf are the names of the tests in a package's directory.
-func testsOf(t *testing.T, pkg string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, pkg, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range parsed.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && strings.HasPrefix(f.Name.Name, "Test") {
-				names = append(names, f.Name.Name)
-			}
-		}
-	}
-	return names
 }

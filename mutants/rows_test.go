@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"keytrustee/internal/indextest"
 )
 
 // TestRows: the guard stands where its row says, the house compiles without it, and the tests that must notice exist.
@@ -41,7 +43,7 @@ func TestRows(t *testing.T) {
 			t.Errorf("%s: %v", r.guard, err)
 		}
 		if tests[r.pkg] == nil {
-			tests[r.pkg] = testsOf(t, r.pkg)
+			tests[r.pkg] = indextest.Tests(t, filepath.Join(root, r.pkg))
 		}
 		for name := range strings.SplitSeq(r.run, "|") {
 			if !slices.Contains(tests[r.pkg], name) {
