@@ -13,7 +13,7 @@ import (
 // deleted and undeleted again and again. Whoever asks after an acknowledgement, at whichever host, is told the state after it.
 func TestCachedReaders(t *testing.T) {
 	p := confirmed(t)
-	name, _ := create(t, p.Active)
+	name, _ := p.Active.MustCreate(t)
 	path := "/kms/v1/key/" + name
 	done := make(chan struct{})
 	var readers sync.WaitGroup

@@ -19,14 +19,14 @@ const hostsFile = 5 * time.Second
 // the two have compared themselves, whatever each one's settings say before; and then the gate opens at once.
 func TestH23ColdStart(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	for _, first := range p.Nodes {
 		t.Run(first.Name+" first", func(t *testing.T) {
 			p.Passive.Kill(t)
 			p.Active.Kill(t)
 			first.ForgetNames(t)
 			first.Start(t)
-			servedCold(t, first, known, material)
+			first.AwaitServed(t, known, material)
 			stays(t, time.Second, "the first host alone acknowledges nothing, and serves what was acknowledged", func() error {
 				if _, got := first.Version(t, known, 0); got != material {
 					return errors.New("it does not serve a key")
@@ -43,9 +43,9 @@ func TestH23ColdStart(t *testing.T) {
 			if named.After(up) {
 				up = named
 			}
-			awaitOpen(t, p, up)
-			name, _ := create(t, p.Active)
-			served(t, p.Passive, name)
+			p.AwaitOpen(t, up)
+			name, _ := p.Active.MustCreate(t)
+			p.Passive.MustServe(t, name)
 			for _, n := range p.Nodes {
 				n.SetClock(t, 0)
 			}
@@ -58,7 +58,7 @@ func TestH23ColdStart(t *testing.T) {
 // else, since people would be told wrong times.
 func TestClocksDiffer(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	p.Passive.SetClock(t, 4*time.Minute)
 	stays(t, time.Second, "writes are open", func() error {
 		if !p.Active.Writable(t) {
@@ -67,22 +67,22 @@ func TestClocksDiffer(t *testing.T) {
 		return nil
 	})
 	p.Passive.SetClock(t, -6*time.Minute)
-	awaitComplaint(t, p.Active, "clock_skew")
-	refused(t, p.Active, "clock_skew")
+	p.Active.AwaitComplaint(t, "clock_skew")
+	p.Active.MustRefuse(t, "clock_skew")
 	for _, n := range p.Nodes {
-		if served(t, n, known) != material {
+		if n.MustServe(t, known) != material {
 			t.Errorf("%s serves another key", n.Name)
 		}
 	}
 	p.Passive.SetClock(t, 0)
-	awaitOpen(t, p, time.Now())
+	p.AwaitOpen(t, time.Now())
 }
 
 // TestNamesForgotten: the names of both hosts are gone, as when a name server dies. Who knows a host's address needs none: what is connected
 // stays, both hosts serve reads, and when the names are back everything goes on, whatever was started meanwhile.
 func TestNamesForgotten(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	for _, n := range p.Nodes {
 		n.ForgetNames(t)
 	}
@@ -100,22 +100,22 @@ func TestNamesForgotten(t *testing.T) {
 	p.Active.Kill(t)
 	p.Passive.Kill(t)
 	p.Passive.Start(t)
-	servedCold(t, p.Passive, known, material)
+	p.Passive.AwaitServed(t, known, material)
 	p.Active.Start(t)
-	servedCold(t, p.Active, known, material)
+	p.Active.AwaitServed(t, known, material)
 	back := time.Now()
 	for _, n := range p.Nodes {
 		n.RememberNames(t)
 	}
-	awaitOpen(t, p, back.Add(hostsFile))
-	create(t, p.Active)
+	p.AwaitOpen(t, back.Add(hostsFile))
+	p.Active.MustCreate(t)
 }
 
 // TestH11RewoundData: a data directory that pg_rewind left behind has another host's configuration in it and no standby.signal: started, it
 // would be a second primary. It is not started, says why, and nothing of its configuration is believed.
 func TestH11RewoundData(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	p.Passive.Kill(t)
 	signal := filepath.Join(p.Passive.PGData, "standby.signal")
 	rename(t, signal, signal+".away")
@@ -134,11 +134,11 @@ func TestH11RewoundData(t *testing.T) {
 		}
 		return acknowledged(p.Active.Create(t, pairtest.NewKey()))
 	})
-	if served(t, p.Active, known) != material {
+	if p.Active.MustServe(t, known) != material {
 		t.Error("another key is served")
 	}
 	p.Passive.Kill(t)
 	rename(t, signal+".away", signal)
 	p.Passive.Start(t)
-	servedCold(t, p.Passive, known, material)
+	p.Passive.AwaitServed(t, known, material)
 }

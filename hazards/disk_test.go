@@ -13,12 +13,12 @@ func TestH19DiskFull(t *testing.T) {
 	p := confirmed(t)
 	for _, n := range p.Nodes {
 		t.Run(n.Name, func(t *testing.T) {
-			known, material := create(t, p.Active)
+			known, material := p.Active.MustCreate(t)
 			n.FillDisk(t)
 			since := time.Now()
 			underWay := make(chan pairtest.Answer, 1)
 			go func() { underWay <- p.Active.Create(t, pairtest.NewKey()) }()
-			awaitShut(t, p, since, "disk_low", "starting", "passive_stale", "passive_not_streaming", "passive_unreachable", "passive_daemon_down")
+			p.AwaitShut(t, since, "disk_low", "starting", "passive_stale", "passive_not_streaming", "passive_unreachable", "passive_daemon_down")
 			t.Logf("what was under way: %v", <-underWay)
 			stays(t, 2*time.Second, "no write is acknowledged, and the other host serves", func() error {
 				if _, got := n.Other().Version(t, known, 0); got != material {
@@ -26,11 +26,11 @@ func TestH19DiskFull(t *testing.T) {
 				}
 				return acknowledged(p.Active.Create(t, pairtest.NewKey()))
 			})
-			_, sentence := complaint(t, p.Active)
+			_, sentence := p.Active.Complaint(t)
 			t.Log(sentence)
 			n.FreeDisk(t)
 			p.Up(t)
-			name, _ := create(t, p.Active)
+			name, _ := p.Active.MustCreate(t)
 			onBothDisks(t, p, known, name)
 		})
 	}

@@ -20,7 +20,7 @@ func TestH07Impostor(t *testing.T) {
 			p := confirmed(t)
 			admin := p.Active.SQL(t)
 			name := strings.ToUpper(strings.Trim(query[string](t, admin, "SHOW synchronous_standby_names"), `"`))
-			known, material := create(t, p.Active)
+			known, material := p.Active.MustCreate(t)
 			p.Passive.Kill(t)
 			expose := imitate(t, p, program, name)
 			pairtest.Await(t, 10*time.Second, "PostgreSQL takes the impostor for the passive", func() bool {
@@ -30,13 +30,13 @@ func TestH07Impostor(t *testing.T) {
 				return acknowledged(p.Active.Create(t, pairtest.NewKey())) // the first may be one that nobody can know the end of
 
 			})
-			if served(t, p.Active, known) != material {
+			if p.Active.MustServe(t, known) != material {
 				t.Error("another key is served")
 			}
-			refused(t, p.Active, "identity_mismatch", "passive_unreachable", "passive_daemon_down")
+			p.Active.MustRefuse(t, "identity_mismatch", "passive_unreachable", "passive_daemon_down")
 
 			p.Passive.Start(t) // beside the impostor
-			_, sentence := awaitComplaint(t, p.Active, "identity_mismatch")
+			_, sentence := p.Active.AwaitComplaint(t, "identity_mismatch")
 			if !strings.Contains(sentence, "pg_stat_replication") {
 				t.Errorf("who finds the impostor with this? %s", sentence)
 			}
@@ -44,7 +44,7 @@ func TestH07Impostor(t *testing.T) {
 				return acknowledged(p.Active.Create(t, pairtest.NewKey()))
 			})
 			expose()
-			awaitOpen(t, p, time.Now())
+			p.AwaitOpen(t, time.Now())
 		})
 	}
 }

@@ -21,7 +21,7 @@ func TestH15VisibleFirstOnThePassive(t *testing.T) {
 	name := pairtest.NewKey()
 	go p.Active.Create(t, name)
 	pairtest.Await(t, 5*time.Second, "the passive shows the key", func() bool { return keys(t, watch, name) == 1 })
-	absent(t, p.Active, name)
+	p.Active.MustNotServe(t, name)
 	p.Active.Kill(t)
 	release()
 	pairtest.Await(t, 5*time.Second, "the passive serves it", func() bool { _, got := p.Passive.Version(t, name, 0); return got != "" })
@@ -32,7 +32,7 @@ func TestH15VisibleFirstOnThePassive(t *testing.T) {
 // number of a sequence has.
 func TestH16WhatNeverWaits(t *testing.T) {
 	p := confirmed(t)
-	name, _ := create(t, p.Active)
+	name, _ := p.Active.MustCreate(t)
 	admin := p.Active.SQL(t)
 	if n := query[int](t, admin, "SELECT count(*) FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_class k ON k.oid = d.refobjid WHERE k.relname LIKE 'key%'"); n != 0 {
 		t.Errorf("the tables of keys have %d sequences", n)
@@ -85,7 +85,7 @@ func TestH21LongReaderOnThePassive(t *testing.T) {
 	} else {
 		t.Logf("after %v: %v", time.Since(begun).Round(time.Millisecond), err)
 	}
-	awaitOpen(t, p, time.Now())
+	p.AwaitOpen(t, time.Now())
 }
 
 // TestH22PassiveIsShutDown: a passive that is shut down in good order is one that is not there. Nothing is taken out of what commits wait for.
@@ -96,7 +96,7 @@ func TestH22PassiveIsShutDown(t *testing.T) {
 	before := query[string](t, admin, names)
 	p.Passive.Stop(t)
 	since := time.Now()
-	awaitShut(t, p, since, "passive_unreachable", "passive_daemon_down", "passive_not_streaming")
+	p.AwaitShut(t, since, "passive_unreachable", "passive_daemon_down", "passive_not_streaming")
 	stays(t, 3*time.Second, "writes are refused, and commits wait for the same name", func() error {
 		if a := p.Active.Create(t, pairtest.NewKey()); a.Status != 503 || a.Took > 2*time.Second || a.Reason == "outcome_unknown" {
 			return fmt.Errorf("a create: %v", a)
@@ -119,7 +119,7 @@ func TestIdleTransaction(t *testing.T) {
 	query[string](t, idle, "SELECT pg_current_xact_id()::text")
 	material := map[string]string{}
 	for begun := time.Now(); time.Since(begun) < 2*time.Second; {
-		name, m := create(t, p.Active)
+		name, m := p.Active.MustCreate(t)
 		material[name] = m
 	}
 	p.Passive.Kill(t)

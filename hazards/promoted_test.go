@@ -63,21 +63,21 @@ func servesNothing(t *testing.T, n *pairtest.Node, names ...string) error {
 // acknowledged is all on the new active.
 func TestH10ExActive(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	ghost := ghostAt(t, p)
 	old, successor := p.Active, p.Passive
 	old.Kill(t)
 	successor.Thaw(t)
 	successor.Kill(t)
 	successor.Start(t)
-	servedCold(t, successor, known, material)
+	successor.AwaitServed(t, known, material)
 	promote(t, successor)
-	servedCold(t, successor, known, material)
-	refused(t, successor, "no_passive")
+	successor.AwaitServed(t, known, material)
+	successor.MustRefuse(t, "no_passive")
 
 	successor.Kill(t)
 	old.Start(t) // nobody can tell it anything
-	servedCold(t, old, known, material)
+	old.AwaitServed(t, known, material)
 	stays(t, 2*time.Second, "it serves what both have, and acknowledges nothing", func() error {
 		if _, got := old.Version(t, ghost, 0); got != "" {
 			return errors.New("it serves a key that only it has")
@@ -85,7 +85,7 @@ func TestH10ExActive(t *testing.T) {
 		return acknowledged(old.Create(t, pairtest.NewKey()))
 	})
 	successor.Start(t)
-	_, sentence := awaitComplaint(t, old, "epoch_conflict")
+	_, sentence := old.AwaitComplaint(t, "epoch_conflict")
 	if t.Log(sentence); !strings.Contains(sentence, "ktadmin init-slave --reclone") {
 		t.Errorf("the message names no command to run: %s", sentence)
 	}
@@ -116,13 +116,13 @@ func TestH10ExActive(t *testing.T) {
 // they serve both have; and when they meet, the one of the older epoch fences itself and says what to run, while the other one is what it was.
 func TestH09TwoPromoted(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	old, successor := p.Active, p.Passive
 	p.Cut(t)
 	ghost := pairtest.NewKey()
 	go old.Create(t, ghost)
 	promote(t, successor)
-	servedCold(t, successor, known, material) // its daemon begins anew
+	successor.AwaitServed(t, known, material) // its daemon begins anew
 	stays(t, 2*time.Second, "neither takes a write, and both serve what both have", func() error {
 		for _, n := range p.Nodes {
 			if _, got := n.Version(t, known, 0); got != material {
@@ -139,7 +139,7 @@ func TestH09TwoPromoted(t *testing.T) {
 	})
 	history := query[string](t, successor.SQL(t), "SELECT timeline_id::text FROM pg_control_checkpoint()")
 	p.Heal(t)
-	_, sentence := awaitComplaint(t, old, "epoch_conflict")
+	_, sentence := old.AwaitComplaint(t, "epoch_conflict")
 	if t.Log(sentence); !strings.Contains(sentence, "ktadmin init-slave --reclone") {
 		t.Errorf("the message names no command to run: %s", sentence)
 	}
@@ -161,13 +161,13 @@ func TestH09TwoPromoted(t *testing.T) {
 // takes no write beside it.
 func TestH09PromotedByHand(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
-	if served(t, p.Passive, known) != material { // and it remembers it
+	known, material := p.Active.MustCreate(t)
+	if p.Passive.MustServe(t, known) != material { // and it remembers it
 		t.Error("the hosts serve different materials")
 	}
 	since := time.Now()
 	execute(t, p.Passive.SQL(t), "SELECT pg_promote()")
-	awaitShut(t, p, since, "identity_mismatch", "passive_not_streaming", "fenced")
+	p.AwaitShut(t, since, "identity_mismatch", "passive_not_streaming", "fenced")
 	p.Passive.Logged(t, "its database is a primary")
 	stays(t, 2*time.Second, "the passive serves nothing, the active what it did, and nothing is acknowledged", func() error {
 		if _, got := p.Active.Version(t, known, 0); got != material {
@@ -178,7 +178,7 @@ func TestH09PromotedByHand(t *testing.T) {
 		}
 		return servesNothing(t, p.Passive, known)
 	})
-	_, sentence := awaitComplaint(t, p.Active, "identity_mismatch")
+	_, sentence := p.Active.AwaitComplaint(t, "identity_mismatch")
 	t.Log(sentence)
 	joinsAnew(t, p, p.Active)
 }

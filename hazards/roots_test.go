@@ -16,11 +16,11 @@ import (
 // a minute, and says at which host. A daemon with such a key does not start. When both files are back, the gate opens.
 func TestRootKeyVanishes(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	serves := func() {
 		t.Helper()
 		for _, n := range p.Nodes {
-			if served(t, n, known) != material {
+			if n.MustServe(t, known) != material {
 				t.Errorf("%s serves another key", n.Name)
 			}
 		}
@@ -30,7 +30,7 @@ func TestRootKeyVanishes(t *testing.T) {
 	gone := time.Now()
 	awaitRootOf(t, p, p.Active)
 	t.Logf("shut %v after the file had gone", time.Since(gone).Round(time.Second))
-	refused(t, p.Active, "root_key_mismatch")
+	p.Active.MustRefuse(t, "root_key_mismatch")
 	p.Active.Says(t, 0, "writes CLOSED since ", "root_key_mismatch", p.Active.Name+": root key: open", "root.key")
 	serves()
 
@@ -43,7 +43,7 @@ func TestRootKeyVanishes(t *testing.T) {
 	run(t, "chown", "--reference", its+".away", its)
 	rename(t, own+".away", own)
 	awaitRootOf(t, p, p.Passive)
-	refused(t, p.Active, "root_key_mismatch")
+	p.Active.MustRefuse(t, "root_key_mismatch")
 	serves()
 	p.Passive.Kill(t, pairtest.Keytrusteed)
 	out, errs, status := p.Passive.Run(t, "service", "keytrusteed", "start")
@@ -51,7 +51,7 @@ func TestRootKeyVanishes(t *testing.T) {
 		t.Errorf("a daemon whose root key opens nothing has started: %s%s", out, errs)
 	}
 	p.Passive.Logged(t, "is wrapped to root key")
-	refused(t, p.Active, "passive_daemon_down", "root_key_mismatch")
+	p.Active.MustRefuse(t, "passive_daemon_down", "root_key_mismatch")
 
 	if err := os.Remove(its); err != nil {
 		t.Fatal(err)
@@ -59,14 +59,14 @@ func TestRootKeyVanishes(t *testing.T) {
 	rename(t, its+".away", its)
 	p.Passive.Start(t, pairtest.Keytrusteed)
 	pairtest.Await(t, time.Minute, "the gate is open", func() bool { return p.Active.Writable(t) })
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 }
 
 // awaitRootOf returns when the gate is shut for the root key of that host.
 func awaitRootOf(t *testing.T, p *pairtest.Pair, n *pairtest.Node) {
 	t.Helper()
 	pairtest.Await(t, time.Minute, "the gate is shut for the root key of "+n.Name, func() bool {
-		reason, sentence := complaint(t, p.Active)
+		reason, sentence := p.Active.Complaint(t)
 		return reason == "root_key_mismatch" && strings.Contains(sentence, n.Name+": ")
 	})
 }

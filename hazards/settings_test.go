@@ -12,7 +12,7 @@ import (
 // success; nobody is told so, nothing of it is served, and the gate says which setting is wrong.
 func TestH05EmptiedNames(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	admin := p.Active.SQL(t)
 	p.Passive.Freeze(t, pairtest.PostgreSQL)
 	name := pairtest.NewKey()
@@ -25,20 +25,20 @@ func TestH05EmptiedNames(t *testing.T) {
 	pairtest.Await(t, 5*time.Second, "PostgreSQL shows the key", func() bool { return keys(t, admin, name) == 1 })
 	t.Log("the wait has ended with plain success")
 
-	stays(t, 2*time.Second, "the key is not served", func() error { absent(t, p.Active, name); return nil })
+	stays(t, 2*time.Second, "the key is not served", func() error { p.Active.MustNotServe(t, name); return nil })
 	if a := <-answer; a.Status != http.StatusServiceUnavailable || a.Reason != "outcome_unknown" {
 		t.Errorf("the client was told: %v", a)
 	}
-	if served(t, p.Active, known) != material {
+	if p.Active.MustServe(t, known) != material {
 		t.Error("what was acknowledged before is another key")
 	}
-	refused(t, p.Active, "unsafe_settings")
+	p.Active.MustRefuse(t, "unsafe_settings")
 	p.Active.Says(t, 0, "writes CLOSED since ", "unsafe_settings", "synchronous_standby_names is , must be ", "reload or restart keytrustee-db")
 
 	reset(t, p.Active, "synchronous_standby_names")
 	p.Passive.Thaw(t, pairtest.PostgreSQL)
-	awaitOpen(t, p, time.Now())
-	create(t, p.Active)
+	p.AwaitOpen(t, time.Now())
+	p.Active.MustCreate(t)
 }
 
 // TestH06WeakerCommit: a level below remote_apply, given to a role, a database or the whole server, changes nothing for a key: each write sets
@@ -54,22 +54,22 @@ func TestH06WeakerCommit(t *testing.T) {
 			execute(t, admin, "SET synchronous_commit = local")
 			given := time.Now()
 			execute(t, admin, c.given)
-			awaitShut(t, p, given, "unsafe_settings")
+			p.AwaitShut(t, given, "unsafe_settings")
 			defer execute(t, admin, c.back)
-			refused(t, p.Active, "unsafe_settings")
+			p.Active.MustRefuse(t, "unsafe_settings")
 			p.Active.Says(t, 0, "writes CLOSED since ", "unsafe_settings", "pg_db_role_setting")
 			gone := time.Now()
 			execute(t, admin, c.back)
-			awaitOpen(t, p, gone)
+			p.AwaitOpen(t, gone)
 		})
 	}
 	t.Run("every session", func(t *testing.T) {
 		set(t, p.Active, "synchronous_commit", "off")
-		awaitShut(t, p, time.Now(), "unsafe_settings")
-		refused(t, p.Active, "unsafe_settings")
+		p.AwaitShut(t, time.Now(), "unsafe_settings")
+		p.Active.MustRefuse(t, "unsafe_settings")
 	})
-	awaitOpen(t, p, time.Now())
-	name, _ := create(t, p.Active)
+	p.AwaitOpen(t, time.Now())
+	name, _ := p.Active.MustCreate(t)
 	onBothDisks(t, p, name)
 }
 
@@ -81,11 +81,11 @@ func TestH12UnsafePassive(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			set(t, p.Passive, c.name, c.value)
-			awaitShut(t, p, time.Now(), "unsafe_settings")
-			refused(t, p.Active, "unsafe_settings")
+			p.AwaitShut(t, time.Now(), "unsafe_settings")
+			p.Active.MustRefuse(t, "unsafe_settings")
 			p.Active.Says(t, 0, "writes CLOSED since ", "unsafe_settings", "on "+p.Passive.Name+": "+c.name+" is ", "reload or restart keytrustee-db")
 			reset(t, p.Passive, c.name)
-			awaitOpen(t, p, time.Now())
+			p.AwaitOpen(t, time.Now())
 		})
 	}
 }

@@ -22,9 +22,9 @@ const (
 // message says what to do.
 func TestH18AbsentPassive(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	p.Passive.Kill(t)
-	awaitComplaint(t, p.Active, "passive_unreachable")
+	p.Active.AwaitComplaint(t, "passive_unreachable")
 	begin, kept := position(t, p.Active, "pg_current_wal_insert_lsn()"), sizeOf(t, filepath.Join(p.Active.PGData, "pg_wal"))
 	aDayPasses(t, p.Active)
 	written := int64(position(t, p.Active, "pg_current_wal_insert_lsn()") - begin)
@@ -36,9 +36,9 @@ func TestH18AbsentPassive(t *testing.T) {
 	if written > 1<<30 {
 		t.Errorf("a day makes %d MiB of log, more than is kept for the passive", written>>20)
 	}
-	refused(t, p.Active, "passive_unreachable")
+	p.Active.MustRefuse(t, "passive_unreachable")
 	p.Up(t) // it goes on where it was
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 
 	// What a longer absence does, with less log to write.
 	set(t, p.Active, "max_slot_wal_keep_size", "64MB")
@@ -56,11 +56,11 @@ func TestH18AbsentPassive(t *testing.T) {
 		t.Errorf("pg_wal grew by %d MiB", grown>>20)
 	}
 	p.Passive.Start(t)
-	_, sentence := awaitComplaint(t, p.Active, "needs_clone")
+	_, sentence := p.Active.AwaitComplaint(t, "needs_clone")
 	t.Log(sentence)
-	refused(t, p.Active, "needs_clone")
-	servedCold(t, p.Passive, known, material)
-	servedCold(t, p.Active, known, material)
+	p.Active.MustRefuse(t, "needs_clone")
+	p.Passive.AwaitServed(t, known, material)
+	p.Active.AwaitServed(t, known, material)
 	reset(t, p.Active, "max_slot_wal_keep_size")
 	reset(t, p.Active, "wal_keep_size")
 	p.Passive.Destroy(t)

@@ -81,7 +81,7 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 		copies[at(dir, "")] = at(dir, ".old")
 	}
 	c.take(t, p, copies)
-	name, material := create(t, p.Active) // the old copy knows nothing of it
+	name, material := p.Active.MustCreate(t) // the old copy knows nothing of it
 	p.Settle(t)
 	p.Active.Stop(t)
 	before, files := walOf(t, p.Passive), contents(t, p.Passive.PGData)
@@ -93,14 +93,14 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 		c.more(t, p)
 	}
 	p.Active.Start(t)
-	reason, message := awaitComplaint(t, p.Active, c.says...)
+	reason, message := p.Active.AwaitComplaint(t, c.says...)
 	t.Logf("%s: %s", reason, message)
 	namesTheGoodCopy(t, p, message)
 	stays(t, 2*time.Second, "nothing is acknowledged, the lost key is not denied, and the passive serves it", func() error {
 		if a, _ := p.Active.Version(t, name, 0); a.Status != http.StatusServiceUnavailable {
 			t.Fatalf("the old copy says of a key that it lost: %v", a)
 		}
-		if served(t, p.Passive, name) != material {
+		if p.Passive.MustServe(t, name) != material {
 			t.Fatal("the passive serves other material")
 		}
 		return acknowledged(p.Active.Create(t, pairtest.NewKey()))
@@ -108,7 +108,7 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 	sameBytes(t, p.Passive, files)
 	p.Passive.Kill(t) // what follows an old copy loses its own at the next start
 	p.Passive.Start(t)
-	servedCold(t, p.Passive, name, material)
+	p.Passive.AwaitServed(t, name, material)
 	if after := walOf(t, p.Passive); after != before {
 		t.Errorf("the passive's log was %+v and is, after its restart, %+v", before, after)
 	}
@@ -121,9 +121,9 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 		rename(t, at(dir, ".good"), at(dir, ""))
 	}
 	p.Up(t)
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 	for _, n := range p.Nodes {
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Errorf("with the newer copy back, %s serves other material", n.Name)
 		}
 	}
@@ -137,21 +137,6 @@ func namesTheGoodCopy(t *testing.T, p *pairtest.Pair, message string) {
 		!strings.Contains(text, p.Passive.Name) || !strings.Contains(text, "ktadmin restore --from-survivor") {
 		t.Errorf("the message does not name the good copy, the command to run and the runbook's page: %s", message)
 	}
-}
-
-// servedCold checks that a host that was just started serves the key and, until it does, never says that there is none.
-func servedCold(t *testing.T, n *pairtest.Node, name, material string) {
-	t.Helper()
-	pairtest.Await(t, 15*time.Second, n.Name+" serves "+name, func() bool {
-		a, got := n.Version(t, name, 0)
-		switch {
-		case a.Status == http.StatusOK && got != material:
-			t.Fatalf("%s serves other material, or none: %s", n.Name, a)
-		case a.Err == nil && a.Status != http.StatusOK && a.Status != http.StatusServiceUnavailable:
-			t.Fatalf("%s, started cold: %v", n.Name, a)
-		}
-		return a.Status == http.StatusOK
-	})
 }
 
 func position(t *testing.T, n *pairtest.Node, sql string) postgres.LSN {

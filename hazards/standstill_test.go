@@ -21,14 +21,14 @@ type fault struct {
 // under way is not shown; known keys are served by every host that can; and when the fault is over, the gate opens in time and both hosts have
 // what was under way.
 func (f fault) plays(t *testing.T, p *pairtest.Pair) {
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	undo := f.happen(t, p)
 	since := time.Now()
 	underWay := pairtest.NewKey()
 	answer := make(chan pairtest.Answer, 1)
 	go func() { answer <- p.Active.Create(t, underWay) }()
-	awaitShut(t, p, since, f.says...)
-	refused(t, p.Active, f.says...)
+	p.AwaitShut(t, since, f.says...)
+	p.Active.MustRefuse(t, f.says...)
 	stays(t, 500*time.Millisecond, "nothing is acknowledged, and what is known is served", func() error {
 		if _, here := p.Active.Version(t, known, 0); here != material {
 			return errors.New("the active does not serve a key")
@@ -52,7 +52,7 @@ func (f fault) plays(t *testing.T, p *pairtest.Pair) {
 	})
 	over := time.Now()
 	undo(t)
-	awaitOpen(t, p, over)
+	p.AwaitOpen(t, over)
 	told := <-answer
 	if t.Logf("what was under way: %v", told); told.Status != 201 && told.Reason != "outcome_unknown" {
 		t.Errorf("what was under way: %v", told)
@@ -120,7 +120,7 @@ func TestCuts(t *testing.T) {
 // with writes that waited for it, none of them is acknowledged on the word of a host that is dead.
 func TestBufferedHeartbeats(t *testing.T) {
 	p := confirmed(t)
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	for _, what := range [][]string{{pairtest.Keytrusteed}, nil} {
 		t.Run(fmt.Sprint(what), func(t *testing.T) {
 			p.Active.Freeze(t, what...)
@@ -141,8 +141,8 @@ func TestBufferedHeartbeats(t *testing.T) {
 					t.Errorf("refused late: %v", a)
 				}
 			}
-			refused(t, p.Active, "passive_unreachable", "passive_daemon_down", "passive_not_streaming", "starting")
-			if served(t, p.Active, known) != material {
+			p.Active.MustRefuse(t, "passive_unreachable", "passive_daemon_down", "passive_not_streaming", "starting")
+			if p.Active.MustServe(t, known) != material {
 				t.Error("another key is served")
 			}
 			p.Up(t)

@@ -56,7 +56,7 @@ func TestH25Switchover(t *testing.T) {
 		n.Start(t)
 	}
 	pairtest.Await(t, 20*time.Second, "the gate is open", func() bool { return p.Active.Writable(t) })
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 	t.Logf("%d keys were acknowledged", len(acked))
 	onBothDisks(t, p, acked...)
 }

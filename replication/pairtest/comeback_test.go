@@ -124,7 +124,7 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 	keys := map[string]string{}
 	more := func(n *pairtest.Node) {
 		t.Helper()
-		name, material := create(t, n)
+		name, material := n.MustCreate(t)
 		keys[name] = material
 	}
 	whole := func(t *testing.T, begun time.Time) {

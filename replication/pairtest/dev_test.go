@@ -17,7 +17,7 @@ func TestDownLeavesNothing(t *testing.T) {
 	begun := time.Now()
 	p := pairtest.New(t)
 	t.Logf("confirmed after %v", time.Since(begun).Round(time.Millisecond))
-	name, material := create(t, p.Passive)
+	name, material := p.Passive.MustCreate(t)
 	sockets := socketsOf(t, p)
 	if len(sockets) == 0 {
 		t.Fatal("no socket found while the pair runs")
@@ -37,7 +37,7 @@ func TestDownLeavesNothing(t *testing.T) {
 	}
 	p.Up(t)
 	for _, n := range p.Nodes {
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Errorf("%s serves other material after down and up", n.Name)
 		}
 	}

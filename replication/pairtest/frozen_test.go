@@ -13,7 +13,7 @@ import (
 var silent = []string{"passive_unreachable", "passive_daemon_down", "passive_stale", "passive_not_streaming"}
 
 func frozenPassive(t *testing.T, p *pairtest.Pair) {
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	p.Passive.Freeze(t)
 	frozen := time.Now()
 
@@ -26,11 +26,11 @@ func frozenPassive(t *testing.T, p *pairtest.Pair) {
 	for time.Since(frozen) < 1500*time.Millisecond {
 		time.Sleep(10 * time.Millisecond)
 	}
-	late := refusedFast(t, p.Active, silent...)
-	if served(t, p.Active, known) != material {
+	late := p.Active.MustRefuse(t, silent...)
+	if p.Active.MustServe(t, known) != material {
 		t.Error("the active serves other material than it made")
 	}
-	absent(t, p.Active, early)
+	p.Active.MustNotServe(t, early)
 
 	p.Passive.Thaw(t)
 	begun := time.Now()
@@ -38,9 +38,9 @@ func frozenPassive(t *testing.T, p *pairtest.Pair) {
 		return p.Active.Create(t, pairtest.NewKey()).Status == http.StatusCreated
 	})
 	t.Logf("a create succeeded %v after the thaw", time.Since(begun).Round(time.Millisecond))
-	absent(t, p.Active, late)
+	p.Active.MustNotServe(t, late)
 	if a.Reason != "outcome_unknown" {
-		absent(t, p.Active, early)
+		p.Active.MustNotServe(t, early)
 	}
 }
 
@@ -81,15 +81,15 @@ func manyCreatesFrozen(t *testing.T, p *pairtest.Pair) {
 
 	p.Passive.Thaw(t)
 	pairtest.Await(t, 5*time.Second, "writes are open again", func() bool { return p.Active.Writable(t) })
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 	for _, o := range outcomes {
 		if o.answer.Reason != "outcome_unknown" {
-			absent(t, p.Active, o.name)
-			absent(t, p.Passive, o.name)
+			p.Active.MustNotServe(t, o.name)
+			p.Passive.MustNotServe(t, o.name)
 			continue
 		}
 		_, here := p.Active.Version(t, o.name, 0)
-		if here != "" && served(t, p.Passive, o.name) != here {
+		if here != "" && p.Passive.MustServe(t, o.name) != here {
 			t.Errorf("%s differs between the hosts", o.name)
 		}
 	}
@@ -100,7 +100,7 @@ func passiveDaemonStops(t *testing.T, p *pairtest.Pair) {
 	begun := time.Now()
 	pairtest.Await(t, 1500*time.Millisecond, "the gate is shut", func() bool { return !p.Active.Writable(t) })
 	t.Logf("shut %v after the passive's daemon was gone", time.Since(begun).Round(time.Millisecond))
-	refusedFast(t, p.Active, "passive_daemon_down")
+	p.Active.MustRefuse(t, "passive_daemon_down")
 	var state, sync string
 	err := p.Active.SQL(t).QueryRow(t.Context(), "SELECT state, sync_state FROM pg_stat_replication").Scan(&state, &sync)
 	if err != nil || state != "streaming" {

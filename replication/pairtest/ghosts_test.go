@@ -30,7 +30,7 @@ func TestGhosts(t *testing.T) {
 	p := pairtest.New(t)
 	g := &ghosts{T: t, pair: p, known: map[string]string{}}
 	for range 3 {
-		name, material := create(t, p.Active)
+		name, material := p.Active.MustCreate(t)
 		g.known[name] = material
 		g.rolled, g.deleted = g.deleted, name
 	}
@@ -84,7 +84,7 @@ func TestGhosts(t *testing.T) {
 		hidden(t, n, g.deleted, `"name":"`+g.deleted)
 	}
 	for _, name := range g.created {
-		if served(t, p.Active, name) != served(t, p.Passive, name) {
+		if p.Active.MustServe(t, name) != p.Passive.MustServe(t, name) {
 			t.Errorf("%s differs between the hosts", name)
 		}
 	}
@@ -94,7 +94,7 @@ func TestGhosts(t *testing.T) {
 // rollOfADeadDaemon: nobody is left to be told of a roll that both hosts get in the end, and both remember what the key was before.
 func rollOfADeadDaemon(t *testing.T, p *pairtest.Pair) {
 	t.Helper()
-	name, _ := create(t, p.Active)
+	name, _ := p.Active.MustCreate(t)
 	path := "/kms/v1/key/" + name
 	current := func(n *pairtest.Node) string {
 		return string(n.Do(t, http.MethodGet, path+"/_currentversion", nil, nil).Body)

@@ -40,8 +40,8 @@ func TestHosts(t *testing.T) {
 
 // hostsKey: what one host takes, both serve, and each database says what it is.
 func hostsKey(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Passive)
-	if served(t, p.Active, name) != material {
+	name, material := p.Passive.MustCreate(t)
+	if p.Active.MustServe(t, name) != material {
 		t.Error("the hosts serve two materials")
 	}
 	p.SameContents(t)
@@ -64,28 +64,28 @@ func open(t *testing.T, p *pairtest.Pair) {
 	begun := time.Now()
 	pairtest.Await(t, 10*time.Second, "writes are open", func() bool { return p.Active.Writable(t) })
 	t.Logf("open after %v", time.Since(begun).Round(time.Millisecond))
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 }
 
 func cutBothWays(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	p.Cut(t)
-	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
-	refusedFast(t, p.Active, silent...)
+	p.AwaitShut(t, time.Now(), silent...)
+	p.Active.MustRefuse(t, silent...)
 	for _, n := range p.Nodes {
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Errorf("%s serves other material", n.Name)
 		}
 	}
 	p.Heal(t)
-	open(t, p)
+	p.AwaitOpen(t, time.Now())
 }
 
 // cutOneWay: the log of the receiver shows that what comes the other way still arrives.
 func cutOneWay(t *testing.T, p *pairtest.Pair) {
 	for _, n := range p.Nodes {
 		n.CutTo(t, n.Other())
-		pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+		p.AwaitShut(t, time.Now(), silent...)
 		here, there := n.Received(t), n.Other().Received(t)
 		pairtest.Await(t, 10*time.Second, "the other host still sends", func() bool { return n.Received(t) > here })
 		if now := n.Other().Received(t); now != there {
@@ -95,33 +95,33 @@ func cutOneWay(t *testing.T, p *pairtest.Pair) {
 			t.Error("the gate is open, and the hosts do not hear each other")
 		}
 		p.Heal(t)
-		open(t, p)
+		p.AwaitOpen(t, time.Now())
 	}
 }
 
 func rejected(t *testing.T, p *pairtest.Pair) {
 	p.Reject(t)
-	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
-	refusedFast(t, p.Active, silent...)
+	p.AwaitShut(t, time.Now(), silent...)
+	p.Active.MustRefuse(t, silent...)
 	p.Heal(t)
-	open(t, p)
+	p.AwaitOpen(t, time.Now())
 }
 
 func clientsCutOff(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	p.Active.CutClients(t)
 	_, err := p.Dial(t.Context(), "tcp", strings.TrimPrefix(p.Passive.URL, "https://"))
 	if err != nil {
 		t.Error(err)
 	}
-	if served(t, p.Passive, name) != material {
+	if p.Passive.MustServe(t, name) != material {
 		t.Error("other material")
 	}
 	if a := p.Passive.Create(t, pairtest.NewKey()); a.Status != http.StatusCreated {
 		t.Errorf("a write through the passive, which reaches the active: %v", a)
 	}
 	p.Heal(t)
-	open(t, p)
+	p.AwaitOpen(t, time.Now())
 }
 
 // late: a write takes longer by what a round trip does, and is taken; a read of a client waits for nobody.

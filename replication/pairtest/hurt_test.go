@@ -47,9 +47,9 @@ func replayFrozen(t *testing.T, p *pairtest.Pair) {
 	if states["startup"] != "T" {
 		t.Errorf("the process that replays is %q", states["startup"])
 	}
-	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
+	p.AwaitShut(t, time.Now(), "passive_stale", "passive_not_streaming", "passive_unreachable", "passive_daemon_down")
 	p.Passive.Thaw(t, pairtest.Replay)
-	open(t, p)
+	p.AwaitOpen(t, time.Now())
 }
 
 // titles are the states of PostgreSQL's processes by what they call themselves.
@@ -113,7 +113,7 @@ func namesForgotten(t *testing.T, p *pairtest.Pair) {
 	if knows() {
 		t.Error("the name of the passive is still there")
 	}
-	create(t, p.Active) // what is connected needs no name
+	p.Active.MustCreate(t) // what is connected needs no name
 	p.Active.RememberNames(t)
 	if !knows() {
 		t.Error("the name of the passive did not come back")
@@ -122,15 +122,16 @@ func namesForgotten(t *testing.T, p *pairtest.Pair) {
 
 // powerLost: nobody is told, not even by the end of a connection.
 func powerLost(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	p.Passive.PowerOff(t)
+	off := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if _, err := p.Dial(ctx, "tcp", strings.TrimPrefix(p.Passive.URL, "https://")); !os.IsTimeout(err) {
 		t.Errorf("a host without power answers %v; want silence", err)
 	}
-	pairtest.Await(t, 5*time.Second, "the gate is shut", func() bool { return !p.Active.Writable(t) })
-	refusedFast(t, p.Active, silent...)
+	p.AwaitShut(t, off, silent...)
+	p.Active.MustRefuse(t, silent...)
 	p.Passive.PowerOn(t)
 	open(t, p)
 	pairtest.Await(t, 5*time.Second, "it serves what it served before", func() bool {
@@ -143,7 +144,7 @@ func powerLost(t *testing.T, p *pairtest.Pair) {
 func destroyed(t *testing.T, p *pairtest.Pair) {
 	for _, n := range p.Nodes {
 		duty := n.Duty(t)
-		name, material := create(t, p.Active)
+		name, material := p.Active.MustCreate(t)
 		n.Destroy(t)
 		left, err := os.ReadDir(n.Home)
 		if err != nil || len(left) > 0 {
@@ -152,7 +153,7 @@ func destroyed(t *testing.T, p *pairtest.Pair) {
 		if len(n.Pids) > 0 || n.Duty(t) != "" {
 			t.Errorf("it runs %v as %q", n.Pids, n.Duty(t))
 		}
-		if served(t, n.Other(), name) != material {
+		if n.Other().MustServe(t, name) != material {
 			t.Error("the survivor serves other material")
 		}
 		n.Rebuild(t)
@@ -160,7 +161,7 @@ func destroyed(t *testing.T, p *pairtest.Pair) {
 		if now := n.Duty(t); now != duty {
 			t.Errorf("%s was the %s and is the %s", n.Name, duty, now)
 		}
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Error("the host that came back serves other material")
 		}
 		p.SameContents(t)
@@ -168,7 +169,7 @@ func destroyed(t *testing.T, p *pairtest.Pair) {
 }
 
 func forgotten(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	lost, kept := filepath.Join(p.Passive.Home, "lost"), filepath.Join(p.Passive.Home, "kept")
 	write := func(file string, sync bool) {
 		f, err := os.Create(file)
@@ -193,7 +194,7 @@ func forgotten(t *testing.T, p *pairtest.Pair) {
 		t.Errorf("what was synced is gone: %q, %v", text, err)
 	}
 	p.Up(t)
-	if served(t, p.Passive, name) != material {
+	if p.Passive.MustServe(t, name) != material {
 		t.Error("other material")
 	}
 }

@@ -57,7 +57,7 @@ func TestOnCall(t *testing.T) {
 	if err := os.Remove(audit); err != nil {
 		t.Fatal(err)
 	}
-	create(t, p.Active)
+	p.Active.MustCreate(t)
 	p.Active.Says(t, 0, "writes open since ")
 
 	t.Log("the active dies")

@@ -1,13 +1,10 @@
 package pairtest_test
 
 import (
-	"encoding/base64"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"keytrustee/replication/pairtest"
 )
@@ -66,48 +63,4 @@ func everyField(t *testing.T, p *pairtest.Pair) {
 			t.Errorf("%s: in recovery: %t", n.Name, inRecovery)
 		}
 	}
-}
-
-// create makes a key that must be acknowledged, and returns its name and its material.
-func create(t *testing.T, n *pairtest.Node) (name, material string) {
-	t.Helper()
-	name = pairtest.NewKey()
-	if a := n.Create(t, name); a.Status != http.StatusCreated {
-		t.Fatalf("creating %s at %s: %v", name, n.Name, a)
-	}
-	return name, served(t, n, name)
-}
-
-// served returns the material of version 0 and ends the test if the host does not serve it.
-func served(t *testing.T, n *pairtest.Node, name string) string {
-	t.Helper()
-	a, material := n.Version(t, name, 0)
-	if raw, err := base64.RawURLEncoding.DecodeString(material); err != nil || len(raw) != 16 {
-		t.Fatalf("%s serves %s: %v", n.Name, name, a)
-	}
-	return material
-}
-
-// absent ends the test if the host serves the key.
-func absent(t *testing.T, n *pairtest.Node, name string) {
-	t.Helper()
-	if a, material := n.Version(t, name, 0); material != "" {
-		t.Errorf("%s serves %s, which was never acknowledged: %v", n.Name, name, a)
-	}
-}
-
-// refusedFast checks that a create is refused at once, the way a client understands.
-func refusedFast(t *testing.T, n *pairtest.Node, reason ...string) string {
-	t.Helper()
-	name := pairtest.NewKey()
-	a := n.Create(t, name)
-	known := false
-	for _, r := range reason {
-		known = known || a.Reason == r
-	}
-	if a.Status != http.StatusServiceUnavailable || a.Class != "java.lang.IllegalStateException" || !known ||
-		a.Header.Get("Retry-After") == "" || a.Took > 2*time.Second {
-		t.Fatalf("create at %s: %v, Retry-After %q; want a refusal in 2 s for %v", n.Name, a, a.Header.Get("Retry-After"), reason)
-	}
-	return name
 }

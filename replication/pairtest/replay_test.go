@@ -36,7 +36,7 @@ func longReplay(t *testing.T, p *pairtest.Pair) {
 	execute(t, p.Passive.SQL(t), "CHECKPOINT") // replay begins here
 	begin := p.Active.Position(t)
 	execute(t, admin, ballast)
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	end := p.Active.Position(t)
 	p.Passive.Kill(t)
 	p.Active.Kill(t)

@@ -12,14 +12,14 @@ import (
 
 // dutiesChange: on hosts with names, units and services of their own, as the runbook says; and the new pair needs no name service.
 func dutiesChange(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	took := switchover(t, p, p.Passive)
 	t.Logf("evidence: on two hosts: %s", took.Round(10*time.Millisecond))
 	open(t, p)
 	pairtest.Await(t, 3*time.Second, "writes through the passive", func() bool { return p.Passive.Create(t, pairtest.NewKey()).Status == http.StatusCreated })
 	hostsKey(t, p)
 	for _, n := range p.Nodes {
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Errorf("%s serves other material", n.Name)
 		}
 	}
@@ -31,7 +31,7 @@ func dutiesChange(t *testing.T, p *pairtest.Pair) {
 // powerLostInSwitchover: the active loses its power while its PostgreSQL shuts down. What boots then starts no PostgreSQL by itself, for
 // it can not know whether it is the active still; its daemon finds out.
 func powerLostInSwitchover(t *testing.T, p *pairtest.Pair) {
-	name, material := create(t, p.Active)
+	name, material := p.Active.MustCreate(t)
 	old := p.Active
 	ended := make(chan string, 1)
 	go func() {
@@ -70,7 +70,7 @@ func powerLostInSwitchover(t *testing.T, p *pairtest.Pair) {
 	open(t, p)
 	t.Logf("evidence: %s is the active", p.Active.Name)
 	for _, n := range p.Nodes {
-		if served(t, n, name) != material {
+		if n.MustServe(t, name) != material {
 			t.Errorf("%s serves other material", n.Name)
 		}
 	}

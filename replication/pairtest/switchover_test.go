@@ -32,7 +32,7 @@ type told struct{ begun, ended time.Time }
 func startLoad(t *testing.T, p *pairtest.Pair) *load {
 	t.Helper()
 	l := &load{keys: map[string]string{}, refused: map[string]int{}}
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	l.keys[known] = material
 	end := make(chan struct{})
 	var all sync.WaitGroup

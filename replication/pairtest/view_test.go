@@ -188,7 +188,7 @@ func TestView(t *testing.T) {
 		}
 	}
 	awaitLine(t, a, told, "NOTICE[kind=gate, state=open,", "host="+a.Name, "duty=active")
-	key, _ := create(t, b)
+	key, _ := b.MustCreate(t)
 	awaitLine(t, a, told, "OK[op=CREATE_KEY, key="+key+",")
 	text := metric(t, ports[0], `keytrustee_writes_open 1`, `keytrustee_peer_up 1`, `keytrustee_syslog_up 1`, `keytrustee_syslog_lost_total 0`)
 	if strings.Contains(text, key) {

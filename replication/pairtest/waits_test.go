@@ -52,7 +52,7 @@ func waitServerStopped(t *testing.T, p *pairtest.Pair) {
 // waiting makes a create wait in its COMMIT for a passive whose PostgreSQL stands still, and lets hurt end the wait.
 func waiting(t *testing.T, p *pairtest.Pair, hurt func(conn *pgx.Conn, backend int)) {
 	t.Helper()
-	known, material := create(t, p.Active)
+	known, material := p.Active.MustCreate(t)
 	admin, err := p.Active.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func waiting(t *testing.T, p *pairtest.Pair, hurt func(conn *pgx.Conn, backend i
 		_, got := p.Active.Version(t, known, 0)
 		return got == material
 	})
-	absent(t, p.Active, name)
+	p.Active.MustNotServe(t, name)
 }
 
 func awaitDown(t *testing.T, n *pairtest.Node) {

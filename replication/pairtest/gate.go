@@ -1,0 +1,61 @@
+package pairtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+)
+
+// The gate's bounds, which are promised, counted from the moment at which the fault is there, or gone, for the kernel.
+const (
+	ShutLimit = 1500 * time.Millisecond
+	OpenLimit = 3 * time.Second
+)
+
+// Complaint is why the host takes no writes, as a word and as a sentence; both are empty if it does.
+func (n *Node) Complaint(t testing.TB) (reason, sentence string) {
+	t.Helper()
+	var health struct {
+		Writes struct{ Reason, Message string }
+	}
+	a := n.Do(t, http.MethodGet, "/v1/sys/health", nil, nil)
+	if a.Err != nil || json.Unmarshal(a.Body, &health) != nil {
+		return "no answer", a.String()
+	}
+	return health.Writes.Reason, health.Writes.Message
+}
+
+// AwaitComplaint returns why the host takes no writes once it is for one of the reasons.
+func (n *Node) AwaitComplaint(t testing.TB, reasons ...string) (reason, sentence string) {
+	t.Helper()
+	Await(t, 15*time.Second, fmt.Sprintf("%s takes no writes for one of %v", n.Name, reasons), func() bool {
+		reason, sentence = n.Complaint(t)
+		return slices.Contains(reasons, reason)
+	})
+	return reason, sentence
+}
+
+// AwaitShut returns when the active's gate is shut for one of the reasons, and what it says then. The test has failed if that is more than
+// ShutLimit after since.
+func (p *Pair) AwaitShut(t testing.TB, since time.Time, reasons ...string) (sentence string) {
+	t.Helper()
+	reason, sentence := p.Active.AwaitComplaint(t, reasons...)
+	took := time.Since(since)
+	if t.Logf("the gate was shut after %v: %s", took.Round(time.Millisecond), reason); took > ShutLimit {
+		t.Errorf("the gate was shut after %v", took)
+	}
+	return sentence
+}
+
+// AwaitOpen returns when the active takes writes. The test has failed if that is more than OpenLimit after since.
+func (p *Pair) AwaitOpen(t testing.TB, since time.Time) {
+	t.Helper()
+	Await(t, 30*time.Second, "the gate is open", func() bool { return p.Active.Writable(t) })
+	took := time.Since(since)
+	if t.Logf("the gate was open after %v", took.Round(time.Millisecond)); took > OpenLimit {
+		t.Errorf("the gate was open after %v", took)
+	}
+}
