@@ -227,7 +227,7 @@ func TestServeDBStartsAgain(t *testing.T) {
 		t.Fatal("a fenced host's database runs")
 	}
 	update(func(s *replication.State) { s.Fenced = nil })
-	pid = accepting(t, server, pid)
+	accepting(t, server, pid)
 
 	if err := server.Stop(pgtest.Context(t), postgres.Fast); err != nil { // not the daemon's doing
 		t.Fatal(err)

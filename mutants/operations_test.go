@@ -52,7 +52,7 @@ var operations = []row{
 		"a passive is promoted by a slip of the hand", "replication", "TestBeforePromotion",
 	}, {
 		"a promotion is given up when the active is heard", "replication/promote.go",
-		"case s.HeardAge <= m.policy.AnswerLimit:\n\t\t\treturn true, m.giveUp", "case false:\n\t\t\treturn true, m.giveUp",
+		"case s.HeardAge <= m.policy.AnswerLimit:\n\t\t\treturn true, m.end", "case false:\n\t\t\treturn true, m.end",
 		"two hosts serve as the active", "replication", "TestPromotionIsGivenUp",
 	}, {
 		"a promotion waits for a look", "replication/promote.go",

@@ -37,7 +37,7 @@
 //
 //	role.go epoch.go reason.go       the words
 //	state.go pin.go                  the state file; the key by which the peer is recognised beside its name
-//	operation.go operate.go          what an operator has set going, and how; what an operator may say
+//	operation.go step.go operate.go  what an operator has set going; its steps, and its end; what an operator may say
 //	hold.go remove.go                writes refused for a while; a passive given up
 //	promote.go fork.go               a passive becomes the active: alone; the steps that a switchover shares
 //	switchover.go precheck.go        the duty of the active goes to the passive and back: the steps; what is looked at before

@@ -25,24 +25,6 @@ func (o *Operation) taking() bool {
 // forking reports whether PostgreSQL may be a standby still, or a primary already.
 func (o *Operation) forking() bool { return o != nil && (o.Step == StepFork || o.Step == StepTake) }
 
-// stepInto persists that the operation of that ID has come to step. Its effects begin afterwards.
-func (m *Monitor) stepInto(id, step string) error {
-	if err := m.reached("into " + step); err != nil {
-		return err
-	}
-	err := m.state.Update(func(s *State) error {
-		if s.Operation == nil || s.Operation.ID != id || s.Fenced != nil {
-			return ErrWorldChanged
-		}
-		s.Operation.Step = step
-		return nil
-	})
-	if err == nil {
-		m.log.Info("operation goes on", "id", id, "step", step)
-	}
-	return err
-}
-
 // leave makes this host's standby stream from nobody. When it returns nil no WAL arrives any more, also after a start: no
 // comparison stands that would let it follow again.
 func (m *Monitor) leave(ctx context.Context, state State) error {

@@ -52,7 +52,7 @@ func (m *Monitor) release(ctx context.Context, c Command) (Operated, error) {
 	if o == nil || o.Kind != KindHold {
 		return Operated{}, &RefusedError{fmt.Sprintf("nobody has put the writes of %s on hold", state.Self)}
 	}
-	if err := m.endHold(o.ID, fmt.Sprintf("released by %s", c.By)); err != nil {
+	if err := m.end(o.ID, fmt.Sprintf("the hold of %s has ended: released by %s", state.Self, c.By)); err != nil {
 		return Operated{}, err
 	}
 	return Operated{Host: state.Self, Sentence: fmt.Sprintf("the hold of %s has ended", state.Self)}, nil
@@ -64,20 +64,5 @@ func (m *Monitor) stepHold(_ context.Context, state State, _ string) (all bool, 
 	if m.now().Before(o.Until) {
 		return false, nil
 	}
-	return false, m.endHold(o.ID, "its time was over")
-}
-
-func (m *Monitor) endHold(id, how string) error {
-	err := m.state.Update(func(s *State) error {
-		if !s.endOperation(id, m.now(), "the hold of %s has ended: %s", s.Self, how) {
-			return errUnchanged
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	m.evaluate()
-	m.log.Warn("the hold on writes has ended", "how", how)
-	return nil
+	return false, m.end(o.ID, fmt.Sprintf("the hold of %s has ended: its time was over", state.Self))
 }

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -73,41 +72,6 @@ func (p Peer) former(epoch Epoch, now time.Time) *Former {
 // NewOperation returns an operation of that kind, begun now, with an ID of its own.
 func NewOperation(kind OperationKind, by, note string, now time.Time) *Operation {
 	return &Operation{Kind: kind, ID: randomID(), By: by, Note: note, Since: now}
-}
-
-// stepper takes the next step of the operation that state holds; start names the life of this host's PostgreSQL, empty
-// while it does not run. It reports whether that is all there is to do: if not, the ordinary step follows.
-type stepper func(m *Monitor, ctx context.Context, state State, start string) (all bool, err error)
-
-// steppers has a row for each kind whose operation takes steps.
-var steppers = map[OperationKind]stepper{
-	KindHold:       (*Monitor).stepHold,
-	KindPromotion:  (*Monitor).stepPromotion,
-	KindSwitchover: (*Monitor).stepSwitchover,
-	KindRestore:    (*Monitor).stepRestore,
-}
-
-// stepOperation takes the next step of the operation that is under way, if there is one. The caller holds acting.
-func (m *Monitor) stepOperation(ctx context.Context, state State, start string) (all bool, err error) {
-	if state.Operation == nil || state.Fenced != nil {
-		return false, nil
-	}
-	step := steppers[state.Operation.Kind]
-	if step == nil {
-		return false, nil
-	}
-	if all, err = step(m, ctx, state, start); err != nil {
-		return all, fmt.Errorf("%s, step %q: %w", state.Operation.Kind, state.Operation.Step, err)
-	}
-	return all, nil
-}
-
-// reached lets a test end this Monitor at that point.
-func (m *Monitor) reached(point string) error {
-	if m.failpoint == nil {
-		return nil
-	}
-	return m.failpoint(point)
 }
 
 // endOperation takes the operation of that ID out of s, and leaves how it ended. It reports whether it was there.

@@ -18,11 +18,21 @@ func (f *findings) look(ok bool, good, bad, hint string) {
 	*f = append(*f, Finding{What: bad, Hint: hint})
 }
 
+// wrong is the first thing that is not as it has to be; empty if there is none.
+func (f findings) wrong() string {
+	for _, found := range f {
+		if !found.OK {
+			return found.What
+		}
+	}
+	return ""
+}
+
 // closeClocks is how far apart the clocks of the two hosts may be when a switchover begins.
 const closeClocks = 2 * time.Second
 
 // beforeSwitchover looks at everything that a switchover depends on, here and at the passive.
-func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operation) []Finding {
+func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operation) findings {
 	var found findings
 	found.look(state.Operation == nil && state.Pending == nil, "no other operation is under way on "+state.Self, "another operation is under way on "+state.Self,
 		"wait for its end; a hold ends with ktadmin cluster release")

@@ -24,14 +24,12 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	case state.Duty != Passive:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
 	}
-	findings := m.beforePromotion(ctx, state, c.Name)
+	found := m.beforePromotion(ctx, state, c.Name)
 	if c.Check {
-		return Operated{Host: state.Self, Findings: findings, Plan: promotionPlan(state, c.Name), Sentence: fmt.Sprintf("nothing was changed; %s would become the active", state.Self)}, nil
+		return Operated{Host: state.Self, Findings: found, Plan: promotionPlan(state, c.Name), Sentence: fmt.Sprintf("nothing was changed; %s would become the active", state.Self)}, nil
 	}
-	for _, f := range findings {
-		if !f.OK {
-			return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: %s", state.Self, f.What)}
-		}
+	if what := found.wrong(); what != "" {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: %s", state.Self, what)}
 	}
 	if c.Confirm != Confirmation(c.Name) {
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: nobody has confirmed that %q", state.Self, Confirmation(c.Name))}
@@ -65,15 +63,8 @@ func promotionPlan(state State, name string) []string {
 }
 
 // beforePromotion looks at everything that a promotion depends on.
-func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) []Finding {
-	var found []Finding
-	look := func(ok bool, good, bad, hint string) {
-		f := Finding{What: good, OK: true}
-		if !ok {
-			f = Finding{What: bad, Hint: hint}
-		}
-		found = append(found, f)
-	}
+func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) findings {
+	var found findings
 	active := "nobody"
 	if state.Peer != nil {
 		active = state.Peer.Name
@@ -82,24 +73,24 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 		cancel()
 	}
 	s := m.statusOf(state, m.uptime())
-	look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
-	look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
-	look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
-	look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
+	found.look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
+	found.look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
+	found.look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
+	found.look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
 		"repeat the command in a moment")
-	look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
-	look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
+	found.look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
+	found.look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
 		"stop it, or use ktadmin cluster switchover")
-	look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
+	found.look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
 		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
-	look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")
-	look(state.LastConfirmed != 0, "it was confirmed up to "+state.LastConfirmed.String(), "it was never confirmed by the active", "its copy may lack acknowledged keys")
+	found.look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")
+	found.look(state.LastConfirmed != 0, "it was confirmed up to "+state.LastConfirmed.String(), "it was never confirmed by the active", "its copy may lack acknowledged keys")
 	if at, ok := m.newest(ctx); ok {
-		look(true, fmt.Sprintf("its newest change is of %s, made by %s", at.UTC().Format(stampLayout), active), "", "")
+		found.look(true, fmt.Sprintf("its newest change is of %s, made by %s", at.UTC().Format(stampLayout), active), "", "")
 	}
 	err := m.opensKeys(ctx, state)
-	look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
-	look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
+	found.look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
+	found.look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
 	return found
 }
 
@@ -138,7 +129,7 @@ func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) 
 	case StepLeave:
 		switch s := m.statusOf(state, m.uptime()); {
 		case s.HeardAge <= m.policy.AnswerLimit:
-			return true, m.giveUp(o, fmt.Sprintf("%s was not promoted: %s answers", state.Self, state.Peer.Name))
+			return true, m.end(o.ID, fmt.Sprintf("%s was not promoted: %s answers", state.Self, state.Peer.Name))
 		case !s.Polled:
 			return true, nil // the active has not been asked yet since this daemon started, or stood still
 		}
@@ -159,20 +150,4 @@ func (m *Monitor) stepPromotion(ctx context.Context, state State, start string) 
 		})
 	}
 	return true, fmt.Errorf("there is no such step")
-}
-
-// giveUp ends an operation that has changed nothing that matters.
-func (m *Monitor) giveUp(o *Operation, sentence string) error {
-	err := m.state.Update(func(s *State) error {
-		if !s.endOperation(o.ID, m.now(), "%s", sentence) {
-			return errUnchanged
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	m.evaluate()
-	m.log.Warn("an operation was given up", "kind", string(o.Kind), "why", sentence)
-	return nil
 }

@@ -26,10 +26,8 @@ func (m *Monitor) reclaim(state State, c Command) (Operated, error) {
 	if c.Check {
 		return Operated{Host: state.Self, Findings: found, Plan: plan, Sentence: "nothing was changed"}, nil
 	}
-	for _, f := range found {
-		if !f.OK {
-			return Operated{}, &RefusedError{fmt.Sprintf("%s does not go on alone: %s", state.Self, f.What)}
-		}
+	if what := found.wrong(); what != "" {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s does not go on alone: %s", state.Self, what)}
 	}
 	if c.Confirm != Confirmation(c.Name) {
 		return Operated{}, &RefusedError{fmt.Sprintf("%s does not go on alone: nobody has confirmed that %q", state.Self, Confirmation(c.Name))}
@@ -41,7 +39,7 @@ func (m *Monitor) reclaim(state State, c Command) (Operated, error) {
 		if s.Operation == nil || s.Operation.ID != o.ID || s.Operation.Step != StepHand || s.Fenced != nil || s.Peer == nil {
 			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
 		}
-		s.Former = &Former{Name: s.Peer.Name, Key: s.Peer.Key, Epoch: epoch, Since: m.now()}
+		s.Former = s.Peer.former(epoch, m.now())
 		s.Epoch, s.Peer, s.Compared = epoch, nil, nil
 		s.endOperation(o.ID, m.now(), "%s is the active again by the word of %s, without %s; its epoch is %s", s.Self, c.By, c.Name, epoch)
 		return nil

@@ -48,14 +48,12 @@ func (m *Monitor) switchover(ctx context.Context, c Command) (Operated, error) {
 	}
 	o := NewOperation(KindSwitchover, c.By, "", m.now())
 	o.Step, o.Epoch = StepClose, state.Epoch.Next()
-	findings := m.beforeSwitchover(ctx, state, o)
+	found := m.beforeSwitchover(ctx, state, o)
 	if c.Check {
-		return Operated{Host: state.Self, Findings: findings, Plan: switchoverPlan(state), Sentence: "nothing was changed"}, nil
+		return Operated{Host: state.Self, Findings: found, Plan: switchoverPlan(state), Sentence: "nothing was changed"}, nil
 	}
-	for _, f := range findings {
-		if !f.OK {
-			return Operated{}, &RefusedError{fmt.Sprintf("%s does not hand over: %s", state.Self, f.What)}
-		}
+	if what := found.wrong(); what != "" {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s does not hand over: %s", state.Self, what)}
 	}
 	err := m.state.Update(func(s *State) error {
 		if s.Operation != nil || s.Fenced != nil || s.Epoch != state.Epoch || s.Duty != Active || s.Pending != nil || s.Peer == nil {

@@ -3,7 +3,6 @@ package replication_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -352,13 +351,7 @@ func TestSwitchoverLosesAHost(t *testing.T) {
 	b.stop()
 	b.stopServer(postgres.Immediate)
 
-	root, err := os.ReadFile(a.prover.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.passive = p.newHost("kt03", root)
-	p.join(p.passive, false)
-	p.awaitOpen()
+	p.joinAnother("kt03")
 	w.must()
 	b = p.passive
 	a.dies(handover)

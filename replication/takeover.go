@@ -226,6 +226,11 @@ func (m *Monitor) takeOver(ctx context.Context, state State, start string) error
 	if start == "" {
 		return m.note(o, fmt.Sprintf("waiting for keytrustee-db on %s to start PostgreSQL", state.Self))
 	}
+	if o.Step != StepTake { // which waits for something else
+		if err := m.note(o, ""); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	switch o.Step {
@@ -264,16 +269,16 @@ func (m *Monitor) awaitConfirmed(state State) error {
 		if err := m.reached("confirmed"); err != nil {
 			return err
 		}
-		return m.endSwitchover(o.ID, fmt.Sprintf("%s has taken over from %s, which follows it; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
+		return m.end(o.ID, fmt.Sprintf("%s has taken over from %s, which follows it; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
 	case m.waited() > confirmLimit:
-		return m.endSwitchover(o.ID, fmt.Sprintf("%s has taken over from %s, which does not follow it yet; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
+		return m.end(o.ID, fmt.Sprintf("%s has taken over from %s, which does not follow it yet; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
 	default:
 		return m.note(o, why)
 	}
 }
 
 // beforeTakeover looks at what a takeover by this host depends on, and nobody else can see.
-func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) []Finding {
+func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) findings {
 	var found findings
 	s := m.statusOf(state, m.uptime())
 	found.look(state.Duty == Passive && state.Fenced == nil, state.Self+" is a passive and not fenced", state.Self+" is fenced, or no passive", "see ktadmin status on "+state.Self)

@@ -18,15 +18,6 @@ const (
 	arriveLimit = 5 * time.Second  // the passive, to have the end of the log
 )
 
-// pace is how long an operation has been in its step, in this process.
-type pace struct {
-	id, step string
-	since    time.Duration
-}
-
-// waited is how long the present step has lasted. The caller holds acting.
-func (m *Monitor) waited() time.Duration { return m.uptime() - m.pace.since }
-
 // say tells the passive of a switchover how far it is.
 func (m *Monitor) say(ctx context.Context, state State, t Takeover, limit time.Duration) (TakeoverAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -228,7 +219,7 @@ func (m *Monitor) awaitFollowing(ctx context.Context, state State, start string)
 	o := state.Operation
 	switch {
 	case m.waited() > confirmLimit:
-		return m.endSwitchover(o.ID, fmt.Sprintf("%s has handed over to %s, which it does not follow yet; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
+		return m.end(o.ID, fmt.Sprintf("%s has handed over to %s, which it does not follow yet; its epoch is %s", state.Self, state.Peer.Name, state.Epoch))
 	case start == "":
 		return m.note(o, fmt.Sprintf("waiting for keytrustee-db on %s to start PostgreSQL as a standby", state.Self))
 	case m.following(state) == "":
@@ -248,7 +239,7 @@ func (m *Monitor) awaitFollowing(ctx context.Context, state State, start string)
 	if err := m.reached("following"); err != nil {
 		return err
 	}
-	return m.endSwitchover(o.ID, fmt.Sprintf("%s has taken over from %s, which follows it", state.Peer.Name, state.Self))
+	return m.end(o.ID, fmt.Sprintf("%s has taken over from %s, which follows it", state.Peer.Name, state.Self))
 }
 
 // yieldNot takes a switchover back on the active: the passive will not take over, PostgreSQL starts as the primary that it
@@ -274,32 +265,5 @@ func (m *Monitor) yieldNot(ctx context.Context, id, why string) error {
 	if err := m.server.SetSignal(postgres.NoSignal); err != nil {
 		return err
 	}
-	return m.endSwitchover(id, fmt.Sprintf("%s did not hand over to %s and is the active: %s", state.Self, state.Peer.Name, why))
-}
-
-// endSwitchover takes the operation out of the state, and says how it ended.
-func (m *Monitor) endSwitchover(id, sentence string) error {
-	err := m.state.Update(func(s *State) error {
-		if !s.endOperation(id, m.now(), "%s", sentence) {
-			return errUnchanged
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	m.evaluate()
-	m.log.Warn("the switchover has ended", "how", sentence)
-	return nil
-}
-
-// note persists what the operation waits for.
-func (m *Monitor) note(o *Operation, text string) error {
-	return m.state.Update(func(s *State) error {
-		if s.Operation == nil || s.Operation.ID != o.ID || s.Operation.Note == text {
-			return errUnchanged
-		}
-		s.Operation.Note = text
-		return nil
-	})
+	return m.end(id, fmt.Sprintf("%s did not hand over to %s and is the active: %s", state.Self, state.Peer.Name, why))
 }
