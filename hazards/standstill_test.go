@@ -36,7 +36,7 @@ func (f fault) plays(t *testing.T, p *pairtest.Pair) {
 		if _, ghost := p.Active.Version(t, underWay, 0); ghost != "" {
 			return errors.New("the active serves a key that was not acknowledged")
 		}
-		if a := p.Active.Create(t, pairtest.NewKey()); a.Status != 503 || a.Reason == "outcome_unknown" || a.Took > 2*time.Second {
+		if a := p.Active.Create(t, pairtest.NewKey()); a.Status != 503 || a.Reason == "outcome_unknown" || a.Took > pairtest.RefusedLimit {
 			return fmt.Errorf("a create: %v", a)
 		}
 		if len(answer) > 0 {

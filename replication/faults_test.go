@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 		})
 	})
 
-	const patience = 2 * time.Second // docs/protocol.md, P3
+	const shutLimit, openLimit = 1500 * time.Millisecond, 3 * time.Second // docs/testing.md
 	for _, fault := range []struct {
 		name   string
 		happen func() (undo func())
@@ -92,7 +92,7 @@ func TestFaults(t *testing.T) {
 			underway, done := w.begin()
 			took, closed := p.awaitShut(began)
 			t.Logf("evidence: the gate shut after %s: %s", took.Round(time.Millisecond), closed.Sentence)
-			if took > patience {
+			if took > shutLimit {
 				t.Errorf("the gate shut after %s", took)
 			}
 			if !slices.Contains(fault.wants, closed.Reason) {
@@ -112,7 +112,9 @@ func TestFaults(t *testing.T) {
 				t.Fatalf("the write under way was refused: %v", underway.refused)
 			}
 			undo()
-			t.Logf("the gate opened %s after the fault had ended", p.awaitOpen().Round(time.Millisecond))
+			if took := p.awaitOpen(); took > openLimit {
+				t.Errorf("the gate opened %s after the fault had ended", took)
+			}
 			select {
 			case <-done:
 			case <-time.After(20 * time.Second):

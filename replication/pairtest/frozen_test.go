@@ -17,27 +17,23 @@ func frozenPassive(t *testing.T, p *pairtest.Pair) {
 	p.Passive.Freeze(t)
 	frozen := time.Now()
 
-	early := pairtest.NewKey()
-	a := p.Active.Create(t, early)
-	if a.Status == http.StatusCreated || a.Took > 7*time.Second {
-		t.Fatalf("create right after the freeze: %v", a)
-	}
-	t.Logf("create right after the freeze: %v", a)
-	for time.Since(frozen) < 1500*time.Millisecond {
-		time.Sleep(10 * time.Millisecond)
-	}
+	early, told := pairtest.NewKey(), make(chan pairtest.Answer, 1)
+	go func() { told <- p.Active.Create(t, early) }()
+	p.AwaitShut(t, frozen, silent...)
 	late := p.Active.MustRefuse(t, silent...)
 	if p.Active.MustServe(t, known) != material {
 		t.Error("the active serves other material than it made")
 	}
+	a := <-told
+	if a.Status == http.StatusCreated || a.Took > 7*time.Second {
+		t.Fatalf("create right after the freeze: %v", a)
+	}
+	t.Logf("create right after the freeze: %v", a)
 	p.Active.MustNotServe(t, early)
 
 	p.Passive.Thaw(t)
-	begun := time.Now()
-	pairtest.Await(t, 5*time.Second, "a create succeeds after the thaw", func() bool {
-		return p.Active.Create(t, pairtest.NewKey()).Status == http.StatusCreated
-	})
-	t.Logf("a create succeeded %v after the thaw", time.Since(begun).Round(time.Millisecond))
+	p.AwaitOpen(t, time.Now())
+	p.Active.MustCreate(t)
 	p.Active.MustNotServe(t, late)
 	if a.Reason != "outcome_unknown" {
 		p.Active.MustNotServe(t, early)
@@ -80,7 +76,7 @@ func manyCreatesFrozen(t *testing.T, p *pairtest.Pair) {
 	t.Logf("outcomes: %v", count)
 
 	p.Passive.Thaw(t)
-	pairtest.Await(t, 5*time.Second, "writes are open again", func() bool { return p.Active.Writable(t) })
+	p.AwaitOpen(t, time.Now())
 	p.Active.MustCreate(t)
 	for _, o := range outcomes {
 		if o.answer.Reason != "outcome_unknown" {
@@ -97,9 +93,7 @@ func manyCreatesFrozen(t *testing.T, p *pairtest.Pair) {
 
 func passiveDaemonStops(t *testing.T, p *pairtest.Pair) {
 	p.Passive.Kill(t, pairtest.Keytrusteed)
-	begun := time.Now()
-	pairtest.Await(t, 1500*time.Millisecond, "the gate is shut", func() bool { return !p.Active.Writable(t) })
-	t.Logf("shut %v after the passive's daemon was gone", time.Since(begun).Round(time.Millisecond))
+	p.AwaitShut(t, time.Now(), "passive_daemon_down")
 	p.Active.MustRefuse(t, "passive_daemon_down")
 	var state, sync string
 	err := p.Active.SQL(t).QueryRow(t.Context(), "SELECT state, sync_state FROM pg_stat_replication").Scan(&state, &sync)
