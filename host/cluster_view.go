@@ -12,6 +12,7 @@ type Sight struct {
 	At     time.Time
 	Status Status // of the host that is asked, with its daemon's Report if that answers
 	Down   string // why the daemon does not answer; empty: it does
+	Stuck  bool   // it runs all the same
 	// Peer is the other host's own word, nil if it could not be had, and then PeerTrouble says why.
 	Peer        *replication.Report
 	PeerTrouble string
@@ -79,7 +80,11 @@ func (s Sight) writes() Writes {
 		return s.gateOf(*r)
 	}
 	if words := s.reports(); len(words) > 0 {
-		return s.gateBehind(*words[0])
+		w := s.gateBehind(*words[0])
+		if st := s.Status.State; w.State == WritesOpen && s.Down != "" && !s.Stuck && st != nil && st.Duty == replication.Active {
+			return s.writesByFiles() // the passive has not noticed yet
+		}
+		return w
 	}
 	return s.writesByFiles()
 }
@@ -118,13 +123,16 @@ func (s Sight) gateOf(r replication.Report) Writes {
 // writesByFiles: no daemon answers. A passive without its daemon confirms nothing, so no active takes a write beside it.
 func (s Sight) writesByFiles() Writes {
 	w := Writes{State: WritesRefused, What: s.Down, Do: "Start it: service keytrusteed start."}
+	if s.Stuck {
+		w.Do = "Look at its process and its log, and restart it: service keytrusteed restart."
+	}
 	st := s.Status.State
 	switch {
 	case st == nil:
 		w.What, w.Do = "this host is of no pair yet", "ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive."
 		return w
 	case st.Fenced != nil:
-		w.Why, w.What, w.Do = st.Fenced.Reason, fmt.Sprintf("%s is fenced: %s; and %s", st.Self, st.Fenced.Detail, s.Down), "Start nothing before docs/runbook/restore-from-passive.md was read."
+		w.Why, w.What, w.Do = st.Fenced.Reason, fmt.Sprintf("%s is fenced: %s; and %s", st.Self, st.Fenced.Detail, s.Down), "Start nothing yet. "+st.FenceRemedy()
 		return w.since(st.Fenced.Since, s.At)
 	case st.Duty == replication.Active:
 		w.Host = st.Self

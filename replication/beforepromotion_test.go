@@ -52,10 +52,10 @@ func TestBeforePromotion(t *testing.T) {
 		says   string // why not; empty: it is done
 	}{
 		{"everything is in order", nil, nil, nil, ""},
-		{"the active answers", func(c *Config, _ *State) { c.Caller = lives }, nil, nil, "kt01 answers"},
+		{"the active answers", func(c *Config, _ *State) { c.Caller = lives }, nil, nil, "kt01 answers; while it lives use ktadmin cluster switchover"},
 		{"the active answers a host that stood still", func(c *Config, _ *State) { c.Caller = lives }, func(f *facts) { f.serverTried = 0 }, nil, "has not looked at everything yet"},
 		{"the active was heard a second ago", nil, func(f *facts) { f.heardAt = time.Hour - time.Second }, nil, "kt01 answers"},
-		{"the active's database sends its log", nil, func(f *facts) { f.server.MessageAge = time.Second }, nil, "still sends its log"},
+		{"the active's database sends its log", nil, func(f *facts) { f.server.MessageAge = time.Second }, nil, "still sends its log; while it lives use ktadmin cluster switchover"},
 		{"another host is named", nil, nil, func(c *Command) { c.Name, c.Confirm = "kt09", Confirmation("kt09") }, "not kt09"},
 		{"it is fenced", func(_ *Config, s *State) { s.Fenced = &Fence{Reason: EpochConflict} }, nil, nil, "is fenced"},
 		{"an operation is under way", func(_ *Config, s *State) { s.Operation = &Operation{Kind: KindSwitchover, ID: "1"} }, nil, nil, "another operation"},

@@ -60,6 +60,19 @@ func fenced(s Status, _ Policy) Decision {
 	return shut(s.Fenced.Reason, "%s", s.Fenced.Detail)
 }
 
+// FenceRemedy says what to do on a host that is fenced; empty if s is of none that is.
+func (s State) FenceRemedy() string {
+	if s.Fenced == nil {
+		return ""
+	}
+	peer := ""
+	if s.Peer != nil {
+		peer = s.Peer.Name
+	}
+	_, do := fenced(Status{Fenced: s.Fenced, Epoch: s.Epoch, Duty: s.Duty}, Policy{}).words(s.Self, peer)
+	return do
+}
+
 // overtaken is for a host that has met a higher epoch: the pair has gone on without it, and the good copy is not here.
 const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer} (--replace, if that has a passive)."
 

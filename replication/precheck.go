@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,11 +19,11 @@ func (f *findings) look(ok bool, good, bad, hint string) {
 	*f = append(*f, Finding{What: bad, Hint: hint})
 }
 
-// wrong is the first thing that is not as it has to be; empty if there is none.
+// wrong is the first thing that is not as it has to be, with what to do about it; empty if there is none.
 func (f findings) wrong() string {
 	for _, found := range f {
 		if !found.OK {
-			return found.What
+			return strings.TrimSuffix(found.What+"; "+found.Hint, "; ")
 		}
 	}
 	return ""

@@ -62,6 +62,9 @@ func promotionPlan(state State, name string) []string {
 	}
 }
 
+// whileItLives is what to do instead of a promotion.
+const whileItLives = "while it lives use ktadmin cluster switchover; if it is lost, switch it off first"
+
 // beforePromotion looks at everything that a promotion depends on.
 func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) findings {
 	var found findings
@@ -78,9 +81,8 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	found.look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
 	found.look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
 		"repeat the command in a moment")
-	found.look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", "while it lives use ktadmin cluster switchover")
-	found.look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log",
-		"stop it, or use ktadmin cluster switchover")
+	found.look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", whileItLives)
+	found.look(s.MessageAge > m.policy.AnswerLimit, "the database of "+active+" sends nothing", "the database of "+active+" still sends its log", whileItLives)
 	found.look(s.Local.Answers && s.Local.Role == Standby && s.Local.SystemID == state.SystemID, "the database of this host answers and is a standby",
 		"the database of this host does not answer, or is no standby", "start keytrustee-db; its log says why it does not stay up")
 	found.look(s.Standing.Ready, "it has replayed all that it has and all that it had confirmed", "it has not yet replayed what it had confirmed", "wait, then repeat the command")

@@ -66,7 +66,7 @@ var wordings = map[Reason]wording{
 	NoPassive:             {"{self} has no passive", "Join one: ktadmin join-token on {self}, then ktadmin init-slave on the new host."},
 	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
-	Restoring:             {"a restore is under way", "Wait for it to end."},
+	Restoring:             {"a restore is under way", "When ktadmin restore has ended, start the services of the restored host; writes open by themselves."},
 	OperatorHold:          {"an operator has put writes on hold", "It ends by itself; ktadmin cluster release ends it now."},
 	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts. If {peer} was promoted meanwhile, it is the active: ask there, and leave {self} off."},
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
@@ -88,7 +88,7 @@ var wordings = map[Reason]wording{
 	WALRetention:          {"{self} keeps almost more WAL for {peer} than it may", "Bring {peer} back before it has to be cloned again."},
 	Fenced:                {"{self} is fenced", "If another host has taken its place, clone it anew: stop its services and run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer}; see " + runbook + "."},
 	Busy:                  {"{self} has too many writes under way", "Try again in a moment."},
-	ActiveUnreachable:     {"the active {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts."},
+	ActiveUnreachable:     {"the active {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."},
 }
 
 // sentence tells a person what holds the gate, since when, and what to do.

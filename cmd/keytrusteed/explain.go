@@ -34,7 +34,7 @@ func hint(err error) string {
 	}
 	switch {
 	case errors.Is(err, config.ErrNotInitialized):
-		return "is --confdir right? a fresh host wants ktadmin init first"
+		return "is --confdir right? a fresh host wants ktadmin init first; one whose disk was lost comes back as docs/runbook/restore-from-passive.md says"
 	case errors.Is(err, syscall.EADDRINUSE):
 		_, port, _ := net.SplitHostPort(address)
 		return fmt.Sprintf("stop what uses the port (ss -ltnp 'sport = :%s'), or choose another one in node.yaml", port)

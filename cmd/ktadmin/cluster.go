@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -65,7 +66,9 @@ func allFound(o replication.Operated) error {
 	for _, f := range o.Findings {
 		if !f.OK {
 			against = append(against, f.What)
-			hints = append(hints, f.Hint)
+			if !slices.Contains(hints, f.Hint) {
+				hints = append(hints, f.Hint)
+			}
 		}
 	}
 	if len(against) == 0 {

@@ -61,7 +61,7 @@ func (a *app) view(ctx context.Context) (host.Cluster, error) {
 		return v, down
 	}
 	h := hostOf(c)
-	s := host.Sight{Down: down.Error()}
+	s := host.Sight{Down: down.Error(), Stuck: errors.Is(down, host.ErrDaemonStuck)}
 	if s.Status, err = h.Status(); err != nil {
 		return host.Cluster{}, err
 	}

@@ -199,6 +199,17 @@ var situations = []struct {
 		s.Peer = shut(gone(passive(), 30*time.Second), replication.ActiveUnreachable, 28*time.Second, "the active kt01 can not be reached", startActive)
 		return s
 	}, exitReadOnly},
+	{"daemon-killed-just-now", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.Peer = passive()
+		return s
+	}, exitReadOnly},
+	{"daemon-killed-after-a-fence", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.Status.State.Fenced = &replication.Fence{Reason: replication.EpochConflict, Detail: "kt01 is of epoch 7, kt02 of 8", Since: ago(time.Hour), Met: &replication.Epoch{Number: 8, ID: "9d"}}
+		s.PeerTrouble = "kt02 turns this host away"
+		return s
+	}, exitConflict},
 	{"small-troubles", func() host.Sight {
 		r, p := active(), passive()
 		r.DiskFree, r.Skew, r.Beside.Recovery = 3<<30, 3*time.Second, "unconfirmed"

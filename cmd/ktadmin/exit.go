@@ -124,7 +124,7 @@ func hint(cmd *cobra.Command, err error) string {
 	}
 	switch {
 	case errors.Is(err, config.ErrNotInitialized):
-		return "is --confdir right? a fresh host wants ktadmin init first"
+		return "is --confdir right? a fresh host wants ktadmin init first; one whose disk was lost comes back as docs/runbook/restore-from-passive.md says"
 	case errors.Is(err, context.Canceled):
 		return "it was interrupted; repeating the command is safe"
 	case exitStatus(err) == exitRefused:

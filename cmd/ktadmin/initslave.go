@@ -110,7 +110,7 @@ func (a *app) join(f slaveFlags, kind host.JoinKind) error {
 	if token == nil && f.active == "" && kind == host.NewPassive {
 		return usagef("--master is missing: name the address of the active")
 	}
-	start, err := a.prepareStart(f.noStart)
+	start, err := a.prepareStart(f.noStart, kind != host.NewPassive)
 	if err != nil {
 		return err
 	}

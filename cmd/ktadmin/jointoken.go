@@ -47,7 +47,7 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 			drop()
 			return err
 		}
-		use := "ktadmin init-slave --master " + c.ExternalAddress
+		use := "ktadmin init-slave --master " + c.ExternalAddress + " --token-file FILE"
 		if token.Restores {
 			use = "ktadmin restore --from-survivor " + c.ExternalAddress + " --token-file FILE, on the host of the active that is gone"
 		}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
 	"os"
 	"time"
 
@@ -50,6 +52,9 @@ func newConfirmRecoveryCommand(a *app) *cobra.Command {
 func readSecret(file, prompt string) (string, error) {
 	if file != "" && file != "-" {
 		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return "", usagef("the file with the secret is not there: %w", err)
+		}
 		return string(text), err
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {

@@ -8,12 +8,17 @@ import (
 
 // prepareStart returns what starts the services, to be called when this process is root no more. Where there is no
 // systemd, or this is not root, start only says what to do. A command that fails before it leaves nothing behind.
-func (a *app) prepareStart(not bool) (start func() error, err error) {
+// again: this host comes back to a pair.
+func (a *app) prepareStart(not, again bool) (start func() error, err error) {
 	const services = "keytrustee-db keytrusteed"
 	_, noSystemd := os.Stat("/run/systemd/system")
 	if not || noSystemd != nil || os.Geteuid() != 0 {
 		return func() error {
-			a.say("next: start the services on this host (%s), and on a new pair run ktadmin enable-synchronous-replication on the active", services)
+			then := ""
+			if !again {
+				then = ", and on a new pair run ktadmin enable-synchronous-replication on the active"
+			}
+			a.say("next: start the services on this host (%s)%s", services, then)
 			return nil
 		}, nil
 	}

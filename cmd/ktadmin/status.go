@@ -35,6 +35,9 @@ func newStatusCommand(a *app) *cobra.Command {
 			if err := a.result(s, statusRows(s, down)); err != nil || s.State == nil { // of no pair, it need not run
 				return err
 			}
+			if down != nil && s.State.Fenced != nil {
+				return &host.HintedError{Err: down, Hint: "start nothing yet. " + s.State.FenceRemedy()}
+			}
 			return down
 		},
 	}
@@ -95,7 +98,7 @@ func writeRows(s host.Status, down error) []row {
 	case r == nil && s.State.Fenced != nil:
 		f := s.State.Fenced
 		return append(one("CLOSED since %s: this host is fenced, and %v", stamp(f.Since), down),
-			row{"", fmt.Sprintf("%s: %s; see docs/runbook/restore-from-passive.md before anything is started", f.Reason, f.Detail)})
+			row{"", fmt.Sprintf("%s: %s. Start nothing yet. %s", f.Reason, f.Detail, s.State.FenceRemedy())})
 	case r == nil:
 		return one("CLOSED: %v", down)
 	case r.Open:

@@ -57,7 +57,7 @@ func TestStatusSaysFirst(t *testing.T) {
 		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: active_unreachable", ": because", "reads: served"}},
 		{"no daemon", host.Status{State: active}, down, []string{"writes: CLOSED: keytrusteed does not run on this host: nobody listens", "node: "}},
 		{"no daemon, fenced", host.Status{State: &replication.State{Fenced: &replication.Fence{Reason: replication.EpochConflict, Detail: "older", Since: at}}}, down,
-			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: this host is fenced, and keytrusteed does not run", ": epoch_conflict: older; see docs/runbook/"}},
+			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: this host is fenced, and keytrusteed does not run", ": epoch_conflict: older. Start nothing yet. Find out which of them is current: ktadmin status on both hosts; see docs/runbook/"}},
 		{"no pair", host.Status{}, down, []string{"writes: CLOSED: this host is of no pair yet", "node: "}},
 	} {
 		rows := statusRows(row.status, row.down)
