@@ -55,10 +55,11 @@ func (n *Node) AwaitServed(t testing.TB, name, material string) {
 	})
 }
 
-// What a refusal tells Hadoop's client: to end the call, or to ask the other host.
+// What a refusal tells Hadoop's client: to end the call, for no host can do it; to ask the other host; that the other one would say the same.
 const (
 	endTheCall  = "java.lang.IllegalStateException"
 	askTheOther = "org.apache.hadoop.ipc.StandbyException"
+	theSame     = "java.io.IOException"
 )
 
 // MustRefuse creates a key, which must be refused within RefusedLimit for one of the reasons, in a way that a client understands. It
@@ -67,7 +68,7 @@ func (n *Node) MustRefuse(t testing.TB, reasons ...string) (name string) {
 	t.Helper()
 	name = NewKey()
 	a := n.Create(t, name)
-	if a.Status != http.StatusServiceUnavailable || a.Class != endTheCall && a.Class != askTheOther || !slices.Contains(reasons, a.Reason) ||
+	if a.Status != http.StatusServiceUnavailable || !slices.Contains([]string{endTheCall, askTheOther, theSame}, a.Class) || !slices.Contains(reasons, a.Reason) ||
 		a.Header.Get("Retry-After") == "" || a.Took > RefusedLimit {
 		t.Fatalf("create at %s: %v, Retry-After %q; want a refusal in %v for one of %v", n.Name, a, a.Header.Get("Retry-After"), RefusedLimit, reasons)
 	}
