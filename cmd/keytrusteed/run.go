@@ -12,16 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keytrustee/certs"
-	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
-	"keytrustee/internal/config"
 	"keytrustee/kms"
 	"keytrustee/kms/acl"
 	"keytrustee/kms/audit"
 	"keytrustee/kms/auth"
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/rest"
-	"keytrustee/kms/seal"
 	"keytrustee/metrics"
 	"keytrustee/replication"
 	"keytrustee/replication/peer"
@@ -49,43 +46,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 
-	c, err := config.Load(o.confdir)
+	own, err := load(ctx, o.confdir, log)
 	if err != nil {
 		return err
 	}
-	self := thishost.From(c)
-	if err := self.CheckOwn(); err != nil {
-		return err
-	}
-	state, err := replication.OpenState(self.StateFile())
-	if err != nil {
-		return err
-	}
-	server, err := self.Server(ctx)
-	if err != nil {
-		return err
-	}
-	ring, err := seal.Load(self.Confdir)
-	if err != nil {
-		return err
-	}
-	secret, err := self.CookieSecret(ring)
-	if err != nil {
-		return err
-	}
-	authority, err := fingerprint(self.AuthorityFile())
-	if err != nil {
-		return err
-	}
-	public, err := certs.NewReloader(self.PublicFiles(), log)
-	if err != nil {
-		return err
-	}
-	own, err := certs.NewReloader(self.ClusterFiles(), log)
-	if err != nil {
-		return err
-	}
-	own.Time = clock
+	c, self, server, state := own.config, own.host, own.server, own.state
 
 	// Who is told.
 	syslog, err := receiver(c, log)
@@ -104,8 +69,8 @@ func run(ctx context.Context, o options) error {
 	exporter := metrics.New(func() replication.Report { return known.Report() })
 
 	// The pair.
-	peers := peer.NewClient(func(node string) *tls.Config { return own.ClusterClient(func() string { return node }) })
-	proofs := &prover{ring: ring}
+	peers := peer.NewClient(func(node string) *tls.Config { return own.cluster.ClusterClient(func() string { return node }) })
+	proofs := &prover{ring: own.ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
 		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Now: clock, Logger: log})
 	if err != nil {
@@ -130,7 +95,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	service, err := kms.New(kms.Config{Store: store, Sealer: ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
+	service, err := kms.New(kms.Config{Store: store, Sealer: own.ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
 		Host: self.Name, Now: clock, Logger: log})
 	if err != nil {
 		return err
@@ -138,7 +103,7 @@ func run(ctx context.Context, o options) error {
 	proofs.store, proofs.forget = store, service.Invalidate
 
 	// The clients.
-	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: secret}, nil }, Now: clock})
+	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: own.cookieSecret}, nil }, Now: clock})
 	if err != nil {
 		return err
 	}
@@ -152,13 +117,13 @@ func run(ctx context.Context, o options) error {
 			}
 			return peers.Hand(ctx, p, peer.HandReport{Number: number, Told: told})
 		},
-		Fingerprint: authority,
+		Fingerprint: own.authority,
 		Host:        self.Name, Logger: log,
 	})
 	if err != nil {
 		return err
 	}
-	healthy := status.HealthHandler(health(known.pair, ring, self))
+	healthy := status.HealthHandler(health(known.pair, own.ring, self))
 	clients := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/v1/sys/health" {
 			healthy.ServeHTTP(w, r)
@@ -166,7 +131,7 @@ func run(ctx context.Context, o options) error {
 		}
 		kmsServer.PublicHandler().ServeHTTP(w, r)
 	})
-	admitter := host.NewAdmitter(self, server, ring, monitor, log)
+	admitter := host.NewAdmitter(self, server, own.ring, monitor, log)
 	whole := seen{*known, store}
 	node := &peer.Server{
 		Node:     whole,
@@ -191,6 +156,6 @@ func run(ctx context.Context, o options) error {
 		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
 		exporter: exporter, metricsAddress: c.MetricsAddress,
 		migrate: func(ctx context.Context) { sight.migrate(ctx, keyDatabase, log) },
-		clients: clients, clientsTLS: public.PublicConfig(), node: node, nodeTLS: own.ClusterServer(),
+		clients: clients, clientsTLS: own.public.PublicConfig(), node: node, nodeTLS: own.cluster.ClusterServer(),
 	})
 }

@@ -89,25 +89,7 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	g.Go(func() error { return watchdog(running, p.monitor, log) })
 	g.Go(func() error {
 		defer stop()
-		patience, anew := drain, false
-		select {
-		case <-ctx.Done():
-			log.Info("stopping: what was begun is answered first")
-		case <-changed:
-			log.Warn("this host has another duty: keytrusteed starts anew", "duty", p.monitor.State().Duty)
-			patience, anew = lastWord, true
-		case <-running.Done():
-			return errors.Join(public.Close(), cluster.Close())
-		}
-		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-		defer cancel()
-		err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
-		if anew { // nothing of this process is waited for
-			return replication.ErrDutyChanged
-		}
-		p.store.Close()
-		p.service.Wait()
-		return err
+		return p.end(ctx, running, changed, log, public, cluster)
 	})
 	log.Info("keytrusteed is up", "version", release.Version, "host", p.self.Name, "duty", p.monitor.State().Duty,
 		"clients", clients.Addr().String(), "peer", nodes.Addr().String())
@@ -115,6 +97,30 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 		return err
 	}
 	return nil
+}
+
+// end waits until ctx or running has ended, or the duty has changed. When it returns, the servers have answered what they had begun, as far
+// as there was time, and take no more. It returns replication.ErrDutyChanged for a duty that has changed.
+func (p *parts) end(ctx, running context.Context, changed <-chan struct{}, log *slog.Logger, public, cluster *http.Server) error {
+	patience, anew := drain, false
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: what was begun is answered first")
+	case <-changed:
+		log.Warn("this host has another duty: keytrusteed starts anew", "duty", p.monitor.State().Duty)
+		patience, anew = lastWord, true
+	case <-running.Done():
+		return errors.Join(public.Close(), cluster.Close())
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	err := errors.Join(public.Shutdown(last), cluster.Shutdown(last))
+	if anew { // nothing of this process is waited for
+		return replication.ErrDutyChanged
+	}
+	p.store.Close()
+	p.service.Wait()
+	return err
 }
 
 func (p *parts) listen(port int, config *tls.Config, places, each int) (net.Listener, error) {
