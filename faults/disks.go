@@ -4,24 +4,25 @@ import "slices"
 
 // ackedDurable holds every copy of a host's disk against what had been acknowledged when it was taken.
 func ackedDurable(h History) Finding {
-	var f Finding
-	for _, census := range h.of(Census) {
-		if census.Source == OnDisk {
-			holds(h, census, &f, false)
-		}
-	}
+	f, _ := counted(h, OnDisk, false)
 	return f
 }
 
 // servedDurable holds what the survivor has, after the other's disk was destroyed, against all that was served before.
 func servedDurable(h History) Finding {
-	var f Finding
+	f, _ := counted(h, OnSurvivor, true)
+	return f
+}
+
+// counted holds each census of that source, which it returns, against what was acknowledged, or served too, before it.
+func counted(h History, source string, served bool) (f Finding, all []Event) {
 	for _, census := range h.of(Census) {
-		if census.Source == OnSurvivor {
-			holds(h, census, &f, true)
+		if census.Source == source {
+			all = append(all, census)
+			holds(h, census, &f, served)
 		}
 	}
-	return f
+	return f, all
 }
 
 // holds checks that a census has every version that was acknowledged, or served too, before it began, and that a key is deleted if that
@@ -59,14 +60,7 @@ func holds(h History, census Event, f *Finding, served bool) {
 
 // unknownSettles holds the two hosts against each other and against all that was served, when the run has ended.
 func unknownSettles(h History) Finding {
-	var f Finding
-	var ends []Event
-	for _, census := range h.of(Census) {
-		if census.Source == AtTheEnd {
-			ends = append(ends, census)
-			holds(h, census, &f, true)
-		}
-	}
+	f, ends := counted(h, AtTheEnd, true)
 	if len(ends) < 2 {
 		f.Void = append(f.Void, "the run has no census of both hosts at its end")
 		return f
