@@ -20,7 +20,8 @@ func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
 	state := m.state.Current()
 	free, size := m.disk()
 	a := Answer{Nonce: q.Nonce, Protocol: Protocol, Name: state.Self, Duty: state.Duty, Epoch: state.Epoch, Incarnation: state.Incarnation,
-		Clock: m.now(), DiskFree: free, DiskSize: size, StateTrouble: m.state.Trouble(), Following: m.following(state)}
+		Clock: m.now(), DiskFree: free, DiskSize: size, StateTrouble: m.state.Trouble(), Following: m.following(state),
+		Unconfirmed: state.Duty == Passive && state.LastConfirmed == 0}
 	if state.Fenced != nil {
 		a.Fenced = state.Fenced.Reason
 	}

@@ -81,7 +81,7 @@ func conflict(s Status, _ Policy) Decision {
 		return fine
 	}
 	fence := func(d Decision, met Epoch) Decision { d.Fence, d.Met = true, &met; return d }
-	if s.Epoch.supersededBy(s.Peer.Epoch) && !s.Operation.hands(s.Peer.Epoch) {
+	if s.Epoch.supersededBy(s.Peer.Epoch) && !s.Operation.hands(s.Peer.Epoch) && !s.untaken() {
 		d := fence(shut(EpochConflict, "{self} is of epoch %s, {peer} of %s", s.Epoch, s.Peer.Epoch), s.Peer.Epoch)
 		if s.Duty == Passive || s.Peer.Epoch.Number > s.Epoch.Number {
 			d.Remedy = overtaken

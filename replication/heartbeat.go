@@ -72,16 +72,18 @@ type GateReport struct {
 
 // Answer is what a node says of itself to a nonce.
 type Answer struct {
-	Nonce       []byte    `json:"nonce"`
-	Protocol    int       `json:"protocol"`
-	Name        string    `json:"name"`
-	Duty        Duty      `json:"duty"`
-	Epoch       Epoch     `json:"epoch"`
-	Incarnation string    `json:"incarnation"`
-	Fenced      Reason    `json:"fenced,omitempty"`
-	Server      Server    `json:"server"`
-	Ready       bool      `json:"ready"`     // passive: may be read
-	Following   string    `json:"following"` // passive: the active's start that it streams from
+	Nonce       []byte `json:"nonce"`
+	Protocol    int    `json:"protocol"`
+	Name        string `json:"name"`
+	Duty        Duty   `json:"duty"`
+	Epoch       Epoch  `json:"epoch"`
+	Incarnation string `json:"incarnation"`
+	Fenced      Reason `json:"fenced,omitempty"`
+	Server      Server `json:"server"`
+	Ready       bool   `json:"ready"`     // passive: may be read
+	Following   string `json:"following"` // passive: the active's start that it streams from
+	// Unconfirmed: passive: no active has ever confirmed what it has. It may be a copy that nobody has taken in.
+	Unconfirmed bool      `json:"unconfirmed,omitempty"`
 	Clock       time.Time `json:"clock"`
 	DiskFree    uint64    `json:"disk_free"`
 	DiskSize    uint64    `json:"disk_size"`

@@ -56,8 +56,11 @@ type Finding struct {
 // nothing was changed.
 func (m *Monitor) Operate(ctx context.Context, c Command) (Operated, error) {
 	do := acts[c.Act]
-	if do == nil {
+	switch {
+	case do == nil:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s does not know what %q is", m.state.Current().Self, c.Act)}
+	case c.Relay != "" && !relayed[c.Act]:
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is told to %s by an operator on %s itself, and by no other host", m.state.Current().Self, c.Act, m.state.Current().Self)}
 	}
 	return do(m, ctx, c)
 }
@@ -71,6 +74,9 @@ var acts = map[Act]func(*Monitor, context.Context, Command) (Operated, error){
 	ActSwitchover: (*Monitor).switchover,
 	ActAbort:      (*Monitor).abort,
 }
+
+// relayed are the acts that a host has its peer carry out. What a host does without its peer, its own operator says.
+var relayed = map[Act]bool{ActHold: true, ActRelease: true, ActSwitchover: true, ActAbort: true}
 
 // relay has the peer carry out c.
 func (m *Monitor) relay(ctx context.Context, c Command) (Operated, error) {

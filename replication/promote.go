@@ -20,7 +20,7 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	state := m.state.Current()
 	switch {
 	case state.Duty == Active && state.Operation.handing() && state.Operation.Step == StepHand:
-		return m.reclaim(state, c)
+		return m.reclaim(ctx, c)
 	case state.Duty != Passive:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
 	}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"fmt"
 
 	"keytrustee/postgres"
@@ -10,14 +11,18 @@ import (
 // lost: nobody else can say whether it began to. What was acknowledged is all here, for nothing was after the shutdown. The
 // epoch is one that comes after the one that the passive would have begun, so that it fences itself when it is back. The
 // caller holds acting.
-func (m *Monitor) reclaim(state State, c Command) (Operated, error) {
+func (m *Monitor) reclaim(ctx context.Context, c Command) (Operated, error) {
+	state := m.state.Current()
 	o := state.Operation
 	epoch := o.Epoch.Next()
+	m.ask(ctx, *state.Peer, Ask{}, callLimit) // what comes of it shows below
+	m.evaluate()                              // it may be that the other host has gone on without this one
+	state.Fenced = m.state.Current().Fenced
 	s := m.statusOf(state, m.uptime())
 	var found findings
 	found.look(state.Peer.Name == c.Name, c.Name+" was told to take over", fmt.Sprintf("%s was told to take over, not %s", state.Peer.Name, c.Name), "name that one")
 	found.look(state.Fenced == nil, state.Self+" is not fenced", state.Self+" is fenced", "see ktadmin status")
-	found.look(m.waited() > m.policy.AnswerLimit && s.HeardAge > m.policy.AnswerLimit, c.Name+" does not answer", c.Name+" answers, or this host has just started", "the switchover goes on by itself")
+	found.look(s.Polled && m.waited() > m.policy.AnswerLimit && s.HeardAge > m.policy.AnswerLimit, c.Name+" does not answer", c.Name+" answers, or this host has just started", "the switchover goes on by itself")
 	plan := []string{
 		fmt.Sprintf("%s is the active of epoch %d, without a passive: its PostgreSQL starts with all that was acknowledged", state.Self, epoch.Number),
 		"keys that are known to be on both hosts are read there; writes are refused with no_passive until a passive has joined",

@@ -17,6 +17,8 @@ func identity(s Status, _ Policy) Decision {
 	switch {
 	case s.Peer.Fenced != "":
 		return shut(s.Peer.Fenced, "{peer} has fenced itself")
+	case s.untaken():
+		return shut(IdentityMismatch, "{peer} has copy %s of the data, which has not been taken in; the one that joined is %s", s.Peer.Incarnation, s.Incarnation)
 	case s.Peer.Epoch != s.Epoch:
 		return shut(EpochConflict, "{self} is of epoch %s, {peer} of the older %s", s.Epoch, s.Peer.Epoch)
 	case s.Peer.Duty != Passive || s.Peer.Server.Answers && s.Peer.Server.Role != Standby:
@@ -27,6 +29,13 @@ func identity(s Status, _ Policy) Decision {
 		return shut(IdentityMismatch, "{peer} has the database with system identifier %d, {self} has %d", s.Peer.Server.SystemID, s.SystemID)
 	}
 	return fine
+}
+
+// untaken reports whether what answers in the place of the passive is a copy of this active's data that has not come in, or whose
+// join was given up: a host that was cloned anew keeps its name and its key. Its epoch has begun nowhere, so to meet it is no
+// conflict. What another active has confirmed, or this one in what it has forgotten, is none of these.
+func (s Status) untaken() bool {
+	return s.Duty == Active && s.Peer.Duty == Passive && s.Peer.Unconfirmed && s.Peer.Incarnation != s.Incarnation
 }
 
 func comparison(s Status, _ Policy) Decision {

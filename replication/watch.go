@@ -156,7 +156,7 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 	f := &m.facts
 	f.peerTried = max(f.peerTried, began)
 	if away, ok := errors.AsType[*TurnedAwayError](err); ok && state.Epoch.supersededBy(away.Epoch) {
-		f.peer.Epoch = away.Epoch // this host was replaced
+		f.peer.Epoch, f.peer.Unconfirmed = away.Epoch, false // this host was replaced
 	}
 	if err != nil {
 		m.mu.Unlock()

@@ -1,0 +1,99 @@
+package replication
+
+import (
+	"testing"
+	"time"
+)
+
+// TestUntakenCopyFencesNobody: a passive that was cloned anew keeps its name and its key, and answers before its database runs, or
+// after its join was given up, under an epoch that has begun nowhere. The active does not fence itself for that, and takes no
+// write; for a passive of a higher epoch that some active has confirmed it does.
+func TestUntakenCopyFencesNobody(t *testing.T) {
+	for name, row := range map[string]struct {
+		givenUp, confirmed, fence bool
+	}{
+		"its database does not run yet": {false, false, false},
+		"its join was given up":         {true, false, false},
+		"it was confirmed":              {true, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return time.Hour } })
+			peer := Peer{Name: "kt02", Incarnation: "old", Key: "key"}
+			next := m.state.Current().Epoch.Next()
+			err := m.state.Update(func(s *State) error {
+				s.Duty, s.Peer = Active, &peer
+				if !row.givenUp {
+					s.Pending = &Admission{Peer: Peer{Name: "kt02", Incarnation: "new", Key: "key"}, Epoch: next}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			a := Answer{Name: "kt02", Duty: Passive, Epoch: next, Incarnation: "new", Unconfirmed: !row.confirmed}
+			m.heard(peer, time.Hour, a, nil)
+			m.evaluate()
+			s := m.state.Current()
+			if (s.Fenced != nil) != row.fence {
+				t.Fatalf("fenced: %+v", s.Fenced)
+			}
+			if m.gate.Closed() == nil {
+				t.Error("writes are open")
+			}
+			if row.givenUp {
+				return
+			}
+			a.Server.Start = "p"
+			m.heard(peer, time.Hour, a, nil)
+			if s := m.state.Current(); s.Peer.Incarnation != "new" || s.Epoch != next {
+				t.Errorf("when its database runs: %+v in epoch %s", s.Peer, s.Epoch)
+			}
+		})
+	}
+}
+
+// TestTurnedAwayByAnUntakenCopyFences: a host that is told the epoch of a pair that has gone on without it fences itself, whatever
+// the other one has said before.
+func TestTurnedAwayByAnUntakenCopyFences(t *testing.T) {
+	m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return time.Hour } })
+	peer := Peer{Name: "kt02", Incarnation: "old"}
+	if err := m.state.Update(func(s *State) error { s.Duty, s.Peer = Active, &peer; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	next := m.state.Current().Epoch.Next()
+	m.heard(peer, time.Hour, Answer{Name: "kt02", Duty: Passive, Epoch: next, Incarnation: "new", Unconfirmed: true}, nil)
+	m.heard(peer, time.Hour, Answer{}, &TurnedAwayError{Sentence: "no", Epoch: next.Next()})
+	m.evaluate()
+	if m.state.Current().Fenced == nil {
+		t.Error("it is not fenced")
+	}
+}
+
+// TestReclaimLooksFirst: a daemon that has just started does not know yet whether the passive of its switchover answers.
+func TestReclaimLooksFirst(t *testing.T) {
+	m := newLone(t, func(*Config) {})
+	err := m.state.Update(func(s *State) error {
+		s.Duty, s.Peer = Active, &Peer{Name: "kt02"}
+		s.Operation = &Operation{Kind: KindSwitchover, Step: StepHand, ID: "7", Epoch: s.Epoch.Next()}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := m.Operate(t.Context(), Command{Act: ActPromote, Name: "kt02", Check: true})
+	if err != nil || len(o.Findings) != 3 || o.Findings[2].OK {
+		t.Errorf("it found %+v, %v", o.Findings, err)
+	}
+}
+
+// TestNoHostPromotesAnother: what only an operator on this host may say is not heard from the other host.
+func TestNoHostPromotesAnother(t *testing.T) {
+	m := newLone(t, func(*Config) {})
+	for act := range acts {
+		_, err := m.Operate(t.Context(), Command{Act: act, Relay: "kt02", Name: "kt02", Check: true})
+		told := err != nil && err.Error() == "kt01 is told to "+string(act)+" by an operator on kt01 itself, and by no other host"
+		if want := act == ActPromote || act == ActRemove; told != want {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+}
