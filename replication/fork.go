@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-
-	"keytrustee/postgres"
 )
 
 // The steps by which a passive becomes the active, in order. A promotion consists of them; a switchover comes to them once
@@ -70,32 +68,25 @@ func (m *Monitor) fork(ctx context.Context) (forked bool, err error) {
 // change's part that belongs to the operation. Everything that its database shows is confirmed, for the genuine passive that it was
 // showed nothing else. The Monitor ends with ErrDutyChanged then.
 func (m *Monitor) take(ctx context.Context, id string, also func(*State)) error {
-	var (
-		snapshot postgres.Snapshot
-		at       postgres.LSN
-		start    string
-	)
+	var start string
 	err := m.control.do(ctx, func(conn *pgx.Conn, of string) error {
-		var s, l string
 		var recovers bool
-		err := conn.QueryRow(ctx, "select pg_current_snapshot()::text, pg_is_in_recovery()").Scan(&s, &recovers)
+		err := conn.QueryRow(ctx, "select pg_is_in_recovery()").Scan(&recovers)
 		if err == nil && recovers {
 			return fmt.Errorf("the database is a standby again")
-		}
-		if err == nil {
-			err = conn.QueryRow(ctx, "select pg_current_wal_flush_lsn()::text").Scan(&l)
-		}
-		if err == nil {
-			snapshot, err = postgres.ParseSnapshot(s)
-		}
-		if err == nil {
-			at, err = postgres.ParseLSN(l)
 		}
 		start = of
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	c, err := m.emit(ctx) // what its snapshot sees is on this disk: no number that it calls ended is given away again after a crash
+	if err != nil {
+		return err
+	}
+	if m.start() != start {
+		return errRestarted
 	}
 	if err := m.reached("taking"); err != nil {
 		return err
@@ -106,7 +97,7 @@ func (m *Monitor) take(ctx context.Context, id string, also func(*State)) error 
 			return ErrWorldChanged
 		}
 		s.Duty, s.Epoch, s.SyncEnabled = Active, o.Epoch, true
-		s.Confirmed, s.LastConfirmed = Confirmed{Snapshot: snapshot, Position: at}, 0
+		s.Confirmed, s.LastConfirmed = Confirmed{Snapshot: c.snapshot, Position: c.at}, 0
 		s.Compared = &Compared{Active: start}
 		also(s)
 		return nil
@@ -114,7 +105,7 @@ func (m *Monitor) take(ctx context.Context, id string, also func(*State)) error 
 	if err != nil {
 		return err
 	}
-	m.log.Warn("this host is the active", "epoch", m.state.Current().Epoch.String(), "from", at.String())
+	m.log.Warn("this host is the active", "epoch", m.state.Current().Epoch.String(), "from", c.at.String())
 	m.evaluate()
 	return nil
 }

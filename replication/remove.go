@@ -25,7 +25,7 @@ func (m *Monitor) remove(ctx context.Context, c Command) (Operated, error) {
 	}
 	next := state.Epoch.Next()
 	err := m.state.Update(func(s *State) error {
-		if s.Peer == nil || s.Epoch != state.Epoch || s.Fenced != nil {
+		if s.Peer == nil || s.Epoch != state.Epoch || s.Fenced != nil || s.Operation != nil && s.Operation.Kind != KindHold {
 			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
 		}
 		if p := s.Pending; p != nil && p.Peer.Name == c.Name {
