@@ -60,7 +60,17 @@ func (f *Forwarder) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, &NotSentError{fmt.Errorf("path %q does not begin at the root", r.URL.Path)}
 	}
-	config := f.client.tls(to.Name)
+	config := f.client.tls(to.Name).Clone()
+	verify := config.VerifyConnection
+	config.VerifyConnection = func(s tls.ConnectionState) error { // before anything of the client's is sent
+		if !to.ShownBy(s.PeerCertificates[0]) {
+			return fmt.Errorf("what answers shows another key than the %s that joined", to.Name)
+		}
+		if verify != nil {
+			return verify(s)
+		}
+		return nil
+	}
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true,
 		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, connectWithin)

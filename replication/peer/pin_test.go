@@ -60,6 +60,29 @@ func TestTheKeyIsThePeer(t *testing.T) {
 	}
 }
 
+// TestNothingIsForwardedToAnotherKey: what a client sends goes to the active that joined, or nowhere.
+func TestNothingIsForwardedToAnotherKey(t *testing.T) {
+	c := newCluster(t)
+	s := c.server()
+	arrived := 0
+	s.Forward = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived++ })
+	to := c.listen(s)
+	for key, want := range map[string]int{"": 1, keyIn(t, c.reloader("kt09")): 0} {
+		arrived, to.Key = 0, key
+		request, err := http.NewRequest(http.MethodPost, "http://active/kms/v1/keys", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := c.client("kt01").Forwarder(func() (replication.Peer, bool) { return to, true }).RoundTrip(request)
+		if err == nil {
+			response.Body.Close()
+		}
+		if _, notSent := errors.AsType[*peer.NotSentError](err); arrived != want || notSent == (want == 1) {
+			t.Errorf("with the key %q: %d requests arrived, %v", key, arrived, err)
+		}
+	}
+}
+
 // TestAnUnverifiedCertificateIsNone: what the listener has not verified against the cluster's authority names nobody, whatever
 // it says.
 func TestAnUnverifiedCertificateIsNone(t *testing.T) {
