@@ -257,6 +257,9 @@ func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public,
 		}
 		return storedToken{}, nil
 	}
+	if q.Kind == Restore { // an operator on this host says that the active is gone, and nobody else
+		return storedToken{}, hinted("make one with ktadmin join-token on this host", "a restore needs a join token of %s", state.Self)
+	}
 	if !a.takeNonce(q.Nonce) {
 		return storedToken{}, hinted("repeat the command", "the proof of the root key came too late")
 	}

@@ -27,7 +27,7 @@ var errNotAdmitted = &replication.RefusedError{Sentence: "this host has not been
 // serveAbort hears that a joiner will not come.
 func (a *Admitter) serveAbort(w http.ResponseWriter, r *http.Request) {
 	a.serveAdmitted(w, r, func(ctx context.Context, q abortRequest, admitted bool) (any, error) {
-		if !admitted && !a.tokens.usedBy(certs.HashSecret(q.Secret), q.Root) {
+		if q.Incarnation == "" || !admitted && !a.tokens.usedBy(certs.HashSecret(q.Secret), q.Root) {
 			return nil, errNotAdmitted
 		}
 		return struct{}{}, a.pair.Abandon(ctx, q.Incarnation)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"keytrustee/certs"
+	"keytrustee/kms/seal"
 	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
@@ -29,7 +32,43 @@ func (p fixedPair) RestoreRefusal() string {
 	}
 	return "kt01 is the active"
 }
-func (p fixedPair) Report() replication.Report { return replication.Report{PeerAnswers: p.answers} }
+func (p fixedPair) Report() replication.Report            { return replication.Report{PeerAnswers: p.answers} }
+func (p fixedPair) Abandon(context.Context, string) error { return nil }
+
+// TestRestoreWantsAToken: the proof of the root key lets a passive in, and no active: that it is gone an operator says.
+func TestRestoreWantsAToken(t *testing.T) {
+	state := replication.State{Self: "kt02", Duty: replication.Passive, Peer: &replication.Peer{Name: "kt01"}}
+	a := NewAdmitter(newHost(t, "kt02", 2), nil, nil, fixedPair{state: state}, slog.New(slog.DiscardHandler))
+	a.nonces["nonce"] = time.Now().Add(time.Minute)
+	_, err := a.believe(t.Context(), joinRequest{Kind: Restore, Nonce: []byte("nonce")}, seal.Public{}, state, nil)
+	if err == nil || !strings.Contains(err.Error(), "needs a join token") {
+		t.Errorf("without a token: %v", err)
+	}
+}
+
+// TestAbortNamesItsCopy: who has used a token once gives up the join of its own copy, and not whichever is under way.
+func TestAbortNamesItsCopy(t *testing.T) {
+	h, now := newHost(t, "kt01", 1), time.Now()
+	if err := os.MkdirAll(h.NodeDir(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := NewAdmitter(h, nil, nil, fixedPair{}, slog.New(slog.DiscardHandler))
+	token := certs.NewToken("kt01:11372", certs.Fingerprint{1}, now.Add(time.Hour))
+	if err := errors.Join(a.tokens.store(token, storedToken{}, now), a.tokens.use(tokenID(token.Hash()), "root", now)); err != nil {
+		t.Fatal(err)
+	}
+	for body, want := range map[string]int{
+		`{"incarnation":"c0","root":"root","secret":"` + token.Secret() + `"}`: http.StatusOK,
+		`{"incarnation":"","root":"root","secret":"` + token.Secret() + `"}`:   http.StatusConflict,
+		`{"incarnation":"c0","root":"root","secret":"guessed"}`:                http.StatusConflict,
+	} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequest(http.MethodPost, abortPath, strings.NewReader(body)))
+		if w.Code != want {
+			t.Errorf("%s: %d %s, want %d", body, w.Code, w.Body, want)
+		}
+	}
+}
 
 // TestNoTokenWhileAPassiveAnswers holds the refusals of NewToken that come before the database.
 func TestNoTokenWhileAPassiveAnswers(t *testing.T) {
