@@ -9,9 +9,6 @@ import (
 	"keytrustee/replication"
 )
 
-// never is the age of what has not happened.
-const never = time.Duration(math.MaxInt64)
-
 // nodes are the host that is asked and the other one, nil if it has none.
 func (s Sight) nodes() (self Node, peer *Node) {
 	st := s.Status.State
@@ -48,7 +45,7 @@ func fromReport(r replication.Report, at time.Time) Node {
 		SystemID: r.SystemID, Confirmed: r.Confirmed, DiskFree: r.DiskFree, DiskSize: r.DiskSize}
 	n.server(r.Local, at)
 	n.Age = age(r.PeerAge)
-	if r.PeerAge != never {
+	if r.PeerAge != replication.Never {
 		n.ClockSkew = ptr(r.Skew.Seconds())
 	}
 	if r.Duty == replication.Active {
@@ -206,7 +203,7 @@ func utc(t time.Time) *time.Time {
 }
 
 func age(d time.Duration) *float64 {
-	if d == never {
+	if d == replication.Never {
 		return nil
 	}
 	return ptr(d.Truncate(time.Millisecond).Seconds())

@@ -65,7 +65,7 @@ var table = []metric{
 		}
 	}},
 	{"clock_skew_seconds", "The other host's clock minus this one's.", nil, gauge, func(r replication.Report, e emit) {
-		if r.PeerAge != forever {
+		if r.PeerAge != replication.Never {
 			e(r.Skew.Seconds())
 		}
 	}},
@@ -83,9 +83,6 @@ var table = []metric{
 	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},
 }
 
-// forever is an age of what never happened.
-const forever = time.Duration(math.MaxInt64)
-
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -94,7 +91,7 @@ func truth(b bool) float64 {
 }
 
 func seconds(e emit, d time.Duration) {
-	if d == forever {
+	if d == replication.Never {
 		e(math.Inf(1))
 		return
 	}

@@ -70,7 +70,7 @@ func TestValues(t *testing.T) {
 // TestWhatIsNotKnown is left out, but for an age, which has no end.
 func TestWhatIsNotKnown(t *testing.T) {
 	text := scrape(t, New(func() replication.Report {
-		return replication.Report{Status: replication.Status{Duty: replication.Passive, PeerAge: forever, HeardAge: forever, RootProofAge: forever}}
+		return replication.Report{Status: replication.Status{Duty: replication.Passive, PeerAge: replication.Never, HeardAge: replication.Never, RootProofAge: replication.Never}}
 	}).Handler())
 	if !strings.Contains(text, "\n"+prefix+"attested_age_seconds +Inf\n") {
 		t.Error("the age of what never came is not endless")

@@ -264,7 +264,7 @@ var decide = []row{
 	},
 	{
 		"no proof yet", "replication/rules.go",
-		"case s.RootProofAge == never:", "case false:",
+		"case s.RootProofAge == Never:", "case false:",
 		"the operator is told of a mismatch that nobody has seen", "replication", "TestDecideActive",
 	},
 	{

@@ -54,7 +54,7 @@ func (m *Monitor) askServer(ctx context.Context) (s Server) {
 		return err
 	})
 	if err != nil {
-		return Server{Trouble: err.Error(), Start: m.start(), MessageAge: never}
+		return Server{Trouble: err.Error(), Start: m.start(), MessageAge: Never}
 	}
 	return s
 }

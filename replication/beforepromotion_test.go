@@ -33,7 +33,7 @@ func newSilenced(t *testing.T, change func(*Config, *State)) *Monitor {
 		t.Fatal(err)
 	}
 	m.facts.looked, m.facts.resumed, m.facts.serverTried, m.facts.serverAt, m.facts.diskFree = now, now-time.Minute, now, now, 1<<40
-	m.facts.server = Server{Answers: true, Role: Standby, SystemID: s.SystemID, MessageAge: never}
+	m.facts.server = Server{Answers: true, Role: Standby, SystemID: s.SystemID, MessageAge: Never}
 	m.facts.standing.ready = true
 	return m
 }

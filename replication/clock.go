@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// never is the age of what has not happened.
-const never = time.Duration(1<<63 - 1)
+// Never is the age of what has not happened.
+const Never = time.Duration(1<<63 - 1)
 
 // Uptime is the time since the machine started, time asleep included. It never jumps, and it goes on while this process or
 // the whole machine stands still, so an age measured with it is never too small.

@@ -102,7 +102,7 @@ func TestDecideActive(t *testing.T) {
 		{"answers, streams, is only potential", func(s *Status) { s.Standbys[0].SyncState = "potential" }, PassiveNotSynchronous},
 		{"answers, streams, its positions stand", func(s *Status) { s.Canary = 1100 * time.Millisecond }, PassiveStale},
 
-		{"no proof of the root keys yet", func(s *Status) { s.RootProofAge = never }, Starting},
+		{"no proof of the root keys yet", func(s *Status) { s.RootProofAge = Never }, Starting},
 		{"the proof of the root keys is old", func(s *Status) { s.RootProofAge = 61 * time.Second }, RootKeyMismatch},
 		{"one host can not open its root key", func(s *Status) { s.RootProofError = "{peer}: no such file" }, RootKeyMismatch},
 
@@ -146,9 +146,9 @@ func TestDecidePassive(t *testing.T) {
 		{"its database is a primary", func(s *Status) { s.Local.Role = Primary }, Fenced, false},
 		{"it has not replayed its own WAL", func(s *Status) { s.Standing.Ready = false }, Starting, false},
 		{"the active is silent, its WAL comes", func(s *Status) { s.HeardAge = 3 * time.Second }, "", false},
-		{"its WAL has stopped, the active answers", func(s *Status) { s.MessageAge = never }, "", false},
+		{"its WAL has stopped, the active answers", func(s *Status) { s.MessageAge = Never }, "", false},
 		{"the active is silent, and so is its WAL", func(s *Status) { s.HeardAge, s.MessageAge = 3*time.Second, 3*time.Second }, ActiveUnreachable, false},
-		{"the active was never heard", func(s *Status) { s.HeardAge, s.MessageAge = never, never }, ActiveUnreachable, false},
+		{"the active was never heard", func(s *Status) { s.HeardAge, s.MessageAge = Never, Never }, ActiveUnreachable, false},
 	} {
 		t.Run(row.when, func(t *testing.T) {
 			s := inOrder()

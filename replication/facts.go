@@ -81,7 +81,7 @@ func (f *facts) since(d Decision, now time.Time) time.Time {
 
 func age(now, at time.Duration) time.Duration {
 	if at == 0 {
-		return never
+		return Never
 	}
 	return max(0, now-at)
 }
@@ -94,7 +94,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 	s := Status{
 		Self: state.Self, Duty: state.Duty, Epoch: state.Epoch, SystemID: state.SystemID, Fenced: state.Fenced, Operation: state.Operation,
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
-		PeerAge: never, ReplyAge: never, HeardAge: never, MessageAge: never,
+		PeerAge: Never, ReplyAge: Never, HeardAge: Never, MessageAge: Never,
 		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, DiskSize: f.diskSize, StateTrouble: m.state.Trouble(), StepTrouble: f.acting, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
 		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
 	}
@@ -122,7 +122,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		s.Confirmed = m.horizon.Confirmed()
 		return s
 	}
-	if s.Local.MessageAge != never && s.Age != never {
+	if s.Local.MessageAge != Never && s.Age != Never {
 		s.MessageAge = s.Local.MessageAge + s.Age
 	}
 	s.Confirmed = state.LastConfirmed

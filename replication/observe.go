@@ -37,7 +37,7 @@ select pg_is_in_recovery(),
 
 // observeServer fills in what conn's server says of itself.
 func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, error) {
-	s := Server{Answers: true, Start: start, Role: Primary, MessageAge: never}
+	s := Server{Answers: true, Start: start, Role: Primary, MessageAge: Never}
 	var (
 		recovery, hasEpoch bool
 		systemID           int64

@@ -93,7 +93,7 @@ func (m *Monitor) Report() Report {
 	r.ActiveGate = copied(m.facts.reported)
 	m.mu.Unlock()
 	r.Detail = expand(r.Detail, s.Self, s.PeerName)
-	if s.HeardAge != never {
+	if s.HeardAge != Never {
 		r.PeerHeard = m.now().Add(-s.HeardAge)
 	}
 	if !r.Open && r.Reason != "" {

@@ -74,7 +74,7 @@ func presence(s Status, p Policy) Decision {
 }
 
 func heard(s Status) string {
-	if s.HeardAge == never {
+	if s.HeardAge == Never {
 		return "not heard since {self} started"
 	}
 	return ""
@@ -188,7 +188,7 @@ func rootProofs(s Status, p Policy) Decision {
 	switch {
 	case s.RootProofError != "":
 		return shut(RootKeyMismatch, "%s", s.RootProofError)
-	case s.RootProofAge == never:
+	case s.RootProofAge == Never:
 		return shut(Starting, "no proof of the root keys yet")
 	case s.RootProofAge > p.RootProofLimit:
 		return shut(RootKeyMismatch, "the last proof is %.0f s old", s.RootProofAge.Seconds())

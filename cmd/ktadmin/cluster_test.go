@@ -28,8 +28,6 @@ var (
 	epoch = replication.Epoch{Number: 7, ID: "3f9c0a11"}
 )
 
-const never = time.Duration(1<<63 - 1)
-
 func server(role replication.Role) replication.Server {
 	s := replication.Server{Answers: true, Role: role, SystemID: 42, Timeline: 3, Version: 150018, Started: ago(26 * time.Hour)}
 	s.Flushed, s.Replayed = 0x5A1C2D8, 0x5A1C2D8
@@ -66,7 +64,7 @@ func passive() *replication.Report {
 		Reads: replication.Reads{Served: replication.Everything}, Beside: beside(), ActiveGate: &replication.GateReport{Open: true, Since: ago(3 * time.Minute)}}
 	r.Beside.Unconfirmed = nil
 	r.Status = replication.Status{Self: "kt02", Duty: replication.Passive, Epoch: epoch, SystemID: 42, Polled: true, Local: server(replication.Standby), PeerName: "kt01",
-		PeerAge: 300 * time.Millisecond, ReplyAge: 300 * time.Millisecond, HeardAge: 300 * time.Millisecond, RootProofAge: never,
+		PeerAge: 300 * time.Millisecond, ReplyAge: 300 * time.Millisecond, HeardAge: 300 * time.Millisecond, RootProofAge: replication.Never,
 		Peer:     replication.Answer{Name: "kt01", Duty: replication.Active, Epoch: epoch, Server: server(replication.Primary), DiskFree: 39 << 30, DiskSize: 100 << 30},
 		DiskFree: 42 << 30, DiskSize: 100 << 30, Confirmed: 0x5A1C2D8}
 	return r
@@ -112,7 +110,7 @@ func shut(r *replication.Report, reason replication.Reason, since time.Duration,
 func gone(r *replication.Report, since time.Duration) *replication.Report {
 	r.PeerAnswers, r.PeerHeard, r.PeerAge, r.ReplyAge, r.HeardAge, r.Standbys = false, ago(since), since, since, since, nil
 	if since == 0 {
-		r.PeerHeard, r.PeerAge, r.ReplyAge, r.HeardAge, r.Peer = time.Time{}, never, never, never, replication.Answer{}
+		r.PeerHeard, r.PeerAge, r.ReplyAge, r.HeardAge, r.Peer = time.Time{}, replication.Never, replication.Never, replication.Never, replication.Answer{}
 	}
 	return r
 }
@@ -178,7 +176,7 @@ var situations = []struct {
 	}, exitReadOnly},
 	{"removed", func() host.Sight {
 		r := shut(active(), replication.NoPassive, 20*time.Minute, "kt01 has no passive", "Join one: ktadmin join-token on kt01, then ktadmin init-slave on the new host.")
-		r.PeerName, r.Standbys, r.Slot, r.PeerAnswers, r.PeerAge, r.Peer = "", nil, nil, false, never, replication.Answer{}
+		r.PeerName, r.Standbys, r.Slot, r.PeerAnswers, r.PeerAge, r.Peer = "", nil, nil, false, replication.Never, replication.Answer{}
 		s := seenFrom(r, nil, "")
 		s.Status.State.Peer, s.Status.State.Former = nil, &replication.Former{Name: "kt02", Epoch: epoch, Since: ago(20 * time.Minute)}
 		s.Status.State.Pending = &replication.Admission{Peer: replication.Peer{Name: "kt03"}}
