@@ -77,6 +77,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed, "only POST")
 		return
 	}
+	s.call(w, r, name, path)
+}
+
+// call answers a call of the peer, whose name the certificate has said.
+func (s *Server) call(w http.ResponseWriter, r *http.Request, name, path string) {
 	switch path {
 	case "heartbeat":
 		serve(w, r, 12*time.Second, func(ctx context.Context, q replication.Ask) (replication.Answer, error) {
