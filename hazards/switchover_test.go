@@ -55,8 +55,10 @@ func TestH25Switchover(t *testing.T) {
 	for _, n := range p.Nodes {
 		n.Start(t)
 	}
-	pairtest.Await(t, 20*time.Second, "the gate is open", func() bool { return p.Active.Writable(t) })
+	p.AwaitOpen(t, time.Now())
 	p.Active.MustCreate(t)
-	t.Logf("%d keys were acknowledged", len(acked))
+	if t.Logf("%d keys were acknowledged", len(acked)); len(acked) == 0 {
+		t.Fatal("the test shows nothing")
+	}
 	onBothDisks(t, p, acked...)
 }

@@ -196,6 +196,9 @@ func underLoad(t *testing.T, p *pairtest.Pair) {
 	l.stop()
 	l.everyAcknowledged(t, p)
 	t.Logf("evidence: %d creates acknowledged, refused %v; %d reads, the slowest %s, unserved %d", len(l.told), l.refused, l.reads, l.slowest, len(l.unread))
+	if len(l.told) == 0 || l.reads == 0 {
+		t.Error("there was no load: the test shows nothing")
+	}
 	for _, u := range l.unread {
 		t.Errorf("no host served a read: %s", u)
 	}
