@@ -72,6 +72,9 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 		if s.Operation != nil && s.Operation.Kind != KindHold {
 			return &RefusedError{fmt.Sprintf("a %s is under way on %s", s.Operation.Kind, s.Self)}
 		}
+		if s.Fenced != nil || s.Epoch != state.Epoch || s.Duty != Active { // another joiner has come in
+			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
+		}
 		s.Pending = &a
 		return nil
 	})
