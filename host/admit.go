@@ -163,6 +163,9 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string, by *x5
 	if err != nil {
 		return nil, err
 	}
+	if err := a.hasAll(q, token); err != nil {
+		return nil, err
+	}
 	peer, err := a.identify(q, from, state)
 	if err != nil {
 		return nil, err
@@ -272,6 +275,17 @@ func (a *Admitter) believe(ctx context.Context, q joinRequest, root seal.Public,
 			"the root key of this host does not open what the active's opens")
 	}
 	return storedToken{}, nil
+}
+
+// hasAll refuses to replace data that was confirmed beyond the end of this host's own, which is an older copy then: what the joiner
+// moves aside would be the good one. A token that replaces says that this is meant.
+func (a *Admitter) hasAll(q joinRequest, token storedToken) error {
+	own := a.pair.Report().Local
+	if token.Replaces || q.Confirmed <= own.Flushed {
+		return nil
+	}
+	return hinted("restore the active from the passive: docs/runbook/restore-from-passive.md; if what only the passive holds is not wanted, use a token of ktadmin join-token --replace",
+		"the log of %s ends at %s, and the passive was confirmed up to %s: it holds what %s does not", a.host.Name, own.Flushed, q.Confirmed, a.host.Name)
 }
 
 // isPeer reports whether the certificate is that of the peer, or of a host that has been admitted as the next one.

@@ -103,6 +103,9 @@ func (j *join) request() (*joinRequest, error) {
 	q := &joinRequest{Kind: j.o.Kind, Name: j.o.Name, Address: j.o.Address, Hostname: hostname,
 		Port: j.o.Port, ClusterPort: j.o.ClusterPort, DBPort: j.o.DBPort,
 		Root: string(public), Incarnation: j.incarnation, PostgreSQL: j.inst.Version.Major}
+	if j.o.Kind == Reclone {
+		q.Confirmed = j.had.LastConfirmed
+	}
 	if ip := net.ParseIP(j.ListenAddress); ip != nil && !ip.IsUnspecified() {
 		q.Hosts = []string{j.ListenAddress}
 	}

@@ -32,8 +32,27 @@ func (p fixedPair) RestoreRefusal() string {
 	}
 	return "kt01 is the active"
 }
-func (p fixedPair) Report() replication.Report            { return replication.Report{PeerAnswers: p.answers} }
+func (p fixedPair) Report() replication.Report {
+	return replication.Report{PeerAnswers: p.answers, Status: replication.Status{Local: replication.Server{Flushed: 500}}}
+}
 func (p fixedPair) Abandon(context.Context, string) error { return nil }
+
+// TestNoCloneOfAnOlderCopy: an active whose log ends before what the passive was confirmed to have is an older copy, and does not
+// have the passive replace its data, unless the operator has said so.
+func TestNoCloneOfAnOlderCopy(t *testing.T) {
+	a := NewAdmitter(newHost(t, "kt01", 1), nil, nil, fixedPair{}, slog.New(slog.DiscardHandler))
+	for _, tt := range []struct {
+		confirmed postgres.LSN
+		replaces  bool
+		ok        bool
+	}{
+		{0, false, true}, {500, false, true}, {501, false, false}, {501, true, true},
+	} {
+		if err := a.hasAll(joinRequest{Kind: Reclone, Confirmed: tt.confirmed}, storedToken{Replaces: tt.replaces}); (err == nil) != tt.ok {
+			t.Errorf("confirmed up to %s, replaces %t: %v", tt.confirmed, tt.replaces, err)
+		}
+	}
+}
 
 // TestRestoreWantsAToken: the proof of the root key lets a passive in, and no active: that it is gone an operator says.
 func TestRestoreWantsAToken(t *testing.T) {

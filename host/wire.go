@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"keytrustee/kms/seal"
+	"keytrustee/postgres"
 	"keytrustee/replication"
 )
 
@@ -46,6 +47,8 @@ type joinRequest struct {
 	PublicCSR   []byte `json:"public_csr"` // PEM
 	Incarnation string `json:"incarnation"`
 	PostgreSQL  int    `json:"postgresql"` // major version
+	// Confirmed is how far this host's data was confirmed that is to be replaced, where it was a passive.
+	Confirmed postgres.LSN `json:"confirmed,omitempty"`
 }
 
 // joinAnswer is what an admitted joiner needs.
