@@ -44,6 +44,15 @@ func (a *app) operate(c replication.Command) (replication.Operated, error) {
 	return client.Operate(a.cmd.Context(), c)
 }
 
+// act gives the daemon a command for the pair that is carried out when it returns, and shows what came of it.
+func (a *app) act(c replication.Command) error {
+	o, err := a.operate(c)
+	if err != nil {
+		return err
+	}
+	return a.operated(o)
+}
+
 // operated shows what came of a command.
 func (a *app) operated(o replication.Operated) error {
 	rows := []row{{"done", o.Sentence}, {"at", o.Host}}

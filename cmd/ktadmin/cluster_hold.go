@@ -26,11 +26,7 @@ func newHoldCommand(a *app) *cobra.Command {
 		case c.For < time.Second:
 			return usagef("--for: %v is less than a second", c.For)
 		}
-		o, err := a.operate(c)
-		if err != nil {
-			return err
-		}
-		return a.operated(o)
+		return a.act(c)
 	}
 	return cmd
 }
@@ -41,12 +37,6 @@ func newReleaseCommand(a *app) *cobra.Command {
 		Short: "End a hold on writes",
 		Long:  "release runs on either host. Writes are taken again as soon as nothing else forbids them, which ktadmin status shows.",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			o, err := a.operate(replication.Command{Act: replication.ActRelease})
-			if err != nil {
-				return err
-			}
-			return a.operated(o)
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.act(replication.Command{Act: replication.ActRelease}) },
 	}
 }

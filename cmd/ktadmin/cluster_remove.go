@@ -18,11 +18,7 @@ func newRemoveCommand(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&c.Check, "dry-run", false, "say what would be done, and change nothing")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		c.Name = args[0]
-		o, err := a.operate(c)
-		if err != nil {
-			return err
-		}
-		return a.operated(o)
+		return a.act(c)
 	}
 	return cmd
 }

@@ -1,17 +1,13 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
-	"keytrustee/certs"
 	"keytrustee/host"
-	"keytrustee/internal/config"
 )
 
 func newRestoreCommand(a *app) *cobra.Command {
-	var f slaveFlags
+	var f joinFlags
 	cmd := &cobra.Command{
 		Use:   "restore --from-survivor ADDRESS --token-file FILE",
 		Short: "Rebuild the active on its own host from the passive that survived it",
@@ -23,7 +19,7 @@ func newRestoreCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.active, "from-survivor", "", "address of the passive that survived")
 	cmd.Flags().BoolVar(&f.abort, "abort", false, "end a restore that has not ended")
-	f.addJoinFlags(cmd)
+	f.addTo(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		switch {
 		case f.abort:
@@ -34,49 +30,4 @@ func newRestoreCommand(a *app) *cobra.Command {
 		return a.join(f, host.Restore)
 	}
 	return cmd
-}
-
-// abortJoin ends a join of this host that has not ended or, where there is none, the admission of another host here.
-func (a *app) abortJoin(f slaveFlags) error {
-	c, err := config.Read(a.confdir)
-	if err != nil {
-		return err
-	}
-	f.apply(c)
-	if err := a.become(c); err != nil {
-		return err
-	}
-	h := hostOf(c)
-	journal, err := h.Journal()
-	if err != nil {
-		return err
-	}
-	if _, serr := h.Status(); journal == nil && serr == nil {
-		if err := adminOf(c).Abandon(a.cmd.Context()); err != nil {
-			if errors.Is(err, host.ErrDaemonDown) {
-				return &host.HintedError{Err: errors.New("no join of this host has begun that has not ended, and keytrusteed, which would know of another host's, does not run"),
-					Hint: "start keytrusteed and repeat the command"}
-			}
-			return err
-		}
-		return a.result(host.Aborted{Operation: "admission"}, []row{{"given up", "the host that was admitted and has not come in"}})
-	}
-	var token *certs.Token
-	if f.tokenFile != "" {
-		if token, err = f.token(false, host.Restore); err != nil {
-			return err
-		}
-	}
-	aborted, err := h.Abort(a.cmd.Context(), token)
-	if err != nil {
-		return err
-	}
-	if aborted.Untold != nil {
-		a.say("the other host was not told: %v\nrun the same command there, so that it keeps nothing for this host", aborted.Untold)
-	}
-	rows := []row{{"given up", aborted.Operation}}
-	if aborted.PutBack != "" {
-		rows = append(rows, row{"put back", aborted.PutBack})
-	}
-	return a.result(aborted, rows)
 }
