@@ -39,15 +39,15 @@ var admission = []row{
 		"case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:", "case false:",
 		"a passive that is confirmed is replaced by mistake", "host", "TestNoTokenWhileAPassiveAnswers",
 	}, {
-		"a question of the active's own", "host/admit.go",
+		"a question of the active's own", "host/believe.go",
 		"if !a.takeNonce(q.Nonce) {", "if !a.takeNonce(q.Nonce) && false {",
 		"a request to join that was seen is played again", "host", "TestJoinNeedsTheRootKeyItself",
 	}, {
-		"the proof of the root key", "host/admit.go",
+		"the proof of the root key", "host/believe.go",
 		"if !hmac.Equal(want, q.Proof) {", "if !hmac.Equal(want, q.Proof) && false {",
 		"who has no root key is let in, and given the cluster's keys", "host", "TestJoinNeedsTheRootKeyItself",
 	}, {
-		"a proof is bound to the key that is certified", "host/admit.go",
+		"a proof is bound to the key that is certified", "host/believe.go",
 		"fmt.Appendf(nil, \"keytrustee join\\x00%x\\x00%x\", nonce, csr)", "fmt.Appendf(nil, \"keytrustee join\\x00%x\", nonce)",
 		"who stands between the hosts has his own key certified", "host", "TestProofIsBoundToTheKey",
 	}, {

@@ -42,6 +42,13 @@ type applied struct {
 	lent  string // passive: the restore that this host is open to as its source
 }
 
+// standAt makes what was applied that of this start.
+func (m *Monitor) standAt(start string) {
+	if m.did.start != start {
+		m.did = applied{start: start}
+	}
+}
+
 func (m *Monitor) step(ctx context.Context) error {
 	m.acting.Lock()
 	defer m.acting.Unlock()
@@ -57,9 +64,7 @@ func (m *Monitor) step(ctx context.Context) error {
 		return nil
 	}
 	state = m.state.Current() // the step may have changed it
-	if m.did.start != start {
-		m.did = applied{start: start}
-	}
+	m.standAt(start)
 	if state.Duty == Passive {
 		return m.stepPassive(ctx, state, start)
 	}
@@ -249,11 +254,10 @@ func (m *Monitor) ensureSlot(ctx context.Context, name string) error {
 		if err != nil || slot != nil {
 			return err
 		}
-		_, err = conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true)", name)
-		return err
+		return createSlot(ctx, conn, name)
 	})
 	if err != nil {
-		return fmt.Errorf("making the replication slot %s: %w", name, err)
+		return err
 	}
 	m.did.slot = name
 	return nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // findings are what was looked at before an act.
@@ -63,4 +65,29 @@ func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operatio
 		found.look(false, "", fmt.Sprintf("%s does not say whether it can take over: %v", peer, err), "look at keytrusteed on "+peer)
 	}
 	return append(found, a.Findings...)
+}
+
+// beforeTakeover looks at what a takeover by this host depends on, and nobody else can see.
+func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) findings {
+	var found findings
+	s := m.statusOf(state, m.uptime())
+	found.look(state.Duty == Passive && state.Fenced == nil, state.Self+" is a passive and not fenced", state.Self+" is fenced, or no passive", "see ktadmin status on "+state.Self)
+	o := state.Operation
+	found.look((o == nil || o.Kind == KindSwitchover && o.Step == StepPrepare) && state.Pending == nil, "no other operation is under way on "+state.Self,
+		"another operation is under way on "+state.Self, "wait for its end, or abort it")
+	found.look(s.Standing.Ready && m.following(state) != "", state.Self+" has replayed what it had confirmed, and follows", state.Self+" has not replayed what it had confirmed, or follows nobody",
+		"look at keytrustee-db on "+state.Self)
+	free, err := m.freeSlots(ctx)
+	found.look(err == nil && free > 0, "a replication slot is free on "+state.Self, fmt.Sprintf("no replication slot is free on %s", state.Self), "drop those that nobody uses: select * from pg_replication_slots")
+	return found
+}
+
+// freeSlots is how many replication slots could still be made.
+func (m *Monitor) freeSlots(ctx context.Context) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, m.policy.AnswerLimit)
+	defer cancel()
+	err = m.control.do(ctx, func(conn *pgx.Conn, _ string) error {
+		return conn.QueryRow(ctx, "select current_setting('max_replication_slots')::int - count(*)::int from pg_replication_slots").Scan(&n)
+	})
+	return n, err
 }

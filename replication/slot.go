@@ -13,6 +13,11 @@ func makeSlot(ctx context.Context, conn *pgx.Conn, name string, keep map[string]
 	if err := dropSlots(ctx, conn, keep); err != nil {
 		return err
 	}
+	return createSlot(ctx, conn, name)
+}
+
+// createSlot makes a slot that is not there, reserving WAL from now on.
+func createSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 	if _, err := conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true)", name); err != nil {
 		return fmt.Errorf("making the replication slot %s: %w", name, err)
 	}

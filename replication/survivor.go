@@ -84,13 +84,6 @@ func (m *Monitor) AdmitRestore(ctx context.Context, j Joiner) (Admission, error)
 	return a, m.openToRestore(ctx, m.state.Current())
 }
 
-// standAt makes what was applied that of this start.
-func (m *Monitor) standAt(start string) {
-	if m.did.start != start {
-		m.did = applied{start: start}
-	}
-}
-
 // openToRestore makes this host follow nobody, and opens its line to the host that copies it.
 func (m *Monitor) openToRestore(ctx context.Context, state State) error {
 	p := state.Pending
