@@ -72,8 +72,24 @@ func (a *Admin) handler() http.Handler {
 			writeJSON(w, http.StatusForbidden, refusal{"only root and the user of the service may use the admin socket", "run ktadmin as root"})
 			return
 		}
+		if age := requestAge(r); r.Method != http.MethodGet && age > commandLimit {
+			a.refuse(w, hinted("nothing was changed; repeat the command, if it is still wanted", "the command was given %v ago, and waited for a keytrusteed that stood still", age.Round(time.Second)))
+			return
+		}
 		audited.ServeHTTP(w, r)
 	})
+}
+
+// commandLimit is how old a command may be when it is heard: whoever gave it may have given it up since, and the pair may be another.
+const commandLimit = 10 * time.Second
+
+// requestAge is how long ago ktadmin, which has the same clock, has sent r.
+func requestAge(r *http.Request) time.Duration {
+	sent, err := time.Parse(time.RFC3339Nano, r.Header.Get(sentHeader))
+	if err != nil {
+		return 0
+	}
+	return time.Since(sent)
 }
 
 type callerKey struct{}

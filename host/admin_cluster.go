@@ -56,7 +56,17 @@ func (a *Admin) operator(uid uint32, before string) string {
 }
 
 // Operate gives the daemon a command for the pair. A *HintedError: it was refused, and nothing was changed.
+// ErrDaemonStuck: what became of it is not known, unless the daemon did not answer from the start.
 func (c AdminClient) Operate(ctx context.Context, q replication.Command) (replication.Operated, error) {
 	var o replication.Operated
-	return o, c.call(ctx, http.MethodPost, clusterPath+string(q.Act), q, &o)
+	if _, err := c.Status(ctx); err != nil {
+		return o, err
+	}
+	limited, cancel := context.WithTimeout(ctx, operateLimit+statusLimit)
+	defer cancel()
+	err := c.call(limited, http.MethodPost, clusterPath+string(q.Act), q, &o)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = &HintedError{fmt.Errorf("%w within %v", ErrDaemonStuck, operateLimit+statusLimit), "ktadmin status shows, when it answers, whether the command was done; repeating it is safe"}
+	}
+	return o, err
 }

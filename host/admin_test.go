@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"keytrustee/certs"
 	"keytrustee/postgres/pgtest"
@@ -73,6 +74,38 @@ func TestAdminSocketTellsUsersApart(t *testing.T) {
 	if w.Code != 403 {
 		t.Errorf("nobody knows who: %d", w.Code)
 	}
+}
+
+// TestAnOldCommandIsNotCarriedOut: a command that waited for a daemon that stood still is refused when that goes on.
+func TestAnOldCommandIsNotCarriedOut(t *testing.T) {
+	pair := new(counting)
+	admin := &Admin{Host: newHost(t, "kt01", 1), Pair: pair, Logger: slog.New(slog.DiscardHandler)}
+	for _, row := range []struct {
+		sent time.Time
+		code int
+	}{{time.Now().Add(-time.Minute), 409}, {time.Now(), 200}} {
+		r := httptest.NewRequest(http.MethodPost, clusterPath+"hold", strings.NewReader(`{"note": "x"}`))
+		r.Header.Set(sentHeader, row.sent.UTC().Format(time.RFC3339Nano))
+		w := httptest.NewRecorder()
+		admin.handler().ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, uint32(0))))
+		if w.Code != row.code {
+			t.Errorf("sent %v ago: %d, want %d: %s", time.Since(row.sent), w.Code, row.code, w.Body)
+		}
+	}
+	if pair.n != 1 {
+		t.Errorf("%d commands were carried out, want 1", pair.n)
+	}
+}
+
+// counting counts the commands that it was given.
+type counting struct {
+	Pair
+	n int
+}
+
+func (c *counting) Operate(context.Context, replication.Command) (replication.Operated, error) {
+	c.n++
+	return replication.Operated{}, nil
 }
 
 type noPair struct{ Pair }

@@ -63,6 +63,9 @@ func (c AdminClient) quickly(ctx context.Context, path string, answer any) error
 // statusLimit is how long the daemon may take to say how it is; what it asks the other host for that takes less.
 const statusLimit = 3 * time.Second
 
+// sentHeader says when a request was sent.
+const sentHeader = "X-Keytrustee-Sent"
+
 func (c AdminClient) call(ctx context.Context, method, path string, q, a any) error {
 	var body io.Reader
 	if q != nil {
@@ -76,6 +79,7 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 	if err != nil {
 		return err
 	}
+	r.Header.Set(sentHeader, time.Now().UTC().Format(time.RFC3339Nano))
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", c.Socket)
 	}}

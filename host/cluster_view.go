@@ -100,9 +100,19 @@ func (s Sight) gateBehind(r replication.Report) Writes {
 		return w.since(g.Since, s.At)
 	case r.Reason != "":
 		return Writes{State: WritesRefused, Host: r.PeerName, Why: r.Reason, What: r.What, Do: r.Do}.since(r.Since, s.At)
+	case !r.PeerAnswers && !r.PeerHeard.IsZero(): // its database still sends its log, or the passive would have a reason
+		w := Writes{State: WritesRefused, Host: r.PeerName, Why: replication.ActiveUnreachable}
+		w.What, w.Do = SilentActive(r)
+		return w.since(r.PeerHeard, s.At)
 	}
 	return Writes{State: WritesRefused, Host: r.PeerName, Why: replication.Starting, What: fmt.Sprintf("%s has not heard yet how the gate of %s stands", r.Self, r.PeerName),
 		Do: "Ask again in a moment."}
+}
+
+// SilentActive says what is so, and what to do, where the active's daemon does not answer and its database does.
+func SilentActive(r replication.Report) (what, do string) {
+	return fmt.Sprintf("keytrusteed on the active %s does not answer, though its database does", r.PeerName),
+		fmt.Sprintf("Start keytrusteed on %s; if it runs, restart it: service keytrusteed restart.", r.PeerName)
 }
 
 // gateOf is an active's gate.

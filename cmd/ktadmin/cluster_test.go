@@ -120,6 +120,11 @@ var situations = []struct {
 		s.Peer = passive()
 		return s
 	}, exitReadOnly},
+	{"daemon-frozen", func() host.Sight {
+		s := without("kt01", replication.Active, "keytrusteed on this host runs, but does not answer within 3s")
+		s.Stuck, s.Peer = true, gone(passive(), 40*time.Second)
+		return s
+	}, exitReadOnly},
 	{"daemon-killed-after-a-fence", func() host.Sight {
 		s := without("kt01", replication.Active, stopped)
 		s.Status.State.Fenced = &replication.Fence{Reason: replication.EpochConflict, Detail: "kt01 is of epoch 7, kt02 of 8", Since: ago(time.Hour), Met: &replication.Epoch{Number: 8, ID: "9d"}}

@@ -111,6 +111,9 @@ func writeRows(s host.Status, down error) []row {
 		return append(one("CLOSED at the active (%s) since %s: %s", r.PeerName, stamp(g.Since), g.Reason), row{"", g.Sentence})
 	}
 	switch {
+	case r.Reason == "" && !r.PeerAnswers && !r.PeerHeard.IsZero():
+		what, do := host.SilentActive(*r)
+		return append(one("CLOSED since %s: %s", stamp(r.PeerHeard), replication.ActiveUnreachable), row{"", what + ". " + do})
 	case r.Reason == "":
 		return one("at the active (%s), which has not said yet how its gate stands", r.PeerName)
 	case r.Duty == replication.Active && r.Since.Sub(r.Turned) > time.Second:
