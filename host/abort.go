@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -125,14 +124,4 @@ func (h *Host) tellAbort(ctx context.Context, journal *Journal, token *certs.Tok
 	}
 	defer client.close()
 	return client.call(ctx, abortPath, q, new(struct{}))
-}
-
-// daemonAnswers reports whether somebody listens at the admin socket.
-func (h *Host) daemonAnswers() bool {
-	c, err := net.Dial("unix", h.AdminSocket())
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
 }

@@ -3,7 +3,7 @@ package host
 import (
 	"context"
 	"errors"
-	"os"
+	"syscall"
 
 	"keytrustee/certs"
 	"keytrustee/postgres"
@@ -76,7 +76,7 @@ func (h *Host) Join(ctx context.Context, o JoinOptions) error {
 	return h.operate(ctx, operations[o.Kind], steps...)
 }
 
-// lockData keeps this host's PostgreSQL from being started while its data is exchanged. It refuses while that, or the daemon,
+// lockData keeps this host's PostgreSQL, and its daemon, from being started while its data is exchanged. It refuses while that, or the daemon,
 // runs: to stop them is the operator's to do.
 func (h *Host) lockData(ctx context.Context) (release func(), err error) {
 	if have, err := exists(h.NodeDir()); err != nil {
@@ -92,11 +92,15 @@ func (h *Host) lockData(ctx context.Context) (release func(), err error) {
 		}
 		return nil, err
 	}
-	if _, err := os.Lstat(h.AdminSocket()); err == nil && h.daemonAnswers() {
+	daemon, err := h.tryLock("daemon.lock")
+	if err != nil {
 		lock.Close()
-		return nil, hinted(stop, "keytrusteed runs on this host")
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, hinted(stop, "keytrusteed runs on this host")
+		}
+		return nil, err
 	}
-	return func() { lock.Close() }, nil
+	return func() { daemon.Close(); lock.Close() }, nil
 }
 
 // stage tells the operator which stage begins.

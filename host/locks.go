@@ -49,6 +49,24 @@ func (h *Host) lockDB(ctx context.Context) (*os.File, error) {
 	}
 }
 
+// daemonWait is how long a daemon that has just been ended may take to be gone.
+const daemonWait = time.Second
+
+// LockDaemon gives the right to be this host's keytrusteed, until the file is closed or the process ends. While it has the state in
+// its memory nobody else may exchange that on the disk: the next change would put the old one back. Where no file can be made there
+// is none, and nothing can be exchanged either: such a host still serves what it can.
+func (h *Host) LockDaemon() (*os.File, error) {
+	for deadline := time.Now().Add(daemonWait); ; time.Sleep(patiencePoll) {
+		f, err := h.tryLock("daemon.lock")
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return f, nil
+		}
+		if time.Now().After(deadline) {
+			return nil, hinted("wait until it has ended: ktadmin status", "another keytrusteed runs on this host, or ktadmin exchanges its data")
+		}
+	}
+}
+
 // writeOwner writes who has the lock.
 func writeOwner(f *os.File) error {
 	text := []byte(strconv.Itoa(os.Getpid()) + "\n")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 
 	"keytrustee/certs"
 	"keytrustee/cmd/internal/thishost"
@@ -17,6 +18,7 @@ import (
 type belongings struct {
 	config       *config.Config
 	host         *host.Host
+	lock         *os.File // held for as long as state is in memory
 	state        *replication.StateFile
 	server       *postgres.Server
 	ring         *seal.Keyring
@@ -33,6 +35,9 @@ func load(ctx context.Context, confdir string, log *slog.Logger) (b belongings, 
 	}
 	b.host = thishost.From(b.config)
 	if err := b.host.CheckOwn(); err != nil {
+		return b, err
+	}
+	if b.lock, err = b.host.LockDaemon(); err != nil {
 		return b, err
 	}
 	if b.state, err = replication.OpenState(b.host.StateFile()); err != nil {

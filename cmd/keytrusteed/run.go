@@ -50,6 +50,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	defer own.lock.Close()
 	c, self, server, state := own.config, own.host, own.server, own.state
 
 	// Who is told.
