@@ -73,6 +73,9 @@ func (h *Host) Join(ctx context.Context, o JoinOptions) error {
 		return err
 	}
 	defer release()
+	if err := j.check(ctx); err != nil { // the daemon may have changed the state before it ended
+		return err
+	}
 	return h.operate(ctx, operations[o.Kind], steps...)
 }
 
