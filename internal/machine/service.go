@@ -78,7 +78,15 @@ func running(name string) (pid int, ok bool) {
 		return 0, false
 	}
 	pid, err = strconv.Atoi(string(text))
-	return pid, err == nil && unix.Kill(pid, 0) == nil
+	return pid, err == nil && lives(pid)
+}
+
+// lives reports whether the process runs. One that has ended, which init takes note of in a moment, does not: a service that was killed can
+// be started at once.
+func lives(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	state := stat[bytes.LastIndexByte(stat, ')')+1:] // the name before may hold anything
+	return err == nil && !bytes.HasPrefix(state, []byte(" Z"))
 }
 
 // start starts the unit's command line with what systemd gives it, and returns when the unit counts as started: Type=exec once the
