@@ -111,7 +111,7 @@ func (s Sight) gateBehind(r replication.Report) Writes {
 
 // SilentActive says what is so, and what to do, where the active's daemon does not answer and its database does.
 func SilentActive(r replication.Report) (what, do string) {
-	return fmt.Sprintf("keytrusteed on the active %s does not answer, though its database does", r.PeerName),
+	return fmt.Sprintf("keytrusteed on %s, the active, does not answer, though its database does", r.PeerName),
 		fmt.Sprintf("Start keytrusteed on %s; if it runs, restart it: service keytrusteed restart.", r.PeerName)
 }
 

@@ -57,7 +57,7 @@ func TestStatusSaysFirst(t *testing.T) {
 		})}, nil, []string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: active_unreachable", ": because", "reads: served"}},
 		{"passive, the active's daemon stands still and its database does not", host.Status{State: passive, Report: with(report(replication.Passive, replication.Decision{}), func(r *replication.Report) {
 			r.ActiveGate, r.PeerAnswers, r.PeerHeard = &replication.GateReport{Open: true, Since: at}, false, later
-		})}, nil, []string{"writes: CLOSED since 2026-11-24 03:00:00 UTC: active_unreachable", ": keytrusteed on the active kt0x does not answer, though its database does. Start keytrusteed on kt0x; if it runs, restart it"}},
+		})}, nil, []string{"writes: CLOSED since 2026-11-24 03:00:00 UTC: active_unreachable", ": keytrusteed on kt0x, the active, does not answer, though its database does. Start keytrusteed on kt0x; if it runs, restart it"}},
 		{"no daemon", host.Status{State: active}, down, []string{"writes: CLOSED: keytrusteed does not run on this host: nobody listens", "node: "}},
 		{"no daemon, fenced", host.Status{State: &replication.State{Fenced: &replication.Fence{Reason: replication.EpochConflict, Detail: "older", Since: at}}}, down,
 			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: this host is fenced, and keytrusteed does not run", ": epoch_conflict: older. Start nothing yet. Find out which of them is current: ktadmin status on both hosts; see docs/runbook/"}},
