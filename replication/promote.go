@@ -21,6 +21,8 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	switch {
 	case state.Duty == Active && state.Operation.handing() && state.Operation.Step == StepHand:
 		return m.reclaim(ctx, c)
+	case state.Duty != Passive && state.Peer != nil:
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already; a passive that is lost is given up with ktadmin cluster remove %s", state.Self, state.Peer.Name)}
 	case state.Duty != Passive:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
 	}
