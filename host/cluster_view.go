@@ -151,7 +151,11 @@ func (s Sight) writesByFiles() Writes {
 	}
 	if st.Operation != nil {
 		w.Why = st.Operation.Reason()
-		w.What = fmt.Sprintf("a %s is under way (%s), and %s", st.Operation.Kind, st.Operation.Note, s.Down)
+		note := ""
+		if st.Operation.Note != "" {
+			note = " (" + st.Operation.Note + ")"
+		}
+		w.What = fmt.Sprintf("a %s is under way%s, and %s", st.Operation.Kind, note, s.Down)
 	}
 	return w
 }

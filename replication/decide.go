@@ -97,7 +97,7 @@ func conflict(s Status, _ Policy) Decision {
 	return fine
 }
 
-func operation(s Status, _ Policy) Decision {
+func operation(s Status, p Policy) Decision {
 	if s.Operation == nil {
 		return fine
 	}
@@ -108,6 +108,8 @@ func operation(s Status, _ Policy) Decision {
 		d.Detail = fmt.Sprintf("%s; by %s, until %s", o.Note, o.By, o.Until.UTC().Format(stampLayout))
 	case o.Kind == KindPromotion:
 		d.Detail = fmt.Sprintf("{self} is being promoted, by %s: step %s", o.By, o.Step)
+	case s.Duty == Active && o.handing() && o.Step == StepHand && s.HeardAge > p.AnswerLimit:
+		d.Remedy = "Start keytrustee-db and keytrusteed on {peer}. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
 	}
 	if s.StepTrouble != "" && o.Kind != KindHold {
 		d.Detail += "; it waits: " + s.StepTrouble

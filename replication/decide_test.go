@@ -228,6 +228,21 @@ func TestRemedies(t *testing.T) {
 			t.Errorf("%s: %s", row.name, got)
 		}
 	}
+	for _, row := range []struct {
+		step string
+		age  time.Duration
+		want string
+	}{
+		{StepHand, time.Minute, "run ktadmin cluster promote --fenced kt02 on kt01"},
+		{StepHand, 0, "Wait for it to end"},
+		{StepClose, time.Minute, "Wait for it to end"},
+	} {
+		s := inOrder()
+		s.Operation, s.HeardAge = &Operation{Kind: KindSwitchover, Step: row.step}, row.age
+		if got := Decide(s, Policy{AnswerLimit: 2 * time.Second}).sentence("kt01", "kt02", time.Time{}); !strings.Contains(got, row.want) {
+			t.Errorf("a switchover at %q, silent for %v: %s", row.step, row.age, got)
+		}
+	}
 }
 
 func TestStandbyName(t *testing.T) {
