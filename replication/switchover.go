@@ -31,7 +31,7 @@ func (o *Operation) hands(e Epoch) bool { return o != nil && o.Kind == KindSwitc
 func (s State) MayStart() error {
 	switch {
 	case s.Fenced != nil:
-		return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail, Remedy: "see " + runbook}
+		return &postgres.SetupError{Problem: s.Self + " is fenced (" + string(s.Fenced.Reason) + "): " + s.Fenced.Detail, Remedy: s.FenceRemedy()}
 	case s.Duty == Active && s.Operation.handing():
 		return &postgres.SetupError{Problem: fmt.Sprintf("%s is handing over to %s (step %s)", s.Self, s.Peer.Name, s.Operation.Step),
 			Remedy: "keytrusteed goes on with it, or back: start it on both hosts; ktadmin cluster switchover --abort"}
