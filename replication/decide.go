@@ -74,7 +74,7 @@ func (s State) FenceRemedy() string {
 }
 
 // overtaken is for a host that has met a higher epoch: the pair has gone on without it, and the good copy is not here.
-const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer} (--replace, if that has a passive)."
+const overtaken = "{peer} has gone on without {self}, whose data is behind: leave {self} off, or stop its services and run ktadmin init-slave --reclone on it, with a token of ktadmin join-token on {peer} (--replace, if that has a passive)."
 
 func conflict(s Status, _ Policy) Decision {
 	if s.PeerName == "" || s.Peer.Epoch.IsZero() {
