@@ -10,10 +10,10 @@ import (
 	"keytrustee/replication/pairtest"
 )
 
-// aDay is as many messages in the log, and as many checkpoints, as a day makes: a canary every half second and a checkpoint every five minutes,
+// aDay is as many messages in the log, and as many checkpoints, as a day makes: a canary every quarter of a second and a checkpoint every five minutes,
 // though a pair whose passive is away writes no canaries. They are written as fast as they can be.
 const (
-	canariesADay    = 2 * 24 * 60 * 60
+	canariesADay    = 4 * 24 * 60 * 60
 	checkpointsADay = 24 * 60 / 5
 )
 

@@ -12,8 +12,9 @@ import (
 )
 
 // canaryPace is how long after a canary was confirmed the active writes the next one. On an idle pair a passive that has
-// stopped to replay is noticed StaleLimit after that: together they have to stay under the 1.5 s in which the gate is shut.
-const canaryPace = 400 * time.Millisecond
+// stopped to replay is noticed StaleLimit after that: together, with a look at the clock and a busy machine, they have to stay
+// under the 1.5 s in which the gate is shut.
+const canaryPace = 250 * time.Millisecond
 
 // canary is a small message in the WAL. Once the peer has confirmed its position, the snapshot that was taken before it is
 // confirmed; while it waits, its age shows that the peer's positions do not advance.
