@@ -50,6 +50,7 @@ func bringBack(t *testing.T, p *pairtest.Pair) {
 		}
 	}()
 	p.Up(t)
+	p.AwaitHeard(t)
 	name, material := p.Active.MustCreate(t)
 	if p.Passive.MustServe(t, name) != material {
 		t.Fatal("in the end the hosts serve different materials")

@@ -62,7 +62,7 @@ func (h *Host) LockDaemon() (*os.File, error) {
 			return f, nil
 		}
 		if time.Now().After(deadline) {
-			return nil, hinted("wait until it has ended: ktadmin status", "another keytrusteed runs on this host, or ktadmin exchanges its data")
+			return nil, hinted("wait until it has ended: ktadmin status", "another keytrusteed runs on this host, or its data is being exchanged")
 		}
 	}
 }

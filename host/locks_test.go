@@ -34,7 +34,7 @@ func TestOneHasTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = h.LockDaemon()
-	refused(err, "ktadmin exchanges its data")
+	refused(err, "its data is being exchanged")
 	release()
 	if daemon, err = h.LockDaemon(); err != nil {
 		t.Fatalf("when the join has ended: %v", err)

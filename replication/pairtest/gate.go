@@ -1,6 +1,7 @@
 package pairtest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -58,4 +59,27 @@ func (p *Pair) AwaitOpen(t testing.TB, since time.Time) {
 	if t.Logf("the gate was open after %v", took.Round(time.Millisecond)); took > OpenLimit {
 		t.Errorf("the gate was open after %v", took)
 	}
+	p.AwaitHeard(t)
+}
+
+// AwaitHeard returns when the gate is open and PostgreSQL of the active has heard from that of the passive that it has all that was written.
+// After a cut or a standstill the connection between the two may still be ended for what it missed, and the gate shuts once more until there
+// is another one.
+func (p *Pair) AwaitHeard(t testing.TB) {
+	t.Helper()
+	ctx := context.Background() // that of the test has ended when it brings the pair back
+	active, err := p.Active.Connect(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer active.Close(ctx)
+	var end string
+	if err := active.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&end); err != nil {
+		t.Fatal(err)
+	}
+	Await(t, 10*time.Second, "the active's PostgreSQL has heard from the passive's", func() bool {
+		var heard bool
+		err := active.QueryRow(ctx, "SELECT coalesce(bool_or(flush_lsn >= $1::text::pg_lsn), false) FROM pg_stat_replication", end).Scan(&heard)
+		return err == nil && heard && p.Active.Writable(t)
+	})
 }
