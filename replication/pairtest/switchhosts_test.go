@@ -26,6 +26,10 @@ func dutiesChange(t *testing.T, p *pairtest.Pair) {
 	p.Passive.Stop(t, pairtest.Keytrusteed)
 	p.Passive.Start(t, pairtest.Keytrusteed)
 	open(t, p)
+	pairtest.Await(t, 3*time.Second, "the passive serves again, and so could take over", func() bool {
+		_, served := p.Passive.Version(t, name, 0)
+		return served == material
+	})
 }
 
 // powerLostInSwitchover: the active loses its power while its PostgreSQL shuts down. What boots then starts no PostgreSQL by itself, for
