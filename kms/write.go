@@ -174,13 +174,18 @@ func (s *Service) mayWait(ctx context.Context, t turn) error {
 	if t.seat != nil && t.seat.attempt.isResolved() {
 		return nil // only for the hand that the success is in
 	}
+	err := s.MayWrite(ctx)
+	if err != nil && (t.seat != nil || t.like) {
+		return ErrOutcomeUnknown
+	}
+	return err
+}
+
+// MayWrite returns nil while the gate is open, and otherwise its *ReadOnlyError.
+func (s *Service) MayWrite(ctx context.Context) error {
 	_, leave, err := s.Gate.Enter(ctx)
 	if err == nil {
 		leave()
-		return nil
-	}
-	if t.seat != nil || t.like {
-		return ErrOutcomeUnknown
 	}
 	return err
 }
@@ -196,11 +201,9 @@ func (a *attempt) isResolved() bool {
 
 // shut returns why the gate refuses in a state in which not even a claim is answered.
 func (s *Service) shut(ctx context.Context) error {
-	_, leave, err := s.Gate.Enter(ctx)
-	if err != nil {
+	if err := s.MayWrite(ctx); err != nil {
 		return err
 	}
-	leave()
 	return &ReadOnlyError{Reason: ReasonStarting, Host: s.Host, Since: s.Now(), Remedy: ElsewherePeer,
 		Sentence: "refused: host " + s.Host + " is not certain of its state yet; try again"}
 }

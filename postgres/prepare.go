@@ -33,10 +33,10 @@ func (s *Server) Prepare(ctx context.Context) error {
 	if err := s.RunAs.makeDir(s.Socket); err != nil {
 		return err
 	}
-	if err := s.checkPort(); err != nil {
+	if err := s.awaitOrphans(ctx); err != nil {
 		return err
 	}
-	if err := s.awaitOrphans(ctx); err != nil {
+	if err := s.awaitPort(ctx); err != nil {
 		return err
 	}
 	for _, stale := range []string{filepath.Join(s.Data, "postmaster.pid"), s.socketFile() + ".lock", s.socketFile()} {
@@ -63,6 +63,27 @@ func (s *Server) checkVersion() error {
 		}
 	}
 	return nil
+}
+
+// portFreed is how long a port may take to be free when the server that had it is gone: the kernel closes the sockets of a killed process
+// after the process can no longer be seen to be the server's.
+const portFreed = time.Second
+
+// awaitPort returns nil when nobody has the port, and checkPort's error if somebody keeps it.
+func (s *Server) awaitPort(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, portFreed)
+	defer cancel()
+	for {
+		err := s.checkPort()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pollEvery):
+		}
+	}
 }
 
 // checkPort returns a *SetupError if another server has the port, at an address or at the socket.

@@ -32,6 +32,42 @@ func notActive(host string, route Route) error {
 	return &e
 }
 
+// A passive that stood still, or was cut off, can forward a write before the gate has heard of it again.
+const (
+	senderHeard = 500 * time.Millisecond // how long the gate is given for that
+	gateLooked  = 20 * time.Millisecond
+)
+
+// hearSender returns when the gate does not say that nobody else answers, which the passive that forwards this write disproves; or after
+// senderHeard, since the way back to it may be cut.
+func (x *exchange) hearSender() {
+	ctx, cancel := context.WithTimeout(x.ctx, senderHeard)
+	defer cancel()
+	look := time.NewTicker(gateLooked)
+	defer look.Stop()
+	for {
+		if !isReadOnly(kms.ElsewhereNone)(x.Service.MayWrite(ctx)) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+}
+
+// toSender is the refusal of a write as the passive that forwards it may pass it on: a host that answers is there to be asked.
+func toSender(err error) error {
+	refused, ok := errors.AsType[*kms.ReadOnlyError](err)
+	if !ok || refused.Remedy != kms.ElsewhereNone {
+		return err
+	}
+	e := *refused
+	e.Remedy = kms.ElsewhereSame
+	return &e
+}
+
 // recently adds to a refusal that ends the call what this host knows: what it shows is on both disks.
 func (x *exchange) recently(err error) error {
 	kind, name := x.change()

@@ -123,6 +123,9 @@ func (x *exchange) refuse(err error) {
 	if x.r.Context().Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
+	if x.forwarded {
+		err = toSender(err)
+	}
 	status, class, message := internalStatus, internalClass, internalText
 	known := false
 	for _, row := range refusals {

@@ -74,6 +74,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, who Authenticator
 	if x.row.kind != "" && !x.forwarded && x.elsewhere() {
 		return
 	}
+	if x.forwarded {
+		x.hearSender()
+	}
 	res, err := x.row.handle(x)
 	if err != nil {
 		x.refuse(err)

@@ -63,7 +63,6 @@ func TestRefusalsRelayed(t *testing.T) {
 		key     string
 		body    string
 	}{
-		{name: "gate, nobody else", prepare: func() { p.Gate.Close("passive_unreachable", kms.ElsewhereNone) }, key: "k"},
 		{name: "gate, the other the same", prepare: func() { p.Gate.Close("disk_low", kms.ElsewhereSame) }, key: "k"},
 		{name: "gate, the other may", prepare: func() { p.Gate.Close("fenced", kms.ElsewherePeer) }, key: "k"},
 		{name: "taken", prepare: p.Gate.Open, key: "taken"},
@@ -79,6 +78,25 @@ func TestRefusalsRelayed(t *testing.T) {
 				t.Errorf("the active answers\n%d %s\nthrough the passive\n%d %s", here.status, here.body, there.status, there.body)
 			}
 		})
+	}
+}
+
+// TestSenderAnswers: a passive that forwards a write answers, whatever the active's gate has noticed. Its client's call is not ended, and
+// it succeeds if the gate notices soon.
+func TestSenderAnswers(t *testing.T) {
+	p := newPair(t)
+	p.Gate.Close("passive_unreachable", kms.ElsewhereNone)
+	here, there := create(t, p.active, "k"), create(t, p.passive, "k")
+	wantStatus(t, "the active", here, 503)
+	wantStatus(t, "through the passive", there, 503)
+	if here.class(t) != "java.lang.IllegalStateException" || there.class(t) != "java.io.IOException" || here.message(t) != there.message(t) {
+		t.Errorf("the active answers\n%s\nthrough the passive\n%s", here.body, there.body)
+	}
+
+	time.AfterFunc(100*time.Millisecond, p.Gate.Open)
+	wantStatus(t, "a gate that opens", create(t, p.passive, "k"), 201)
+	if lines := p.Recorder.Events(); len(lines) != 6 {
+		t.Errorf("the audit has %d events of three writes, want an attempt and an outcome each: %v", len(lines), lines)
 	}
 }
 

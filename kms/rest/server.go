@@ -25,6 +25,7 @@ type Service interface {
 	CurrentKey(ctx context.Context, p kms.Principal, name kms.KeyName) (kms.KeyVersion, error)
 	KeyVersion(ctx context.Context, p kms.Principal, name kms.VersionName) (kms.KeyVersion, error)
 	KeyVersions(ctx context.Context, p kms.Principal, name kms.KeyName) ([]kms.KeyVersion, error)
+	MayWrite(ctx context.Context) error
 	Recent(ctx context.Context, p kms.Principal, kind kms.ChangeKind, name kms.KeyName) (kms.Change, bool)
 
 	GenerateEEK(ctx context.Context, p kms.Principal, name kms.KeyName, n int) ([]kms.EncryptedKeyVersion, error)
