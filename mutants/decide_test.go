@@ -78,6 +78,11 @@ var decide = []row{
 		"the gate is open over a passive that stands still", "replication", "TestDecideActive",
 	},
 	{
+		"something came through before it opens", "replication/rules.go",
+		"s.Through > p.StaleLimit", "false",
+		"after a cut the gate opens over a connection that is about to end", "replication", "TestDecideActive",
+	},
+	{
 		"rule rootProofs", "replication/decide.go",
 		"rootProofs, room", "room",
 		"a key is made that one host can not open", "replication", "TestDecideActive",

@@ -3,6 +3,16 @@ package mutants
 // repeats are the guards of docs/repeats.md.
 var repeats = []row{
 	{
+		"the sender answers", "kms/rest/errors.go",
+		"\t\terr = toSender(err)\n", "",
+		"a client of a passive that stood still is told that nobody can do it", "kms/rest", "TestSenderAnswers",
+	},
+	{
+		"the gate is given a moment to hear the sender", "kms/rest/exchange.go",
+		"\t\tx.hearSender()\n", "",
+		"a write through a passive that stood still is refused", "kms/rest", "TestSenderAnswers",
+	},
+	{
 		"one hand at a time", "kms/repeat.go",
 		"if !a.resolvedAt.IsZero() && a.holder == nil {", "if !a.resolvedAt.IsZero() {",
 		"two callers are told of one creation", "kms", "TestReturnedIsClaimed|TestWaiterIsToldOfNothing",

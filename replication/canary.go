@@ -47,6 +47,7 @@ func (m *Monitor) sing(ctx context.Context) {
 		if err != nil {
 			continue
 		}
+		m.heardCanary(c)
 		more := unheard.in(c.snapshot, m.state.Current().Confirmed.Acknowledged)
 		if idle.nothingNew(c) {
 			continue

@@ -101,6 +101,7 @@ func TestDecideActive(t *testing.T) {
 		{"answers, catching up", func(s *Status) { s.Standbys[0].State = "catchup" }, PassiveNotStreaming},
 		{"answers, streams, is only potential", func(s *Status) { s.Standbys[0].SyncState = "potential" }, PassiveNotSynchronous},
 		{"answers, streams, its positions stand", func(s *Status) { s.Canary = 1100 * time.Millisecond }, PassiveStale},
+		{"was cut off, and no position has come through since", func(s *Status) { s.Through = 1100 * time.Millisecond }, PassiveStale},
 
 		{"no proof of the root keys yet", func(s *Status) { s.RootProofAge = Never }, Starting},
 		{"the proof of the root keys is old", func(s *Status) { s.RootProofAge = 61 * time.Second }, RootKeyMismatch},

@@ -38,6 +38,7 @@ type facts struct {
 	acting   string // why the last step did not succeed
 	standing examined
 	canary   *canary
+	through  time.Duration // when the newest canary that was confirmed had been written
 	rootAt   time.Duration
 	rootErr  string
 
@@ -119,6 +120,9 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		if f.canary != nil {
 			s.Canary = age(now, f.canary.sent)
 		}
+		if !f.open {
+			s.Through = age(now, f.through)
+		}
 		s.Confirmed = m.horizon.Confirmed()
 		return s
 	}
@@ -134,6 +138,12 @@ func (m *Monitor) setCanary(c *canary) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.facts.canary = c
+}
+
+func (m *Monitor) heardCanary(c canary) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.facts.through = c.sent
 }
 
 // wantsCanary: a canary proves something only while the peer, compared, is there to confirm it. Before the comparison

@@ -181,6 +181,10 @@ func progress(s Status, p Policy) Decision {
 	if s.Canary > p.StaleLimit {
 		return shut(PassiveStale, "a position waits for %.1f s, {peer} has flushed %s and replayed %s", s.Canary.Seconds(), s.Peer.Server.Flushed, s.Peer.Server.Replayed)
 	}
+	// After a cut the daemons hear each other before the databases do, whose connection may be about to end for what it missed.
+	if s.Through > p.StaleLimit {
+		return shut(PassiveStale, "nothing that was written in the last %.1f s has come through to {peer} yet", p.StaleLimit.Seconds())
+	}
 	return fine
 }
 

@@ -40,6 +40,7 @@ type Status struct {
 	Standbys []StandbyRow  `json:"standbys,omitempty"`
 	Slot     *Slot         `json:"slot,omitempty"` // the peer's
 	Canary   time.Duration `json:"canary"`         // how long the oldest position has waited for the peer to confirm it
+	Through  time.Duration `json:"through"`        // while the gate is shut: how long ago the newest position was written that the peer has confirmed
 	Skew     time.Duration `json:"skew"`           // peer's clock minus ours
 
 	RootProofAge   time.Duration `json:"root_proof_age"`
