@@ -78,18 +78,18 @@ var decide = []row{
 		"the gate is open over a passive that stands still", "replication", "TestDecideActive",
 	},
 	{
-		"something came through before it opens", "replication/rules.go",
-		"s.Through > p.StaleLimit", "false",
+		"rule through", "replication/decide.go",
+		"room, through}", "room}",
 		"after a cut the gate opens over a connection that is about to end", "replication", "TestDecideActive",
 	},
 	{
 		"rule rootProofs", "replication/decide.go",
-		"rootProofs, room", "room",
+		"rootProofs, room,", "room,",
 		"a key is made that one host can not open", "replication", "TestDecideActive",
 	},
 	{
 		"rule room", "replication/decide.go",
-		"rootProofs, room}", "rootProofs}",
+		"room, through", "through",
 		"a disk fills, or the WAL that the passive needs is given up, while writes go on", "replication", "TestDecideActive",
 	},
 	{

@@ -83,7 +83,7 @@ var repeats = []row{
 		"who lost the right while he waited makes a key all the same", "kms", "TestRightsWithdrawnDuringTheWait",
 	}, {
 		"a shut gate keeps nobody waiting", "kms/write.go",
-		"if t.seat != nil || t.like {\n\t\treturn ErrOutcomeUnknown\n\t}\n\treturn err", "return nil",
+		"\terr := s.MayWrite(ctx)\n\tif err != nil && (", "\terr := error(nil)\n\tif err != nil && (",
 		"a write waits although the gate is shut", "kms", "TestShutGate",
 	}, {
 		"one write of a key at a time", "kms/repeat.go",

@@ -34,9 +34,10 @@ func Decide(s Status, p Policy) Decision {
 type rule func(Status, Policy) Decision
 
 // activeRules, in order: what concerns this host alone, what the two hosts are to each other, what the operator still has
-// to do, whether the passive is there, whether it is synchronous, whether both can open what they hold.
+// to do, whether the passive is there, whether it is synchronous, whether both can open what they hold, and
+// whether something new has come through.
 var activeRules = []rule{fenced, conflict, operation, unpolled, localServer, noPeer, ownSettings, identity, comparison, syncNotEnabled,
-	presence, versions, peerSettings, streaming, progress, rootProofs, room}
+	presence, versions, peerSettings, streaming, progress, rootProofs, room, through}
 
 var passiveRules = []rule{fenced, conflict, operation, unpolled, localServer, notReady, activeGone}
 

@@ -181,10 +181,6 @@ func progress(s Status, p Policy) Decision {
 	if s.Canary > p.StaleLimit {
 		return shut(PassiveStale, "a position waits for %.1f s, {peer} has flushed %s and replayed %s", s.Canary.Seconds(), s.Peer.Server.Flushed, s.Peer.Server.Replayed)
 	}
-	// After a cut the daemons hear each other before the databases do, whose connection may be about to end for what it missed.
-	if s.Through > p.StaleLimit {
-		return shut(PassiveStale, "nothing that was written in the last %.1f s has come through to {peer} yet", p.StaleLimit.Seconds())
-	}
 	return fine
 }
 
@@ -214,6 +210,15 @@ func room(s Status, p Policy) Decision {
 		return shut(WALRetention, "the replication slot %s does not exist", s.StandbyName)
 	case s.Slot.WALStatus != "reserved" && s.Slot.WALStatus != "extended":
 		return shut(WALRetention, "the replication slot %s is %s", s.Slot.Name, s.Slot.WALStatus)
+	}
+	return fine
+}
+
+// through: after a cut the daemons hear each other before the databases do, whose connection may be about to end for what it missed. It is
+// the last rule: nothing is written where another one holds.
+func through(s Status, p Policy) Decision {
+	if s.Through > p.StaleLimit {
+		return shut(PassiveStale, "nothing that was written in the last %.1f s has come through to {peer} yet", p.StaleLimit.Seconds())
 	}
 	return fine
 }
