@@ -57,6 +57,7 @@ func lookAtBoth(m *nemesis, _ Step) effect {
 	for _, n := range m.pair.Nodes {
 		n.Freeze(m.t)
 	}
+	frozen := m.record.Now()
 	dirs := map[*pairtest.Node]string{}
 	for _, n := range m.pair.Nodes {
 		dirs[n] = pgtest.Dir(m.t)
@@ -65,7 +66,7 @@ func lookAtBoth(m *nemesis, _ Step) effect {
 		}
 	}
 	until := m.record.Now()
-	return effect{touched: m.pair.Nodes, severed: true,
+	return effect{touched: m.pair.Nodes, since: frozen, severed: true, // a busy machine copies for seconds
 		lift: func() {
 			for _, n := range m.pair.Nodes {
 				n.Thaw(m.t)
