@@ -3,6 +3,11 @@ package mutants
 // store are the guards between COMMIT and its outcome, and of what the database shows.
 var store = []row{
 	{
+		"the port of a killed server is waited for", "postgres/prepare.go",
+		"err := s.awaitPort(ctx)", "err := s.checkPort()",
+		"a database whose server was killed does not come back", "postgres", "TestServer",
+	},
+	{
 		"sealed dialer", "postgres/pool.go",
 		"\tif c.Sealed {\n", "\tif c.Sealed && false {\n",
 		"a deadline cancels a COMMIT that waits for the passive: the row is on one host alone", "kms/pgstore", "TestNoCancelRequest",

@@ -17,7 +17,7 @@ import (
 )
 
 // Prepare is what comes before the server is run, by Start or by running Argv: it returns a *SetupError if the server
-// can not run here (Check; no database in Data, or one of another version; port in use; it runs already); it removes the
+// can not run here (Check; no database in Data, or one of another version; port in use for a second; it runs already); it removes the
 // lock files of a server that was killed, once none of its processes is left; and it empties postgresql.auto.conf, whose
 // settings (ALTER SYSTEM, or a base backup of another host) would override those of Conf.
 func (s *Server) Prepare(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
@@ -112,7 +113,7 @@ func TestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantSetupError(t, s.Start(pgtest.Context(t)), fmt.Sprintf("port %d of 127.0.0.1 is in use", s.Port))
-		l.Close()
+		time.AfterFunc(100*time.Millisecond, func() { l.Close() }) // as the kernel does for a server that was just killed
 		start(t)
 	})
 	t.Run("an address of another host", func(t *testing.T) {
