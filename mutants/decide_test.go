@@ -83,6 +83,11 @@ var decide = []row{
 		"after a cut the gate opens over a connection that is about to end", "replication", "TestDecideActive",
 	},
 	{
+		"how long ago something came through", "replication/facts.go",
+		"s.Through = age(now, f.through)", "s.Through = 0",
+		"after a cut the gate opens over a connection that is about to end", "replication", "TestThrough",
+	},
+	{
 		"rule rootProofs", "replication/decide.go",
 		"rootProofs, room,", "room,",
 		"a key is made that one host can not open", "replication", "TestDecideActive",

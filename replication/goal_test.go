@@ -2,6 +2,7 @@ package replication
 
 import (
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -79,6 +80,23 @@ func TestCanaryIsAwaitedItself(t *testing.T) {
 	if err := m.awaitCanary(t.Context(), c); err != nil {
 		t.Errorf("confirmed at %s, its end: %v", c.end, err)
 	}
+}
+
+// TestThrough: a shut gate knows how long ago the newest canary that came through was written; an open one does not ask.
+func TestThrough(t *testing.T) {
+	const now = time.Hour
+	m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return now } })
+	want := func(what string, want time.Duration) {
+		t.Helper()
+		if got := m.statusOf(m.state.Current(), now).Through; got != want {
+			t.Errorf("%s: %v ago, want %v", what, got, want)
+		}
+	}
+	want("nothing has come through", Never)
+	m.heardCanary(canary{sent: now - 3*time.Second})
+	want("one has", 3*time.Second)
+	m.facts.since(Decision{Open: true}, time.Now())
+	want("the gate is open", 0)
 }
 
 // TestPassiveProves: a passive proves what it has replayed, in its own epoch, and remembers how far that was.
