@@ -41,18 +41,11 @@ const (
 // hearSender returns when the gate does not say that nobody else answers, which the passive that forwards this write disproves; or after
 // senderHeard, since the way back to it may be cut.
 func (x *exchange) hearSender() {
-	ctx, cancel := context.WithTimeout(x.ctx, senderHeard)
-	defer cancel()
-	look := time.NewTicker(gateLooked)
-	defer look.Stop()
-	for {
-		if !isReadOnly(kms.ElsewhereNone)(x.Service.MayWrite(ctx)) {
-			return
-		}
+	for until := time.Now().Add(senderHeard); isReadOnly(kms.ElsewhereNone)(x.Service.MayWrite(x.ctx)) && time.Now().Before(until); {
 		select {
-		case <-ctx.Done():
+		case <-x.ctx.Done():
 			return
-		case <-look.C:
+		case <-time.After(gateLooked):
 		}
 	}
 }
