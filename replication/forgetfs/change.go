@@ -96,7 +96,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, errno(err)
 	}
-	return inode, h, fuse.FOPEN_KEEP_CACHE, 0
+	return inode, h, fuse.FOPEN_DIRECT_IO, 0
 }
 
 func (n *node) Link(ctx context.Context, target gofs.InodeEmbedder, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {

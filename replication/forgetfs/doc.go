@@ -10,7 +10,9 @@
 //   - A name's history has no holes: what came before a durable change of the same name is durable too.
 //   - Permissions, owners and times are never forgotten. A sync makes the whole file durable.
 //
-// Nothing is synced for real, which makes it faster than a disk.
+// Nothing is synced for real, which makes it faster than a disk. Reads and writes go past the kernel's cache of files: with
+// it a reader on Linux 6.18 was shown a page as it had been before a write that had returned, so that PostgreSQL's walsender
+// sent zeros where its log had records.
 //
 //	forgetfs.go  Mount, Forget, Unmount
 //	node.go      files and directories as the kernel asks for them

@@ -23,7 +23,7 @@ func (n *node) Open(_ context.Context, flags uint32) (gofs.FileHandle, uint32, s
 	if err != nil {
 		return nil, 0, errno(err)
 	}
-	return h, fuse.FOPEN_KEEP_CACHE, 0
+	return h, fuse.FOPEN_DIRECT_IO, 0
 }
 
 func (n *node) open(flags uint32) (*handle, error) {
