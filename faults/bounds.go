@@ -14,21 +14,21 @@ const (
 	openWithin    = 5 * time.Second
 )
 
+// givenUp is when a client gives a read up, by the history's clock, which begins after that of its patience.
+const givenUp = readPatience - 100*time.Millisecond
+
 // Around a fault a host may still be on its way down, or up again.
 const settling = time.Second
 
-// refusals: a host that is well refuses a write within 2 s, and leaves no request without an answer for more than 10.
+// refusals: a host that is well refuses a write within 2 s, answers a read before its client gives it up, and leaves no write without an
+// answer for more than 10 s.
 func refusals(h History) Finding {
 	var f Finding
 	for _, o := range h.Ops {
-		bound := nothingHangs
-		if o.Kind.writes() && o.Outcome == Refused {
-			bound = refusedWithin
-		}
 		if o.Outcome == Unsent || touched(h, o.Host, o.Invoked-settling, o.Returned) || relayed(h, o) {
 			continue // nobody promises that a host answers which is frozen or just dies
 		}
-		took := o.Returned - o.Invoked
+		took, bound := o.Returned-o.Invoked, boundOf(o)
 		switch {
 		case took <= bound:
 			f.Judged++
@@ -41,6 +41,17 @@ func refusals(h History) Finding {
 		}
 	}
 	return f
+}
+
+// boundOf is how long a host that is well may take for the delivery.
+func boundOf(o Op) time.Duration {
+	switch {
+	case o.Kind.writes() && o.Outcome == Refused:
+		return refusedWithin
+	case !o.Kind.writes() && o.Outcome == Unknown:
+		return givenUp
+	}
+	return nothingHangs
 }
 
 // relayed reports whether the refusal may be that of the other host while a fault was at work on that or on the line between them: the one

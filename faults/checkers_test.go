@@ -129,6 +129,11 @@ func TestCheckers(t *testing.T) {
 		{"refusals", "hangs", told(Op{Kind: Roll, Invoked: 1, Returned: 12000, Outcome: Unknown}), "is promised"},
 		{"refusals", "the host was frozen", told(Op{Kind: Roll, Invoked: 1, Returned: 12000, Outcome: Unknown}).
 			with(Event{Kind: Fault, Touched: []string{"a"}, At: 500, Until: 9000}), ""},
+		{"refusals", "a read is never answered", told(Op{Kind: Current, Invoked: 1, Returned: 3000, Outcome: Unknown}).
+			with(Event{Kind: Fault, Touched: []string{"b"}, At: 1, Until: 9000}), "is promised"},
+		{"refusals", "its host was frozen", told(Op{Kind: Current, Invoked: 1, Returned: 3000, Outcome: Unknown}).
+			with(Event{Kind: Fault, Touched: []string{"a"}, At: 2900, Until: 9000}), ""},
+		{"refusals", "its connection broke", told(Op{Kind: Current, Invoked: 1, Returned: 300, Outcome: Unknown}), ""},
 
 		{"liveness", "opens", told().with(Event{Kind: Healed, At: 1000}, Event{Kind: Looked, Open: true, At: 3000, Until: 3010}), ""},
 		{"liveness", "opens late", told().with(Event{Kind: Healed, At: 1000}, Event{Kind: Looked, Open: true, At: 6500, Until: 6510}), "not open"},

@@ -21,7 +21,7 @@ import (
 )
 
 // How long a client waits. A write's answer is promised within 10 s, so that one which waits longer has seen a host that hangs; a reader
-// has another host to ask.
+// has another host to ask, and that the first one is well and says nothing for so long is held against it (boundOf).
 const (
 	writePatience = 12 * time.Second
 	readPatience  = 3 * time.Second
