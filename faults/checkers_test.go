@@ -94,7 +94,11 @@ func TestCheckers(t *testing.T) {
 
 		{"unknown-settles", "alike", told(created).with(disk(AtTheEnd, 1, false, "h0"), disk(AtTheEnd, 1, false, "h0")), ""},
 		{"unknown-settles", "on one host only", told(created, Op{Kind: Roll, Invoked: 30, Returned: 40, Outcome: Unknown}).
-			with(disk(AtTheEnd, 2, false), disk(AtTheEnd, 1, false)), "at the end"},
+			with(disk(AtTheEnd, 2, false, "h0", "h1"), disk(AtTheEnd, 1, false, "h0")), "at the end b has k as"},
+		{"unknown-settles", "no host serves it", told(created).with(disk(AtTheEnd, 1, false), disk(AtTheEnd, 1, false)), "and serves 0"},
+		{"unknown-settles", "one version is not served", told(created, rolled).
+			with(disk(AtTheEnd, 2, false, "h0"), disk(AtTheEnd, 2, false, "h0")), "and serves 1"},
+		{"unknown-settles", "what is deleted is not served", told(created).with(disk(AtTheEnd, 1, true), disk(AtTheEnd, 1, true)), ""},
 
 		{"gate", "refused", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Refused}).with(severed(1000, 9000)), ""},
 		{"gate", "acknowledged alone", told(Op{Kind: Create, Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed(1000, 9000)),

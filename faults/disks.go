@@ -58,12 +58,20 @@ func holds(h History, census Event, f *Finding, served bool) {
 	}
 }
 
-// unknownSettles holds the two hosts against each other and against all that was served, when the run has ended.
+// unknownSettles holds the two hosts against each other and against all that was served, when the run has ended. Each serves what it has.
 func unknownSettles(h History) Finding {
 	f, ends := counted(h, AtTheEnd, true)
 	if len(ends) < 2 {
 		f.Void = append(f.Void, "the run has no census of both hosts at its end")
 		return f
+	}
+	for _, end := range ends {
+		for name, key := range end.Keys {
+			f.Judged++
+			if !key.Deleted && len(key.Hashes) != key.Versions {
+				f.violated(name, "at the end %s has %d versions of %s, and serves %d", end.Host, key.Versions, name, len(key.Hashes))
+			}
+		}
 	}
 	for name, here := range ends[0].Keys {
 		f.Judged++
