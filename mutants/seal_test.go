@@ -67,9 +67,21 @@ var seal = []row{
 		"CurrentTime: w.Signed,", "CurrentTime: cert.NotBefore,",
 		"a certificate that has expired makes key-encryption keys", "kms/seal", "TestWhoMaySign",
 	}, {
-		"a wrap is bound to what it says", "kms/seal/wrap.go",
-		"hpke.Open(root.key, kdf, aead, w.info(), w.Sealed)", "hpke.Open(root.key, kdf, aead, bind(\"keytrustee wrap 1\"), w.Sealed)",
-		"every wrap fails to open, so that nothing is served", "kms/seal", "TestWrapIsBound|TestTwoRootsOpenOneKEK",
+		"a wrap is bound to its cluster", "kms/seal/wrap.go",
+		"bind(\"keytrustee wrap 1\", w.Cluster, w.KEK, ", "bind(\"keytrustee wrap 1\", w.KEK, ",
+		"another cluster's key-encryption key opens as this one's", "kms/seal", "TestWrapIsBound",
+	}, {
+		"a wrap is bound to its KEK", "kms/seal/wrap.go",
+		"bind(\"keytrustee wrap 1\", w.Cluster, w.KEK, ", "bind(\"keytrustee wrap 1\", w.Cluster, ",
+		"a key-encryption key opens under another one's name", "kms/seal", "TestWrapIsBound",
+	}, {
+		"a wrap is bound to when its KEK was made", "kms/seal/wrap.go",
+		"w.KEK, w.Made.UTC().Format(time.RFC3339Nano), w.Recipient)", "w.KEK, w.Recipient)",
+		"an old key-encryption key passes for the newest, and seals again", "kms/seal", "TestWrapIsBound",
+	}, {
+		"a wrap is bound to its recipient", "kms/seal/wrap.go",
+		"w.KEK, w.Made.UTC().Format(time.RFC3339Nano), w.Recipient)", "w.KEK, w.Made.UTC().Format(time.RFC3339Nano))",
+		"a wrap opens that names another root key", "kms/seal", "TestWrapIsBound",
 	}, {
 		"a wrap's file name is digits", "kms/seal/wrap.go",
 		"w.Cluster == \"\" || !isHex(w.KEK, 16) || !isHex(w.Recipient, 32)", "w.Cluster == \"\"",
