@@ -55,8 +55,9 @@ func (a *Admin) operator(uid uint32, before string) string {
 	return name + " on " + a.Host.Name
 }
 
-// Operate gives the daemon a command for the pair. A *HintedError: it was refused, and nothing was changed.
-// ErrDaemonStuck: what became of it is not known, unless the daemon did not answer from the start.
+// Operate gives the daemon a command for the pair. ErrUnreachable: the other host, whose it is to do, has not answered, and what became
+// of it is not known. ErrDaemonStuck: likewise of this host's daemon, unless that did not answer from the start. Every other *HintedError:
+// it was refused, and nothing was changed.
 func (c AdminClient) Operate(ctx context.Context, q replication.Command) (replication.Operated, error) {
 	var o replication.Operated
 	if _, err := c.Status(ctx); err != nil {

@@ -107,7 +107,8 @@ func (c AdminClient) call(ctx context.Context, method, path string, q, a any) er
 	return json.Unmarshal(text, a)
 }
 
-// refusedBy reads an answer that is not 200. A *HintedError: the daemon, or the active, refused, and nothing was changed.
+// refusedBy reads an answer that is not 200. ErrUnreachable: the daemon passed the request on, and whether the other host has carried it
+// out is not known. Every other *HintedError: the daemon, or the active, refused, and nothing was changed.
 func refusedBy(who string, answer *http.Response, body []byte) error {
 	var no refusal
 	if json.Unmarshal(body, &no) != nil || no.Error == "" {
