@@ -106,6 +106,10 @@ func TestCheckers(t *testing.T) {
 		{"gate", "a claim of what was confirmed before", told(
 			Op{Kind: Create, RequestID: "r", Invoked: 900, Returned: 990, Outcome: Unknown},
 			Op{Kind: Create, RequestID: "r", Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed(1000, 9000)), ""},
+		{"gate", "a claim of what was refused before", told(
+			Op{Kind: Create, RequestID: "r", Invoked: 900, Returned: 990, Outcome: Refused},
+			Op{Kind: Create, RequestID: "r", Invoked: 2000, Returned: 2010, Outcome: Done, Served: v(0, "h0")}).with(severed(1000, 9000)),
+			"could confirm nothing"},
 		{"gate", "shuts in time", told().with(severed(1000, 9000), Event{Kind: Looked, Host: "a", Open: true, At: 2400, Until: 2410},
 			Event{Kind: Looked, Host: "a", At: 2600, Until: 2610}), ""},
 		{"gate", "stays open", told().with(severed(1000, 9000), Event{Kind: Looked, Host: "a", Open: true, At: 2600, Until: 2610}), "the gate is open"},

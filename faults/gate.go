@@ -44,7 +44,7 @@ func gate(h History) Finding {
 func repeated(h History, o Op, before time.Duration) bool {
 	return slices.ContainsFunc(h.Ops, func(first Op) bool {
 		if o.RequestID != "" || first.RequestID != "" {
-			return first.RequestID == o.RequestID && first.Invoked <= before
+			return first.RequestID == o.RequestID && first.Invoked <= before && first.mayChange()
 		}
 		return identityOf(first) == identityOf(o) && first.Invoked <= before && first.Outcome == Unknown
 	})
