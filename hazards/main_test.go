@@ -111,7 +111,8 @@ func (l *lifetime) end() {
 	l.ends = nil
 }
 
-// acknowledged is an error if the answer says that the write was made.
+// acknowledged is an error unless the host answered 503: it refused the write, or does not know its outcome. A success is one, and so is every
+// other answer, and none at all.
 func acknowledged(a pairtest.Answer) error {
 	if a.Status != http.StatusServiceUnavailable {
 		return fmt.Errorf("a write was answered with %v", a)
