@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ const (
 
 // TestH18AbsentPassive: the passive is away for a day. What the active keeps for it stays small, and the passive goes on where it was. Then it
 // is away for longer than the active may keep the log for it: the slot is given up and not the disk, the passive serves what it has, and the
-// message says what to do.
+// message says what to do, which brings it back.
 func TestH18AbsentPassive(t *testing.T) {
 	p := confirmed(t)
 	known, material := p.Active.MustCreate(t)
@@ -57,14 +58,18 @@ func TestH18AbsentPassive(t *testing.T) {
 	}
 	p.Passive.Start(t)
 	_, sentence := p.Active.AwaitComplaint(t, "needs_clone")
-	t.Log(sentence)
+	if t.Log(sentence); !strings.Contains(sentence, "ktadmin init-slave --reclone") {
+		t.Errorf("the message names no command to run: %s", sentence)
+	}
 	p.Active.MustRefuse(t, "needs_clone")
 	p.Passive.AwaitServed(t, known, material)
 	p.Active.AwaitServed(t, known, material)
 	reset(t, p.Active, "max_slot_wal_keep_size")
 	reset(t, p.Active, "wal_keep_size")
-	p.Passive.Destroy(t)
-	p.Passive.Join(t)
+	p.Passive.Reclone(t)
+	p.Passive.AwaitServed(t, known, material)
+	p.Up(t)
+	p.Active.MustCreate(t)
 }
 
 // aDayPasses does what a host does by itself in a day.
