@@ -103,7 +103,7 @@ func (h *Host) tellAbort(ctx context.Context, journal *Journal, token *certs.Tok
 	}
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	q := abortRequest{Incarnation: journal.Incarnation}
+	q := joinerRequest{Incarnation: journal.Incarnation}
 	var client *joinClient
 	if token != nil {
 		root, err := seal.LoadRoot(seal.RootPath(h.Confdir))

@@ -112,7 +112,7 @@ type Node struct {
 
 // NodeStatus is a node's status, as a code and in words.
 type NodeStatus struct {
-	Code string `json:"code"` // r ready, s starting, j joining, f fenced, d down, none
+	Code string `json:"code"` // r ready, s starting, j joining, o in an operation, f fenced, d down, u unknown, none
 	Text string `json:"description"`
 }
 

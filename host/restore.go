@@ -127,7 +127,7 @@ func (j *join) completeLog(ctx context.Context) (postgres.LSN, error) {
 		return 0, err
 	}
 	var b replication.Boundary
-	if err := client.call(ctx, boundaryPath, abortRequest{Incarnation: j.incarnation}, &b); err != nil {
+	if err := client.call(ctx, boundaryPath, joinerRequest{Incarnation: j.incarnation}, &b); err != nil {
 		return 0, err
 	}
 	have, timeline, err := postgres.WALEnd(ctx, j.server.Installation, j.PGRoot)

@@ -26,7 +26,7 @@ var errNotAdmitted = &replication.RefusedError{Sentence: "this host has not been
 
 // serveAbort hears that a joiner will not come.
 func (a *Admitter) serveAbort(w http.ResponseWriter, r *http.Request) {
-	a.serveAdmitted(w, r, func(ctx context.Context, q abortRequest, admitted bool) (any, error) {
+	a.serveAdmitted(w, r, func(ctx context.Context, q joinerRequest, admitted bool) (any, error) {
 		if q.Incarnation == "" || !admitted && !a.tokens.usedBy(certs.HashSecret(q.Secret), q.Root) {
 			return nil, errNotAdmitted
 		}
@@ -36,7 +36,7 @@ func (a *Admitter) serveAbort(w http.ResponseWriter, r *http.Request) {
 
 // serveBoundary tells the host that is being restored where the log of this one ends.
 func (a *Admitter) serveBoundary(w http.ResponseWriter, r *http.Request) {
-	a.serveAdmitted(w, r, func(ctx context.Context, _ abortRequest, admitted bool) (any, error) {
+	a.serveAdmitted(w, r, func(ctx context.Context, _ joinerRequest, admitted bool) (any, error) {
 		if !admitted {
 			return nil, errNotAdmitted
 		}
@@ -45,8 +45,8 @@ func (a *Admitter) serveBoundary(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveAdmitted answers a question of a joiner; admitted: it shows the certificate that it was given.
-func (a *Admitter) serveAdmitted(w http.ResponseWriter, r *http.Request, answer func(context.Context, abortRequest, bool) (any, error)) {
-	var q abortRequest
+func (a *Admitter) serveAdmitted(w http.ResponseWriter, r *http.Request, answer func(context.Context, joinerRequest, bool) (any, error)) {
+	var q joinerRequest
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxJoinBody)).Decode(&q); err != nil {
 		writeJSON(w, http.StatusBadRequest, refusal{Error: "the question can not be read: " + err.Error()})
 		return

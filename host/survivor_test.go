@@ -29,7 +29,7 @@ func TestSurvivorTellsNobodyElse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := client.call(t.Context(), boundaryPath, abortRequest{}, new(replication.Boundary)); err == nil || !strings.Contains(err.Error(), "has not been admitted") {
+		if err := client.call(t.Context(), boundaryPath, joinerRequest{}, new(replication.Boundary)); err == nil || !strings.Contains(err.Error(), "has not been admitted") {
 			t.Errorf("%s asks where the log ends: %v", name, err)
 		}
 		_, content, err := client.post(t.Context(), segmentPath, segmentRequest{Timeline: timeline, Start: postgres.SegmentStart(at), End: at})

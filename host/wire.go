@@ -63,9 +63,10 @@ type joinAnswer struct {
 	Admission          replication.Admission `json:"admission"`
 }
 
-// abortRequest says that a joiner will not come. It is shown the certificate that was given to the joiner, or carries the secret
-// of the token that the host with that root key has used.
-type abortRequest struct {
+// joinerRequest is what a host that was admitted sends from then on: that it will not come, or, in a restore, the question where the log
+// ends. The certificate that it was given is shown with it. An abort without one carries the secret of the token that the host with that
+// root key has used; an abort names the copy that it is about.
+type joinerRequest struct {
 	Incarnation string `json:"incarnation"`
 	Secret      string `json:"secret,omitempty"`
 	Root        string `json:"root,omitempty"` // fingerprint
