@@ -50,7 +50,7 @@ func TestSite(t *testing.T) {
 	t.Run("processes", func(t *testing.T) { processesOf(t, a, b) })
 }
 
-// oneWay: with one direction cut, what the other way carries still arrives, which the counters of the second interface show.
+// oneWay: with one direction cut, what the other way carries still arrives, as its receiver's interface counts.
 func oneWay(t *testing.T, s *Site, a, b *Host) {
 	conn, err := s.Dial(t.Context(), b, "tcp", a.Name+":7")
 	must(t, err)

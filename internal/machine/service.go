@@ -139,6 +139,11 @@ func (u unit) start(name string) error {
 	if u.get("Type", "") != "notify" {
 		return nil
 	}
+	return awaitReady(name, cmd, socket)
+}
+
+// awaitReady returns when the service that cmd has started says that it is ready, and leaves somebody behind who hears what it says next.
+func awaitReady(name string, cmd *exec.Cmd, socket *net.UnixConn) error {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cmd.Wait()

@@ -30,7 +30,7 @@ func newTestSite(t *testing.T) (*Site, *Host, *Host) {
 	return s, s.Hosts[0], s.Hosts[1]
 }
 
-// echo answers at the host, on both networks' addresses, what it is told.
+// echo says at the host, to whoever comes, what it is told.
 func echo(t *testing.T, h *Host) {
 	t.Helper()
 	var l net.Listener
