@@ -98,8 +98,8 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	return found
 }
 
-// newest is when the newest change was made that this host's standby has. While the pair is whole the active makes one twice
-// a second, so a copy that is of long ago, or was put back, shows itself to whoever reads the clock.
+// newest is when the newest change was made that this host's standby has. While the pair is whole the active makes one every
+// canaryPace, so a copy that is of long ago, or was put back, shows itself to whoever reads the clock.
 func (m *Monitor) newest(ctx context.Context) (at time.Time, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()

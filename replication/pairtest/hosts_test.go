@@ -81,7 +81,7 @@ func cutBothWays(t *testing.T, p *pairtest.Pair) {
 	p.AwaitOpen(t, time.Now())
 }
 
-// cutOneWay: the log of the receiver shows that what comes the other way still arrives.
+// cutOneWay: what passes between the hosts, by the network's count, shows that one way is cut and the other one is not.
 func cutOneWay(t *testing.T, p *pairtest.Pair) {
 	for _, n := range p.Nodes {
 		n.CutTo(t, n.Other())
