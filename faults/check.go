@@ -17,7 +17,8 @@ type Violation struct {
 
 func (v Violation) String() string { return v.Checker + ": " + v.Sentence }
 
-// Finding is what one checker found. Judged counts the cases that it could judge; Void says of each other one why it could not.
+// Finding is what one checker found. Judged counts the cases that it could judge; Void says of each other one why it could not. What nothing
+// is promised of, as of a host that is frozen, is no case.
 type Finding struct {
 	Violations []Violation
 	Judged     int

@@ -187,6 +187,14 @@ func TestCheckers(t *testing.T) {
 	}
 }
 
+// TestUnknownEpochIsVoid: an acknowledgement while the state file changed is of nobody knows which epoch, and that does not count as kept.
+func TestUnknownEpochIsVoid(t *testing.T) {
+	h := told(created).with(Event{Kind: Stood, Host: "a", Duty: "active", Epoch: "1"}, Event{Kind: Stood, Host: "a", Duty: "fenced", Epoch: "1", At: 15, Until: 30})
+	if f := oneEpoch(h); len(f.Violations) > 0 || len(f.Void) != 1 || f.Judged != 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
 // TestCrowdedIsVoid: on a machine that kept the test waiting a bound is not judged, and that does not count as kept.
 func TestCrowdedIsVoid(t *testing.T) {
 	late := told(Op{Kind: Create, Invoked: 1, Returned: 2900, Outcome: Refused}).with(Event{Kind: Crowded, At: 1000, Until: 1500})

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -51,7 +52,7 @@ func repeated(h History, o Op, before time.Duration) bool {
 }
 
 // oneEpoch: acknowledgements of two epochs never interleave. Whose an acknowledgement is, the state files say that were read around it; one
-// for which they do not say it with certainty is left out.
+// for which they do not say it with certainty can not be judged.
 func oneEpoch(h History) Finding {
 	var f Finding
 	type span struct {
@@ -66,6 +67,7 @@ func oneEpoch(h History) Finding {
 		}
 		epoch := epochOf(stood, o)
 		if epoch == "" {
+			f.Void = append(f.Void, fmt.Sprintf("no state file says in which epoch: %v", o))
 			continue
 		}
 		f.Judged++
