@@ -119,6 +119,14 @@ func TestCheckers(t *testing.T) {
 		{"one-epoch", "both at once", told(created, Op{Kind: Roll, Host: "b", Invoked: 60, Returned: 70, Outcome: Done, Served: v(1, "h1")},
 			Op{Kind: Roll, Host: "a", Invoked: 80, Returned: 90, Outcome: Done, Served: v(2, "h2")}).
 			with(active("a", "1", 0), active("b", "2", 50)), "both acknowledge"},
+		{"one-epoch", "the older one tells of what both have", told(created, Op{Kind: Roll, RequestID: "r", Invoked: 30, Returned: 40, Outcome: Unknown},
+			Op{Kind: Roll, Host: "b", Invoked: 60, Returned: 70, Outcome: Done, Served: v(2, "h2")},
+			Op{Kind: Roll, RequestID: "r", Invoked: 80, Returned: 90, Outcome: Done, Served: v(1, "h1")}).
+			with(active("a", "1", 0), active("b", "2", 50)), ""},
+		{"one-epoch", "it tells of what it refused before", told(created, Op{Kind: Roll, RequestID: "r", Invoked: 30, Returned: 40, Outcome: Refused},
+			Op{Kind: Roll, Host: "b", Invoked: 60, Returned: 70, Outcome: Done, Served: v(2, "h2")},
+			Op{Kind: Roll, RequestID: "r", Invoked: 80, Returned: 90, Outcome: Done, Served: v(1, "h1")}).
+			with(active("a", "1", 0), active("b", "2", 50)), "both acknowledge"},
 
 		{"monotonic", "served for ever", told(created, rolled, read("a", 50, 1, "h1"), read("b", 60, 1, "h1")), ""},
 		{"monotonic", "an acknowledged key is gone", told(created, absent("b", 50)), "no longer serves"},

@@ -41,18 +41,19 @@ func gate(h History) Finding {
 	return f
 }
 
-// repeated reports whether the acknowledgement may be the claim of a write that began before: it was confirmed then, and is told now.
+// repeated reports whether the acknowledgement may be the claim of a write that was delivered before: it was confirmed then, and is told now.
 func repeated(h History, o Op, before time.Duration) bool {
 	return slices.ContainsFunc(h.Ops, func(first Op) bool {
 		if o.RequestID != "" || first.RequestID != "" {
-			return first.RequestID == o.RequestID && first.Invoked <= before && first.mayChange()
+			return first.RequestID == o.RequestID && first.Invoked < before && first.mayChange()
 		}
-		return identityOf(first) == identityOf(o) && first.Invoked <= before && first.Outcome == Unknown
+		return identityOf(first) == identityOf(o) && first.Invoked < before && first.Outcome == Unknown
 	})
 }
 
 // oneEpoch: acknowledgements of two epochs never interleave. Whose an acknowledgement is, the state files say that were read around it; one
-// for which they do not say it with certainty can not be judged.
+// for which they do not say it with certainty can not be judged. The claim of an earlier delivery's write is none: each of two hosts that are the
+// active by mistake tells what both have.
 func oneEpoch(h History) Finding {
 	var f Finding
 	type span struct {
@@ -63,6 +64,9 @@ func oneEpoch(h History) Finding {
 	stood := h.of(Stood)
 	for _, o := range h.Ops {
 		if !o.acknowledged() {
+			continue
+		}
+		if repeated(h, o, o.Invoked) {
 			continue
 		}
 		epoch := epochOf(stood, o)
