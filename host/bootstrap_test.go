@@ -240,6 +240,8 @@ func TestRunDBRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	change(func() error { return os.WriteFile(machine, []byte("another"), 0o600) }, func() error { return os.WriteFile(machine, kept, 0o600) },
-		"another host's files", "belongs to another host")
+		"another host's files", "was made on another machine")
+	change(func() error { return os.Remove(machine) }, func() error { return os.WriteFile(machine, kept, 0o600) },
+		"files that are bound to no machine", "is missing: nothing says that the data was made on this machine")
 	bootstrapped(t, h)
 }

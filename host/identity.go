@@ -69,7 +69,7 @@ func (h *Host) secret(ring *seal.Keyring, name string) ([]byte, error) {
 
 // completeCertificates makes what this host lacks of its own certificates, and checks those that it has.
 func (h *Host) completeCertificates() error {
-	if err := h.CheckOwn(); err != nil {
+	if err := h.checkOwn(); err != nil {
 		return err
 	}
 	public := h.PublicFiles()
@@ -149,8 +149,27 @@ func (h *Host) hosts() []string {
 }
 
 // CheckOwn refuses files that are another host's: certificates and node directory are bound to the machine and the place
-// in it, and certificates must name this node and this address. Files that do not exist yet are no fault.
+// in it, and certificates must name this node and this address. What a host of a pair has must be bound: who takes the
+// binding away says with ktadmin init that the data is this host's own, and a service that is started again meanwhile
+// starts nothing. Other files that do not exist yet are no fault.
 func (h *Host) CheckOwn() error {
+	ofPair, err := exists(h.StateFile())
+	if err != nil {
+		return err
+	}
+	for _, path := range h.bindingFiles() {
+		if have, err := exists(path); err != nil {
+			return err
+		} else if ofPair && !have {
+			return hinted("if the data is this host's own, and nothing with this data runs elsewhere, run ktadmin init and start the services",
+				"%s is missing: nothing says that the data was made on this machine", path)
+		}
+	}
+	return h.checkOwn()
+}
+
+// checkOwn is CheckOwn of a host that ktadmin init completes: what is missing is no fault.
+func (h *Host) checkOwn() error {
 	binding := h.binding()
 	for _, path := range h.bindingFiles() {
 		text, err := os.ReadFile(path)
@@ -160,9 +179,10 @@ func (h *Host) CheckOwn() error {
 			return err
 		}
 		if strings.TrimSpace(string(text)) != binding {
-			dir := filepath.Dir(path)
-			return hinted("remove "+dir+" and run ktadmin init again; copy .keytrustee with rsync --exclude .ssl, and never copy "+h.NodeDir(),
-				"%s belongs to another host", dir)
+			return hinted("if this is the same host, installed anew or moved, and nothing with this data runs elsewhere: rm "+strings.Join(h.bindingFiles(), " ")+
+				", then run ktadmin init and start the services. If .ssl was copied from the other host: remove "+h.ssl("")+" and run ktadmin init; copy .keytrustee with rsync --exclude .ssl. "+
+				"Never remove "+h.NodeDir()+": it holds state.json",
+				"%s was made on another machine (or /etc/machine-id is another one since), or in another place", filepath.Dir(path))
 		}
 	}
 	for _, c := range []struct{ file, name, address string }{
@@ -190,16 +210,17 @@ func (h *Host) CheckOwn() error {
 	return nil
 }
 
-// bind writes down whose files these are.
+// bind writes down whose files these are, whatever stood there: they have been checked, or made here.
 func (h *Host) bind() error {
+	text := h.binding() + "\n"
 	for _, path := range h.bindingFiles() {
-		if have, err := exists(path); have || err != nil {
-			if err != nil {
-				return err
-			}
+		have, err := os.ReadFile(path)
+		if err == nil && string(have) == text {
 			continue
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
 		}
-		if err := durable.WriteFile(path, []byte(h.binding()+"\n"), 0o600); err != nil {
+		if err := durable.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}

@@ -115,7 +115,7 @@ func TestInitOnACopiedConfdir(t *testing.T) {
 	}
 	chmodSecrets(t, two)
 	// With .ssl, which was not to be copied, it is refused.
-	if err := two.Init(t.Context(), InitOptions{}); err == nil || !strings.Contains(err.Error(), "belongs to another host") || !strings.Contains(hintOf(err), "--exclude .ssl") {
+	if err := two.Init(t.Context(), InitOptions{}); err == nil || !strings.Contains(err.Error(), "was made on another machine") || !strings.Contains(hintOf(err), "--exclude .ssl") {
 		t.Fatalf("with a copied .ssl: %v (%s)", err, hintOf(err))
 	}
 	if err := os.RemoveAll(filepath.Join(two.Confdir, ".ssl")); err != nil {

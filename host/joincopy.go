@@ -33,9 +33,6 @@ func (j *join) bootstrap(ctx context.Context, _ *Journal) error {
 	if err := j.installPublic(); err != nil {
 		return err
 	}
-	if err := j.bind(); err != nil {
-		return err
-	}
 	other := j.answer.Active
 	configured, err := j.o.Configure(Learned{Name: j.answer.Name, Address: j.answer.Address, Active: Peer{Name: other.Name, Address: other.Address}})
 	if err != nil {
@@ -143,7 +140,10 @@ func (j *join) complete(context.Context, *Journal) error {
 		return err
 	}
 	// Until the journal goes, which is next, nothing starts the copy, and a repeated join makes it anew.
-	return j.replaceState(state)
+	if err := j.replaceState(state); err != nil {
+		return err
+	}
+	return j.bind()
 }
 
 // passive is the state of a copy that streams from nowhere yet.

@@ -112,9 +112,17 @@ func TestRecloneMovesTheOldDataAside(t *testing.T) {
 		t.Fatal("a refusal has moved data")
 	}
 
+	for _, path := range h.bindingFiles() { // the system of the host was installed anew
+		if err := os.WriteFile(path, []byte("of the old system\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	o := recloneOptions(h, a)
 	if err := h.Join(pgtest.Context(t), o); err != nil {
 		t.Fatal(err)
+	}
+	if err := h.CheckOwn(); err != nil {
+		t.Errorf("what was copied here: %v", err)
 	}
 	if said := o.Progress.(*stages).said; len(said) != 5 || said[0] != "re-cloning: creating (1/5)" {
 		t.Errorf("stages %q", said)

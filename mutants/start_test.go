@@ -91,6 +91,10 @@ var start = []row{
 		"if j != nil && j.Operation != initOperation {", "if j != nil && j.Operation != initOperation && false {",
 		"a copy that was not verified runs", "host", "TestRunDBRefuses",
 	}, {
+		"files that are bound to no machine do not start", "host/identity.go",
+		"} else if ofPair && !have {", "} else if ofPair && !have && false {",
+		"a copied home without its binding runs as a second active", "host", "TestRunDBRefuses|TestAHostInstalledAnewTakesItsDataBack",
+	}, {
 		"files of another host do not start", "host/rundb.go",
 		"\tif err := h.CheckOwn(); err != nil {\n", "\tif err := h.CheckOwn(); err != nil && false {\n",
 		"a copied home runs as a second active", "host", "TestRunDBRefuses",
