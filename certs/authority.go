@@ -146,6 +146,23 @@ func NewKey() (key crypto.Signer, keyPEM []byte, err error) {
 	return k, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
+// ParseKey reads the PEM form that NewKey returns. Its error tells nothing of the key.
+func ParseKey(keyPEM []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(keyPEM)
+	if block == nil || block.Type != "PRIVATE KEY" {
+		return nil, errors.New("there is no PEM private key (PKCS #8) in it")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, errors.New("the private key in it can not be read")
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("the private key in it is not an ECDSA key")
+	}
+	return key, nil
+}
+
 // ParseCertificate returns the first certificate of a PEM text.
 func ParseCertificate(certPEM []byte) (*x509.Certificate, error) {
 	block, _ := pem.Decode(certPEM)

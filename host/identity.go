@@ -19,6 +19,7 @@ import (
 	"keytrustee/certs"
 	"keytrustee/internal/durable"
 	"keytrustee/kms/seal"
+	"keytrustee/replication"
 )
 
 // signer is this host as a maker of wraps.
@@ -94,7 +95,7 @@ func (h *Host) completeCertificates() error {
 			return err
 		}
 		if !haveCluster {
-			if err := h.issue(authority, certs.Cluster, h.ClusterFiles()); err != nil {
+			if err := h.completeCluster(authority); err != nil {
 				return err
 			}
 		}
@@ -110,6 +111,41 @@ func (h *Host) completeCertificates() error {
 	return h.bind()
 }
 
+// completeCluster makes the certificate that the peer sees. The other host of a pair knows this one by its key, so the
+// certificate is for the key that is there; where that is gone too, a new one is made only if nobody knows the old one.
+func (h *Host) completeCluster(authority *certs.Authority) error {
+	files := h.ClusterFiles()
+	state, err := replication.OpenState(h.StateFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return h.issue(authority, certs.Cluster, files)
+	} else if err != nil {
+		return err
+	}
+	s := state.Current()
+	if s.Self != h.Name {
+		return hinted("give the name that it has with --name", "this host is %q in its pair, not %q", s.Self, h.Name)
+	}
+	keyPEM, err := os.ReadFile(files.Key)
+	switch gone := errors.Is(err, fs.ErrNotExist); {
+	case gone && s.Peer == nil && s.Pending == nil:
+		return h.issue(authority, certs.Cluster, files)
+	case gone:
+		return hinted("put this host's own back; a new one would be a stranger to the other host. If it is gone for good: "+comeBack(s.Duty)+", with a token of ktadmin join-token on the other host (--replace on an active)",
+			"%s, by which the other host knows this one, is gone", files.Key)
+	case err != nil:
+		return err
+	}
+	key, err := certs.ParseKey(keyPEM)
+	if err != nil {
+		return hinted("put this host's own back", "%s: %w", files.Key, err)
+	}
+	certPEM, err := h.sign(authority, certs.Cluster, key)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(files.Cert, certPEM, 0o644)
+}
+
 // issue makes a key and has the authority sign its certificate for this host. The key is written first: a crash between
 // the two leaves no certificate, and the next issue replaces the key.
 func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files certs.Files) error {
@@ -117,19 +153,7 @@ func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files ce
 	if err != nil {
 		return err
 	}
-	name := h.Name
-	if purpose == certs.Public {
-		name = h.ExternalAddress
-	}
-	csrPEM, err := certs.NewCSR(key, name)
-	if err != nil {
-		return err
-	}
-	csr, err := certs.ParseCSR(csrPEM)
-	if err != nil {
-		return err
-	}
-	certPEM, err := authority.Sign(csr, purpose, name, h.hosts(), time.Now())
+	certPEM, err := h.sign(authority, purpose, key)
 	if err != nil {
 		return err
 	}
@@ -137,6 +161,23 @@ func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files ce
 		return err
 	}
 	return durable.WriteFile(files.Cert, certPEM, 0o644)
+}
+
+// sign returns the authority's certificate of this host for that key.
+func (h *Host) sign(authority *certs.Authority, purpose certs.Purpose, key crypto.Signer) (certPEM []byte, err error) {
+	name := h.Name
+	if purpose == certs.Public {
+		name = h.ExternalAddress
+	}
+	csrPEM, err := certs.NewCSR(key, name)
+	if err != nil {
+		return nil, err
+	}
+	csr, err := certs.ParseCSR(csrPEM)
+	if err != nil {
+		return nil, err
+	}
+	return authority.Sign(csr, purpose, name, h.hosts(), time.Now())
 }
 
 // hosts are the names that this host's certificates are good for.
@@ -200,7 +241,7 @@ func (h *Host) checkOwn() error {
 			return fmt.Errorf("%s: %w", c.file, err)
 		}
 		if c.name != "" && cert.Subject.CommonName != c.name {
-			return hinted("remove it and run ktadmin init again, or give the name that it has with --name",
+			return hinted("give the name that it has with --name; on a host that is of no pair yet it can be removed, and ktadmin init makes another",
 				"%s is the certificate of node %q, and this one is %q", c.file, cert.Subject.CommonName, c.name)
 		}
 		if c.address != "" && cert.VerifyHostname(c.address) != nil {

@@ -67,3 +67,59 @@ func TestAHostInstalledAnewTakesItsDataBack(t *testing.T) {
 		t.Errorf("files changed (-before +now):\n%s", diff)
 	}
 }
+
+// TestInitKeepsTheKeyOfAHostOfAPair: the other host knows this one by its key. Init makes a certificate for the one that is there,
+// and no new one, unless nobody knows the old one.
+func TestInitKeepsTheKeyOfAHostOfAPair(t *testing.T) {
+	peer := &replication.Peer{Name: "kt02"}
+	for name, row := range map[string]struct {
+		duty    replication.Duty
+		peer    *replication.Peer
+		keyGone bool
+		says    string // of the refusal
+	}{
+		"the certificate is gone, at the active":          {replication.Active, peer, false, ""},
+		"the certificate is gone, at the passive":         {replication.Passive, peer, false, ""},
+		"the certificate is gone, at an active alone":     {replication.Active, nil, false, ""},
+		"the key is gone too, at the active":              {replication.Active, peer, true, "ktadmin restore --from-survivor"},
+		"the key is gone too, at the passive":             {replication.Passive, peer, true, "ktadmin init-slave --reclone"},
+		"the key is gone too, which nobody else has seen": {replication.Active, nil, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, "kt01", 1)
+			mustInit(t, h)
+			ofPair(t, h, row.duty, row.peer)
+			key := mustKey(t, h)
+			remove(t, h.ClusterFiles().Cert)
+			if row.keyGone {
+				remove(t, h.ClusterFiles().Key)
+			}
+			err := h.Init(t.Context(), InitOptions{})
+			if row.says != "" {
+				if err == nil || !strings.Contains(hintOf(err), row.says) {
+					t.Errorf("%v (hint %q)", err, hintOf(err))
+				}
+				if have, _ := exists(h.ClusterFiles().Key); have {
+					t.Error("there is a new key")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole(t, h)
+			if kept := mustKey(t, h) == key; kept == row.keyGone {
+				t.Errorf("the key was kept: %v", kept)
+			}
+		})
+	}
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	ofPair(t, h, replication.Active, peer)
+	remove(t, h.ClusterFiles().Cert)
+	other := *h
+	other.Name = "kt09"
+	if err := other.Init(t.Context(), InitOptions{}); err == nil || !strings.Contains(hintOf(err), "--name") {
+		t.Errorf("under another name: %v (hint %q)", err, hintOf(err))
+	}
+}

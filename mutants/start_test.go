@@ -95,6 +95,10 @@ var start = []row{
 		"} else if ofPair && !have {", "} else if ofPair && !have && false {",
 		"a copied home without its binding runs as a second active", "host", "TestRunDBRefuses|TestAHostInstalledAnewTakesItsDataBack",
 	}, {
+		"a host of a pair keeps its key", "host/identity.go",
+		"case gone && s.Peer == nil && s.Pending == nil:", "case gone && s.Self != \"\":",
+		"a new key makes a host a stranger to the other one", "host", "TestInitKeepsTheKeyOfAHostOfAPair",
+	}, {
 		"files of another host do not start", "host/rundb.go",
 		"\tif err := h.CheckOwn(); err != nil {\n", "\tif err := h.CheckOwn(); err != nil && false {\n",
 		"a copied home runs as a second active", "host", "TestRunDBRefuses",
