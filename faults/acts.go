@@ -102,8 +102,8 @@ func (m *nemesis) promoted(old *pairtest.Node) {
 
 func (m *nemesis) givenUp(gone *pairtest.Node) {
 	m.t.Helper()
-	m.until(gone.Other(), "cluster", "remove", gone.Name, "--dry-run")
-	m.must(gone.Other(), "cluster", "remove", gone.Name)
+	m.until(gone.Other(), "cluster", "remove", gone.Name)
+	m.must(gone.Other(), "cluster", "remove", gone.Name, "--i-confirm", gone.Name+" was not promoted")
 }
 
 // overtaken starts a host that is the peer no longer, waits until it knows and has fenced itself, and makes it the passive of the other one.

@@ -91,6 +91,10 @@ var operations = []row{
 		"\tcase streams:\n", "\tcase streams && false:\n",
 		"a passive that streams is given up by mistake", "replication", "TestRemove",
 	}, {
+		"no removal without a word", "replication/remove.go",
+		"if c.Confirm != NotPromoted(c.Name) {", "if false {",
+		"an active that was overtaken gives up the host that has the newer keys", "replication", "TestRemove",
+	}, {
 		"a removal begins another epoch", "replication/remove.go",
 		"s.Peer, s.Epoch = nil, next", "s.Peer = nil",
 		"a passive that was removed does not fence itself", "replication", "TestRemove",

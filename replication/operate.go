@@ -14,7 +14,7 @@ type Command struct {
 	Note string        `json:"note,omitempty"` // why
 	For  time.Duration `json:"for,omitempty"`  // hold: how long
 	Name string        `json:"name,omitempty"` // the host that it is about, where there is one
-	// Confirm is what the operator says; see Confirmation.
+	// Confirm is what the operator says; see Confirmation and NotPromoted.
 	Confirm string `json:"confirm,omitempty"`
 	// Check: say what would be done, and whether it could be, and change nothing.
 	Check bool `json:"check,omitempty"`

@@ -5,6 +5,10 @@ import (
 	"fmt"
 )
 
+// NotPromoted is what an operator has to say before the active gives up a passive of that name. If it is not true, that
+// passive is the active, has acknowledged writes since, and may be the only one that has them.
+func NotPromoted(passive string) string { return passive + " was not promoted" }
+
 // remove gives up the passive of that name, which must be silent. When it returns nil that host is the peer no longer and
 // is told so when it is back; the epoch is the next one; and, if this host's PostgreSQL runs, its slot is gone, so that no
 // WAL is kept for it. Writes stay refused, with no_passive, until another host joins.
@@ -16,12 +20,16 @@ func (m *Monitor) remove(ctx context.Context, c Command) (Operated, error) {
 		return Operated{}, err
 	}
 	plan := []string{
+		fmt.Sprintf("if %s was promoted since %s last heard it (%s), %s is the active and has what was written since: do not remove it, leave %s off", c.Name, state.Self, m.lastHeard(state), c.Name, state.Self),
 		fmt.Sprintf("%s begins the epoch after %s and has no passive: writes are refused with no_passive until one joins", state.Self, state.Epoch),
 		fmt.Sprintf("the replication slot of %s is dropped, and its WAL kept no longer", c.Name),
 		fmt.Sprintf("%s is turned away and fences itself when it is back; it joins anew with ktadmin init-slave --reclone", c.Name),
 	}
 	if c.Check {
 		return Operated{Host: state.Self, Sentence: fmt.Sprintf("%s can be removed from %s", c.Name, state.Self), Plan: plan}, nil
+	}
+	if c.Confirm != NotPromoted(c.Name) {
+		return Operated{}, &RefusedError{fmt.Sprintf("%s is not removed: nobody has confirmed that %q", c.Name, NotPromoted(c.Name))}
 	}
 	next := state.Epoch.Next()
 	err := m.state.Update(func(s *State) error {
@@ -80,6 +88,15 @@ func (m *Monitor) mayRemove(state State, name string) error {
 		return refuse("%s still streams from %s; stop its services first, or replace it with ktadmin join-token --replace", name, state.Self)
 	}
 	return nil
+}
+
+// lastHeard says when the peer was last heard.
+func (m *Monitor) lastHeard(state State) string {
+	s := m.statusOf(state, m.uptime())
+	if s.HeardAge == Never {
+		return "not since its keytrusteed started"
+	}
+	return "at " + m.now().Add(-s.HeardAge).UTC().Format(stampLayout)
 }
 
 // alone is what a comparison leaves when the passive is given up: this start of the active is known to be of its history,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +19,7 @@ func TestRemove(t *testing.T) {
 	p := newPair(t)
 	w := p.active.newWriter()
 	w.must()
-	remove := replication.Command{Act: replication.ActRemove, Name: p.passive.name, By: "root"}
+	remove := replication.Command{Act: replication.ActRemove, Name: p.passive.name, By: "root", Confirm: replication.NotPromoted(p.passive.name)}
 	p.active.refused(remove, "kt02 answers")
 	p.passive.refused(remove, "at the active")
 	first := p.active.monitor.State().Epoch
@@ -37,16 +38,24 @@ func TestRemove(t *testing.T) {
 	p.active.awaitReason(replication.PassiveUnreachable)
 	p.active.refused(replication.Command{Act: replication.ActRemove, Name: "kt09"}, "not kt09")
 	check := remove
-	check.Check = true
+	check.Check, check.Confirm = true, ""
 	await(t, "silence", func() error {
 		o, err := p.active.monitor.Operate(t.Context(), check)
 		if err == nil && len(o.Plan) == 0 {
 			t.Error("a check without a plan")
 		}
+		if err == nil && !strings.Contains(o.Plan[0], "if kt02 was promoted since kt01 last heard it (at 20") {
+			t.Errorf("the plan begins with %q", o.Plan[0])
+		}
 		return err
 	})
+	for _, said := range []string{"", replication.NotPromoted("kt09"), replication.Confirmation("kt02")} {
+		unsaid := remove
+		unsaid.Confirm = said
+		p.active.refused(unsaid, `nobody has confirmed that "kt02 was not promoted"`)
+	}
 	if s := p.active.monitor.State(); s.Peer == nil || s.Epoch != first {
-		t.Fatalf("the check changed %+v", s)
+		t.Fatalf("what was refused, or only checked, changed %+v", s)
 	}
 
 	// Killed when it is decided and nothing of it is done.

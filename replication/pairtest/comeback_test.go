@@ -254,10 +254,19 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		page.t = t
 		begun := time.Now()
 		b.Kill(t)
-		pairtest.Await(t, 10*time.Second, "the passive is removed", func() bool {
+		epoch := stateOn(t, a).Epoch
+		pairtest.Await(t, 10*time.Second, "the passive can be removed", func() bool {
 			_, _, status := a.Ktadmin(t, "cluster", "remove", b.Name)
 			return status == 0
 		})
+		if said, _ := ktadmin(t, a, 0, "cluster", "remove", b.Name); !strings.Contains(said, "if "+b.Name+" was promoted since "+a.Name+" last heard it") {
+			t.Errorf("what would be done: %s", said)
+		}
+		ktadmin(t, a, 2, "cluster", "remove", b.Name, "--i-confirm", "it is gone")
+		if s := stateOn(t, a); s.Peer == nil || s.Epoch != epoch {
+			t.Errorf("the passive was removed without a word: %+v", s)
+		}
+		ktadmin(t, a, 0, "cluster", "remove", b.Name, "--i-confirm", b.Name+" was not promoted")
 		b.Start(t)
 		b.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone")
 		b.Stop(t)
