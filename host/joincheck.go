@@ -50,13 +50,22 @@ func (j *join) checkDuty() error {
 		return hinted("join it: ktadmin init-slave --token-file FILE, with a token of ktadmin join-token on the active", "this host is of no pair: there is nothing to re-clone")
 	case s == nil:
 		return nil
+	case kind == NewPassive && s.Duty == replication.Active && s.Fenced != nil:
+		peer := "the other host"
+		if s.Peer != nil {
+			peer = s.Peer.Name
+		}
+		return hinted("if "+peer+" is the active now, and not fenced: ktadmin init-slave --reclone --token-file FILE, with a token of ktadmin join-token on "+peer+"; what is here is moved aside",
+			"this host was the active, and is fenced: %s", s.Fenced.Detail)
 	case kind == NewPassive && s.Duty == replication.Active:
-		return hinted("run ktadmin init-slave on the other host", "this host is the active of a pair")
+		return hinted("nothing was changed. Run ktadmin init-slave on the host that is to be the passive. If another host was promoted in the place of this one, start the services here: it fences itself; "+
+			"then ktadmin init-slave --reclone here", "this host is the active of a pair")
 	case kind == Reclone && s.Duty == replication.Active && s.Fenced == nil:
 		return hinted("start its services: if another host has taken its place, it finds out and fences itself, and can be re-cloned then",
 			"this host is the active of a pair, and nothing says that another one has taken its place")
 	case kind == Restore && s.Duty == replication.Passive:
-		return hinted("to copy the active's data to it: ktadmin init-slave --reclone", "this host is the passive of a pair; its active is restored on the active's own host")
+		return hinted("nothing was changed. If the active is gone this host has the good copy: leave it as it is, and run the command on the host of the active; the token for it comes from ktadmin join-token here",
+			"this host is the passive of a pair; its active is restored on the active's own host")
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"keytrustee/kms/seal"
 	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
+	"keytrustee/replication"
 )
 
 func TestJoinNeedsTheRootKeyItself(t *testing.T) {
@@ -101,6 +102,55 @@ func TestJoinRefusesBeforeItChangesAnything(t *testing.T) {
 			}
 			if a.monitor.State().Pending != nil {
 				t.Error("somebody was admitted")
+			}
+		})
+	}
+}
+
+// TestAJoinOnTheWrongHost: a command that is for another host, or is another command here, says which one, and never one that would
+// replace the good copy.
+func TestAJoinOnTheWrongHost(t *testing.T) {
+	peer := &replication.Peer{Name: "kt02"}
+	fence := &replication.Fence{Reason: replication.EpochConflict, Detail: "two epochs"}
+	for name, row := range map[string]struct {
+		kind    JoinKind
+		state   replication.State
+		refused string
+		hint    []string
+		not     string // in the hint
+	}{
+		"a join of the active that was overtaken": {NewPassive, replication.State{Duty: replication.Active, Peer: peer, Fenced: fence},
+			"this host was the active, and is fenced", []string{"ktadmin init-slave --reclone --token-file FILE", "join-token on kt02", "moved aside"}, ""},
+		"a join of an overtaken active that gave its passive up": {NewPassive, replication.State{Duty: replication.Active, Fenced: fence},
+			"is fenced", []string{"join-token on the other host"}, ""},
+		"a join of the active": {NewPassive, replication.State{Duty: replication.Active, Peer: peer},
+			"this host is the active of a pair", []string{"on the host that is to be the passive", "it fences itself"}, ""},
+		"a re-clone of the active": {Reclone, replication.State{Duty: replication.Active, Peer: peer},
+			"nothing says that another one has taken its place", []string{"start its services"}, ""},
+		"a restore of the survivor": {Restore, replication.State{Duty: replication.Passive, Peer: peer},
+			"this host is the passive", []string{"nothing was changed", "leave it as it is", "on the host of the active", "ktadmin join-token here"}, "init-slave"},
+		"a re-clone of the active that was overtaken": {Reclone, replication.State{Duty: replication.Active, Peer: peer, Fenced: fence}, "", nil, ""},
+		"a re-clone of the passive":                   {Reclone, replication.State{Duty: replication.Passive, Peer: peer}, "", nil, ""},
+		"a restore of the active":                     {Restore, replication.State{Duty: replication.Active, Peer: peer}, "", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := (&join{Host: newHost(t, "kt01", 1), o: JoinOptions{Kind: row.kind}, had: &row.state}).checkDuty()
+			if row.refused == "" {
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), row.refused) {
+				t.Fatalf("error %v, want %q", err, row.refused)
+			}
+			for _, says := range row.hint {
+				if !strings.Contains(hintOf(err), says) {
+					t.Errorf("the hint %q does not say %q", hintOf(err), says)
+				}
+			}
+			if row.not != "" && strings.Contains(hintOf(err), row.not) {
+				t.Errorf("the hint %q says %q", hintOf(err), row.not)
 			}
 		})
 	}

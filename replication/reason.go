@@ -54,16 +54,17 @@ func Reasons() []Reason { return slices.Sorted(maps.Keys(wordings)) }
 
 const runbook = "docs/runbook/restore-from-passive.md"
 
-// What brings a host back whose data is not the good copy.
+// What brings a host back whose data is not the good copy, or a passive that is missing.
 const (
 	restoreSelf = "stop its services, run ktadmin join-token on {peer}, and with that token ktadmin restore --from-survivor on {self}"
+	joinOne     = "Join one, with a token of ktadmin join-token on {self}: ktadmin init-slave on a new host, ktadmin init-slave --reclone on one that was of the pair."
 	reclonePeer = "stop its services and run ktadmin init-slave --reclone on it"
 )
 
 var wordings = map[Reason]wording{
 	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment; if it stays so, the log of keytrusteed on {self} says why."},
 	SyncNotEnabled:        {"replication to {peer} is not synchronous yet", "Run ktadmin enable-synchronous-replication on {self}."},
-	NoPassive:             {"{self} has no passive", "Join one: ktadmin join-token on {self}, then ktadmin init-slave on the new host."},
+	NoPassive:             {"{self} has no passive", joinOne},
 	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
 	Restoring:             {"a restore is under way", "When ktadmin restore has ended, start the services of the restored host; writes open by themselves."},

@@ -151,7 +151,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 				better("That needs {peer}: if it is down, start keytrustee-db and keytrusteed there.")
 			if state.Peer == nil {
 				d = shut(Starting, "the database of {self} was started while it has no passive that its data could be compared with").
-					better("Join one: ktadmin join-token on {self}, then ktadmin init-slave on the new host.")
+					better(joinOne)
 			}
 		}
 		return false, true, no(d)

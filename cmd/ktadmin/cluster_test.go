@@ -93,7 +93,7 @@ var situations = []struct {
 		return seenFrom(r, passive(), "")
 	}, exitReadOnly},
 	{"removed", func() host.Sight {
-		r := shut(active(), replication.NoPassive, 20*time.Minute, "kt01 has no passive", "Join one: ktadmin join-token on kt01, then ktadmin init-slave on the new host.")
+		r := shut(active(), replication.NoPassive, 20*time.Minute, "kt01 has no passive", "Join one, with a token of ktadmin join-token on kt01: ktadmin init-slave on a new host, ktadmin init-slave --reclone on one that was of the pair.")
 		r.PeerName, r.Standbys, r.Slot, r.PeerAnswers, r.PeerAge, r.Peer = "", nil, nil, false, replication.Never, replication.Answer{}
 		s := seenFrom(r, nil, "")
 		s.Status.State.Peer, s.Status.State.Former = nil, &replication.Former{Name: "kt02", Epoch: epoch, Since: ago(20 * time.Minute)}

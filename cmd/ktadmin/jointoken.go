@@ -47,7 +47,7 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 			drop()
 			return err
 		}
-		use := "ktadmin init-slave --master " + c.ExternalAddress + " --token-file FILE"
+		use := "ktadmin init-slave --master " + c.ExternalAddress + " --token-file FILE on a new host; on one that was of the pair, with --reclone and its services stopped"
 		if token.Restores {
 			use = "ktadmin restore --from-survivor " + c.ExternalAddress + " --token-file FILE, on the host of the active that is gone"
 		}
