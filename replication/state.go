@@ -83,7 +83,7 @@ type Confirmed struct {
 	Position     postgres.LSN      `json:"position"`
 }
 
-// Fence keeps a node from everything until an operator lifts it.
+// Fence keeps a node from everything until its data is replaced: no command lifts it.
 type Fence struct {
 	Reason Reason    `json:"reason"`
 	Detail string    `json:"detail"`
