@@ -120,7 +120,7 @@ var horizon = []row{
 		"a fenced passive proves rows", "replication", "TestPassiveProves",
 	}, {
 		"a passive has confirmed what it has", "replication/answer.go",
-		"at = min(at, m.facts.server.Flushed, m.facts.server.Replayed)", "",
+		"at := min(said, m.facts.server.Flushed, m.facts.server.Replayed)", "at := said",
 		"a wrong active makes the passive wait for ever for what was never written", "replication", "TestNoteConfirmedBelievesWhatThisCopyHas",
 	}, {
 		"a snapshot is confirmed by the passive", "replication/canary.go",
@@ -134,6 +134,31 @@ var horizon = []row{
 		"a fenced host confirms no snapshot", "replication/canary.go",
 		"\t\tif s.Fenced != nil {\n\t\t\treturn ErrWorldChanged\n\t\t}\n\t\ts.Confirmed.Snapshot = c.snapshot\n", "\t\ts.Confirmed.Snapshot = c.snapshot\n",
 		"a host that has met a higher epoch shows what it alone has", "replication", "TestFencedConfirmsNoSnapshot",
+	},
+	{
+		"what is confirmed covers what was acknowledged", "replication/horizon.go",
+		"w.Incarnation != s.Peer.Incarnation || h.position < s.Confirmed.Position {", "w.Incarnation != s.Peer.Incarnation {",
+		"a passive that has just joined says \"no such key\" of what was acknowledged through its predecessor, or is promoted without it", "replication", "TestCovering",
+	},
+	{
+		"what is confirmed is of this passive", "replication/horizon.go",
+		"s.Peer == nil || w.SystemID != s.SystemID || w.Epoch != s.Epoch || w.Incarnation != s.Peer.Incarnation || ", "s.Peer == nil || w == (World{}) || ",
+		"a passive that has just joined is told what its predecessor had confirmed", "replication", "TestCovering",
+	},
+	{
+		"a passive hears what covers", "replication/watch.go",
+		"q.Confirmed = m.horizon.covering(state)", "q.Confirmed = m.horizon.Confirmed()",
+		"a passive that has just joined says \"no such key\" of what was acknowledged through its predecessor, or is promoted without it", "replication", "TestSaysWhatCovers",
+	},
+	{
+		"the first word is of all", "replication/answer.go",
+		"at == 0 || last == 0 && at < said || ", "at == 0 || ",
+		"a passive that has just joined takes itself for whole by what it has", "replication", "TestFirstWordIsOfAll",
+	},
+	{
+		"a copy that may lack something proves nothing", "replication/answer.go",
+		"\tif state.LastConfirmed == 0 {\n", "\tif false {\n",
+		"a passive that has just joined is whole by one row", "replication", "TestPassiveProves",
 	},
 	{
 		"an acknowledgement is of its epoch", "replication/horizon.go",

@@ -91,14 +91,15 @@ func (m *Monitor) asked(q Ask) {
 // writes it first.
 const noteStep = 1 << 20
 
-// noteConfirmed persists that this copy has confirmed at, if that is news. What this copy does not have it has not confirmed,
-// whoever says so: its next start would wait for that for ever.
-func (m *Monitor) noteConfirmed(at postgres.LSN) {
+// noteConfirmed persists that this copy has confirmed said, if that is news. What this copy does not have it has not confirmed,
+// whoever says so: its next start would wait for that for ever. The first such word is that it has all that was acknowledged, so
+// it counts once it does.
+func (m *Monitor) noteConfirmed(said postgres.LSN) {
 	m.mu.Lock()
-	at = min(at, m.facts.server.Flushed, m.facts.server.Replayed)
+	at := min(said, m.facts.server.Flushed, m.facts.server.Replayed)
 	m.mu.Unlock()
 	last := m.state.Current().LastConfirmed
-	if at == 0 || last != 0 && at < last+noteStep {
+	if at == 0 || last == 0 && at < said || last != 0 && at < last+noteStep {
 		return
 	}
 	if err := m.raiseConfirmed(at); err != nil {
@@ -116,10 +117,14 @@ func (m *Monitor) raiseConfirmed(at postgres.LSN) error {
 	})
 }
 
-// proveFor proves the rows of q: after this host's PostgreSQL has replayed them, and after LastConfirmed says so on disk.
+// proveFor proves the rows of q: after this host's PostgreSQL has replayed them, and after LastConfirmed says so on disk. A copy that
+// may lack what was acknowledged before it came proves nothing yet: to have these rows would not make it whole.
 func (m *Monitor) proveFor(ctx context.Context, state State, q Ask) ([][]byte, error) {
 	if state.Duty != Passive || state.Fenced != nil || state.Epoch != q.Epoch {
 		return nil, fmt.Errorf("%s is %s in epoch %s and proves nothing for epoch %s", state.Self, state.Duty, state.Epoch, q.Epoch)
+	}
+	if state.LastConfirmed == 0 {
+		return nil, fmt.Errorf("%s does not know yet that it has all that was acknowledged before it joined", state.Self)
 	}
 	if err := m.replayed(ctx, q.At); err != nil {
 		return nil, err

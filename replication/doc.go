@@ -13,7 +13,7 @@
 //
 //	(nothing)  --> active     ktadmin db --bootstrap writes the state file
 //	(nothing)  --> passive    ktadmin init-slave writes the state file, LastConfirmed zero: joining
-//	joining    --> passive    Monitor on the passive, when the active confirms its first position
+//	joining    --> passive    Monitor on the passive, when the active says that it has all that was ever acknowledged
 //	no passive --> joining    Monitor.Admit on the active: State.Pending
 //	joining    --> passive    Monitor on the active, when the verified copy has started and answers: its epoch takes effect
 //	async      --> sync       Monitor.EnableSync on the active, by the operator's command

@@ -104,7 +104,7 @@ func TestPassiveProves(t *testing.T) {
 	primary := newServer(t, nil)
 	standby := pgtest.Clone(t, primary, "kt_test", pgtest.Options{})
 	m := newLone(t, func(c *Config) { c.Server = standby })
-	if err := m.state.Update(func(s *State) error { s.Duty, s.Peer = Passive, &Peer{Name: "kt02"}; return nil }); err != nil {
+	if err := m.state.Update(func(s *State) error { s.Duty, s.Peer, s.LastConfirmed = Passive, &Peer{Name: "kt02"}, 1; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	state := m.state.Current()
@@ -115,7 +115,7 @@ func TestPassiveProves(t *testing.T) {
 	if _, err := m.proveFor(t.Context(), state, q); err == nil {
 		t.Error("it proved what it has not replayed")
 	}
-	if m.state.Current().LastConfirmed != 0 {
+	if m.state.Current().LastConfirmed != 1 {
 		t.Error("it took note of a position that it has not replayed")
 	}
 	sql(t, standby, "select pg_wal_replay_resume()")
@@ -127,6 +127,7 @@ func TestPassiveProves(t *testing.T) {
 		{"it is asked for another epoch", func(_ *State, q *Ask) { q.Epoch = q.Epoch.Next() }},
 		{"it is fenced", func(s *State, _ *Ask) { s.Fenced = &Fence{Reason: EpochConflict} }},
 		{"it is the active", func(s *State, _ *Ask) { s.Duty = Active }},
+		{"it may lack what was acknowledged before", func(s *State, _ *Ask) { s.LastConfirmed = 0 }},
 	} {
 		s, question := state, q
 		row.change(&s, &question)

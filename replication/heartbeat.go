@@ -50,7 +50,8 @@ type Ask struct {
 	Duty  Duty   `json:"duty"`
 	Epoch Epoch  `json:"epoch"`
 
-	// Of the active: its start of PostgreSQL, what the peer is known to have confirmed, and how its gate stands.
+	// Of the active: its start of PostgreSQL, what the peer is known to have confirmed once that covers all that was ever acknowledged,
+	// and how its gate stands.
 	Start     string       `json:"start,omitempty"`
 	Confirmed postgres.LSN `json:"confirmed,omitempty"`
 	Gate      *GateReport  `json:"gate,omitempty"`
@@ -82,7 +83,7 @@ type Answer struct {
 	Server      Server `json:"server"`
 	Ready       bool   `json:"ready"`     // passive: may be read
 	Following   string `json:"following"` // passive: the active's start that it streams from
-	// Unconfirmed: passive: no active has ever confirmed what it has. It may be a copy that nobody has taken in.
+	// Unconfirmed: passive: no active has ever said that it has all that was acknowledged. It may be a copy that nobody has taken in.
 	Unconfirmed bool      `json:"unconfirmed,omitempty"`
 	Clock       time.Time `json:"clock"`
 	DiskFree    uint64    `json:"disk_free"`

@@ -148,6 +148,19 @@ func (h *Horizon) Confirmed() postgres.LSN {
 	return h.position
 }
 
+// covering is the highest position that the passive of s has confirmed, once it covers everything that was ever acknowledged or shown; zero
+// until then, and while the world is not that of s. A copy that has joined while others went on lacks what they acknowledged; from its
+// first such position on it lacks nothing, for whatever is acknowledged later it has confirmed itself.
+func (h *Horizon) covering(s State) postgres.LSN {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.world
+	if s.Peer == nil || w.SystemID != s.SystemID || w.Epoch != s.Epoch || w.Incarnation != s.Peer.Incarnation || h.position < s.Confirmed.Position {
+		return 0
+	}
+	return h.position
+}
+
 // enter makes w the world. If it was another, no position holds any more and every write that waits is unknown.
 func (h *Horizon) enter(w World) {
 	h.mu.Lock()

@@ -78,6 +78,14 @@ func (p *pair) enable() {
 // join clones the active to b and starts b.
 func (p *pair) join(b *host, replace bool) {
 	p.t.Helper()
+	p.clone(b, replace)
+	b.startServer()
+	b.startDaemon()
+}
+
+// clone admits b and makes it a copy of the active, which is not started.
+func (p *pair) clone(b *host, replace bool) {
+	p.t.Helper()
 	a, t := p.active, p.t
 	incarnation := replication.NewIncarnation()
 	admission, err := a.monitor.Admit(t.Context(), replication.Joiner{Replace: replace,
@@ -97,8 +105,6 @@ func (p *pair) join(b *host, replace bool) {
 	}
 	b.create(replication.State{Self: b.name, Duty: replication.Passive, Epoch: admission.Epoch, SystemID: admission.SystemID, Incarnation: incarnation,
 		Peer: &replication.Peer{Name: a.name, Address: "127.0.0.1", ClusterPort: a.port, DatabasePort: a.server.Port, Incarnation: admission.Active.Incarnation}})
-	b.startServer()
-	b.startDaemon()
 }
 
 func (p *pair) newHost(name string, root []byte) *host {

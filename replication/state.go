@@ -33,7 +33,7 @@ type State struct {
 	Compared *Compared `json:"compared,omitempty"`
 
 	Confirmed     Confirmed    `json:"confirmed"`      // active: what may be shown
-	LastConfirmed postgres.LSN `json:"last_confirmed"` // passive: replay must have reached it before anything is read
+	LastConfirmed postgres.LSN `json:"last_confirmed"` // passive: replay must have reached it before anything is read; zero: acknowledged keys may be missing
 
 	Fenced    *Fence     `json:"fenced,omitempty"`
 	Operation *Operation `json:"operation,omitempty"` // under way

@@ -121,7 +121,7 @@ func (m *Monitor) introduce(q *Ask) {
 	if state.Duty != Active {
 		return
 	}
-	q.Confirmed = m.horizon.Confirmed()
+	q.Confirmed = m.horizon.covering(state)
 	if state.Operation != nil {
 		q.Operation = state.Operation.ID
 	}
