@@ -74,8 +74,13 @@ var decide = []row{
 	},
 	{
 		"rule progress", "replication/decide.go",
-		"progress, rootProofs", "rootProofs",
+		"progress, whole, rootProofs", "whole, rootProofs",
 		"the gate is open over a passive that stands still", "replication", "TestDecideActive",
+	},
+	{
+		"rule whole", "replication/decide.go",
+		"progress, whole, rootProofs", "progress, rootProofs",
+		"a key is made beside a passive that can not take over", "replication", "TestDecideActive",
 	},
 	{
 		"rule through", "replication/decide.go",

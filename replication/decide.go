@@ -34,10 +34,10 @@ func Decide(s Status, p Policy) Decision {
 type rule func(Status, Policy) Decision
 
 // activeRules, in order: what concerns this host alone, what the two hosts are to each other, what the operator still has
-// to do, whether the passive is there, whether it is synchronous, whether both can open what they hold, and
+// to do, whether the passive is there, whether it is synchronous and could take over, whether both can open what they hold, and
 // whether something new has come through.
 var activeRules = []rule{fenced, conflict, operation, unpolled, localServer, noPeer, ownSettings, identity, comparison, syncNotEnabled,
-	presence, versions, peerSettings, streaming, progress, rootProofs, room, through}
+	presence, versions, peerSettings, streaming, progress, whole, rootProofs, room, through}
 
 var passiveRules = []rule{fenced, conflict, operation, unpolled, localServer, notReady, activeGone}
 
@@ -146,7 +146,7 @@ const startDatabase = "Start keytrustee-db on {self}; if it does not stay up, it
 func noPeer(s Status, _ Policy) Decision {
 	switch {
 	case s.PeerName == "" && s.Pending != "":
-		return shut(Joining, "%s has been admitted", s.Pending)
+		return shut(Joining, "%s has been admitted, and its copy has not started yet", s.Pending)
 	case s.PeerName == "":
 		return shut(NoPassive, "")
 	}

@@ -103,6 +103,8 @@ func TestDecideActive(t *testing.T) {
 		{"answers, streams, its positions stand", func(s *Status) { s.Canary = 1100 * time.Millisecond }, PassiveStale},
 		{"was cut off, and no position has come through since", func(s *Status) { s.Through = 1100 * time.Millisecond }, PassiveStale},
 
+		{"has joined, and may lack what was acknowledged before", func(s *Status) { s.Peer.Unconfirmed = true }, Joining},
+
 		{"no proof of the root keys yet", func(s *Status) { s.RootProofAge = Never }, Starting},
 		{"the proof of the root keys is old", func(s *Status) { s.RootProofAge = 61 * time.Second }, RootKeyMismatch},
 		{"one host can not open its root key", func(s *Status) { s.RootProofError = "{peer}: no such file" }, RootKeyMismatch},

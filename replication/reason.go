@@ -65,7 +65,7 @@ var wordings = map[Reason]wording{
 	Starting:              {"{self} is starting and has not yet seen everything it needs", "Try again in a moment; if it stays so, the log of keytrusteed on {self} says why."},
 	SyncNotEnabled:        {"replication to {peer} is not synchronous yet", "Run ktadmin enable-synchronous-replication on {self}."},
 	NoPassive:             {"{self} has no passive", joinOne},
-	Joining:               {"{peer} is joining and its copy has not started yet", "Wait for ktadmin init-slave to end, then start its services."},
+	Joining:               {"a passive is joining", "Wait for ktadmin init-slave to end, then start its services."},
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
 	Restoring:             {"a restore is under way", "When ktadmin restore has ended, start the services of the restored host; writes open by themselves."},
 	OperatorHold:          {"an operator has put writes on hold", "It ends by itself; ktadmin cluster release ends it now."},

@@ -138,7 +138,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 			return false, false, no(d)
 		}
 		if state.LastConfirmed == 0 {
-			return false, false, no(Decision{Reason: Joining})
+			return false, false, no(shut(Joining, "{peer} has not confirmed yet that {self} has all that was acknowledged").better(wholeSoon))
 		}
 		return true, false, nil
 	}

@@ -184,6 +184,16 @@ func progress(s Status, p Policy) Decision {
 	return fine
 }
 
+// whole: a passive that has just joined could not take over yet; see Horizon.covering.
+func whole(s Status, _ Policy) Decision {
+	if s.Peer.Unconfirmed {
+		return shut(Joining, "{peer} does not know yet that it has all that was acknowledged before it came").better(wholeSoon)
+	}
+	return fine
+}
+
+const wholeSoon = "That needs both hosts, whose services run, and no more than a moment; if it stays so, the log of keytrusteed on either says why."
+
 func rootProofs(s Status, p Policy) Decision {
 	switch {
 	case s.RootProofError != "":
