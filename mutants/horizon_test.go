@@ -132,8 +132,12 @@ var horizon = []row{
 		"a transaction that was rolled back and lost in a crash shows another's row", "replication", "TestCanaryCoversWhatItSees",
 	}, {
 		"a fenced host confirms no snapshot", "replication/canary.go",
-		"\t\tif s.Fenced != nil {\n\t\t\treturn ErrWorldChanged\n\t\t}\n\t\ts.Confirmed.Snapshot = c.snapshot\n", "\t\ts.Confirmed.Snapshot = c.snapshot\n",
+		"if s.Fenced != nil || s.Epoch != c.epoch {", "if s.Epoch != c.epoch {",
 		"a host that has met a higher epoch shows what it alone has", "replication", "TestFencedConfirmsNoSnapshot",
+	}, {
+		"a snapshot is confirmed by the present passive", "replication/canary.go",
+		"if s.Fenced != nil || s.Epoch != c.epoch {", "if s.Fenced != nil {",
+		"what a passive had that was replaced is shown beside one that was told that it lacks nothing", "replication", "TestSnapshotIsOfItsEpoch",
 	},
 	{
 		"what is confirmed covers what was acknowledged", "replication/horizon.go",

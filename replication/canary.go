@@ -24,6 +24,7 @@ type canary struct {
 	end      postgres.LSN // of the message: on an idle pair the peer may have been at at before, and stand still since
 	xid      postgres.XID // of the canary itself
 	sent     time.Duration
+	epoch    Epoch // in which it was sung: what the passive of another one has says nothing of this one's
 }
 
 // sing writes canaries and confirms their snapshots, for as long as the peer is there to confirm them.
@@ -34,7 +35,9 @@ func (m *Monitor) sing(ctx context.Context) {
 		if !m.wantsCanary() || m.state.Trouble() != "" { // nothing could be confirmed
 			continue
 		}
+		epoch := m.state.Current().Epoch
 		c, err := m.emit(ctx)
+		c.epoch = epoch
 		if err != nil {
 			m.log.Debug("no canary", "error", err)
 			continue
@@ -116,10 +119,11 @@ func (m *Monitor) awaitCanary(ctx context.Context, c canary) error {
 	}
 }
 
-// confirmSnapshot persists that whatever c's snapshot sees is on both hosts.
+// confirmSnapshot persists that whatever c's snapshot sees is on both hosts. It returns ErrWorldChanged when they are no longer the two
+// that c was sung for.
 func (m *Monitor) confirmSnapshot(c canary) error {
 	return m.state.Update(func(s *State) error {
-		if s.Fenced != nil {
+		if s.Fenced != nil || s.Epoch != c.epoch {
 			return ErrWorldChanged
 		}
 		s.Confirmed.Snapshot = c.snapshot

@@ -67,7 +67,7 @@ func TestFence(t *testing.T) {
 // TestFencedConfirmsNoSnapshot: what a fenced host takes for confirmed stays what it was.
 func TestFencedConfirmsNoSnapshot(t *testing.T) {
 	m := newLone(t, func(*Config) {})
-	c := canary{snapshot: postgres.Snapshot{Xmin: 5, Xmax: 5}, at: 500}
+	c := canary{snapshot: postgres.Snapshot{Xmin: 5, Xmax: 5}, at: 500, epoch: m.state.Current().Epoch}
 	if err := m.confirmSnapshot(c); err != nil || m.state.Current().Confirmed.Position != 500 {
 		t.Fatalf("a snapshot of a host that is not fenced: %v", err)
 	}

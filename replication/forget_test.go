@@ -31,7 +31,7 @@ func TestForgetBeforeWhatIsShown(t *testing.T) {
 	if err := m.state.Update(func(s *State) error { s.Peer = &Peer{Name: "kt02"}; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	c, n := canary{snapshot: postgres.Snapshot{Xmin: 9, Xmax: 9}, at: 900}, news{pending: true}
+	c, n := canary{snapshot: postgres.Snapshot{Xmin: 9, Xmax: 9}, at: 900, epoch: m.state.Current().Epoch}, news{pending: true}
 	if err := m.confirmNews(t.Context(), c, &n); err == nil || m.state.Current().Confirmed.Position != 0 || !n.pending {
 		t.Errorf("beside a silent passive: %v, %+v", err, m.state.Current().Confirmed)
 	}

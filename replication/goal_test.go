@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -79,6 +80,18 @@ func TestCanaryIsAwaitedItself(t *testing.T) {
 	m.horizon.confirm(world, c.end)
 	if err := m.awaitCanary(t.Context(), c); err != nil {
 		t.Errorf("confirmed at %s, its end: %v", c.end, err)
+	}
+}
+
+// TestSnapshotIsOfItsEpoch: what a passive has confirmed that has been replaced meanwhile is not shown for that: its successor may lack it.
+func TestSnapshotIsOfItsEpoch(t *testing.T) {
+	m := newLone(t, func(*Config) {})
+	c := canary{snapshot: postgres.Snapshot{Xmin: 5, Xmax: 5}, at: 500, epoch: m.state.Current().Epoch}
+	if err := m.state.Update(func(s *State) error { s.Epoch = s.Epoch.Next(); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.confirmSnapshot(c); !errors.Is(err, ErrWorldChanged) || m.state.Current().Confirmed.Position != 0 {
+		t.Errorf("confirmed up to %s: %v", m.state.Current().Confirmed.Position, err)
 	}
 }
 
