@@ -24,7 +24,7 @@ type Cluster struct {
 	Operation *replication.Operation `json:"operation,omitempty"`
 	Outcome   *replication.Outcome   `json:"last_outcome,omitempty"`
 	Former    *replication.Former    `json:"former,omitempty"`
-	Joining   string                 `json:"joining,omitempty"` // a host that was admitted and has not started
+	Joining   string                 `json:"joining,omitempty"` // a host that was admitted and has not come in yet
 }
 
 // Verdict is GOOD or BAD.

@@ -39,6 +39,18 @@ var admission = []row{
 		"case state.Peer != nil && a.pair.Report().PeerAnswers && !replace:", "case false:",
 		"a passive that is confirmed is replaced by mistake", "host", "TestNoTokenWhileAPassiveAnswers",
 	}, {
+		"a joiner's database answers", "replication/join.go",
+		"case !a.Server.Answers:", "case false:",
+		"a copy that never starts fences the passive that has every acknowledged key", "replication", "TestComesIn",
+	}, {
+		"a joiner's database is a standby", "replication/join.go",
+		"case a.Server.Role != Standby || a.Server.SystemID != state.SystemID:", "case a.Server.SystemID != state.SystemID:",
+		"a primary takes the passive's place", "replication", "TestComesIn",
+	}, {
+		"a joiner's database is of this pair", "replication/join.go",
+		"case a.Server.Role != Standby || a.Server.SystemID != state.SystemID:", "case a.Server.Role != Standby:",
+		"another database takes the passive's place", "replication", "TestComesIn",
+	}, {
 		"a question of the active's own", "host/believe.go",
 		"if !a.takeNonce(q.Nonce) {", "if !a.takeNonce(q.Nonce) && false {",
 		"a request to join that was seen is played again", "host", "TestJoinNeedsTheRootKeyItself",

@@ -145,6 +145,8 @@ const startDatabase = "Start keytrustee-db on {self}; if it does not stay up, it
 
 func noPeer(s Status, _ Policy) Decision {
 	switch {
+	case s.PeerName == "" && s.PendingTrouble != "":
+		return shut(Joining, "%s has been admitted; %s", s.Pending, s.PendingTrouble)
 	case s.PeerName == "" && s.Pending != "":
 		return shut(Joining, "%s has been admitted, and its copy has not started yet", s.Pending)
 	case s.PeerName == "":

@@ -15,7 +15,7 @@
 //	(nothing)  --> passive    ktadmin init-slave writes the state file, LastConfirmed zero: joining
 //	joining    --> passive    Monitor on the passive, when the active says that it has all that was ever acknowledged
 //	no passive --> joining    Monitor.Admit on the active: State.Pending
-//	joining    --> passive    Monitor on the active, when the verified copy has started and answers: its epoch takes effect
+//	joining    --> passive    Monitor on the active, when the database of the verified copy answers: its epoch takes effect
 //	async      --> sync       Monitor.EnableSync on the active, by the operator's command
 //	passive    --> active     Monitor, by the operator's command: promotion or switchover, in steps (fork.go); the daemon starts anew
 //	active     --> passive    Monitor, in a switchover (yield.go), once the passive takes over; the daemon starts anew

@@ -35,6 +35,7 @@ type facts struct {
 	operation   string
 	operationAt time.Duration
 
+	outsider outsider
 	acting   string // why the last step did not succeed
 	standing examined
 	canary   *canary
@@ -47,6 +48,9 @@ type facts struct {
 	begun  time.Time
 	turned time.Time // when the gate was last opened or shut, whatever reasons have followed each other
 }
+
+// outsider is why the joiner with that copy has not come in.
+type outsider struct{ incarnation, why string }
 
 // examined is what has been found out about one start of this host's server.
 type examined struct {
@@ -109,6 +113,9 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 	}
 	if state.Pending != nil {
 		s.Pending = state.Pending.Peer.Name
+		if f.outsider.incarnation == state.Pending.Peer.Incarnation {
+			s.PendingTrouble = f.outsider.why
+		}
 	}
 	if state.Duty == Active {
 		if p := state.Peer; p != nil {

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -95,12 +96,15 @@ func (m *Monitor) confirmedPeer(state State, s Status) bool {
 	return state.Peer != nil && (s.PeerAge <= m.policy.AnswerLimit || streaming)
 }
 
-// started takes note of an answer of the joiner: once its copy runs, it is the passive and its epoch holds. It reports
+// started takes note of an answer of the joiner: once nothing keeps it out, it is the passive and its epoch holds. It reports
 // whether that is so now.
 func (m *Monitor) started(state State, a Answer) bool {
 	p := state.Pending
-	if p == nil || a.Name != p.Peer.Name || a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch || a.Duty != Passive || a.Fenced != "" || a.Server.Start == "" ||
-		a.Server.Answers && a.Server.SystemID != state.SystemID {
+	if p == nil || a.Name != p.Peer.Name || a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch || a.Duty != Passive {
+		return false
+	}
+	if why := keepsOut(state, a); why != "" {
+		m.outside(p.Peer, why)
 		return false
 	}
 	first := false
@@ -129,6 +133,32 @@ func (m *Monitor) started(state State, a Answer) bool {
 	m.log.Info("the passive has joined", "passive", p.Peer.Name, "epoch", p.Epoch.String())
 	nudge(m.wake)
 	return true
+}
+
+// keepsOut says why the joiner that answers is not the passive yet; empty if it can be. To come in fences the passive that was there, so a
+// postmaster that may end again is not enough: the copy, which needs nobody for that, has to have recovered.
+func keepsOut(state State, a Answer) string {
+	switch {
+	case a.Fenced != "":
+		return fmt.Sprintf("it is fenced (%s)", a.Fenced)
+	case !a.Server.Answers:
+		return "its database does not answer: " + a.Server.Trouble
+	case a.Server.Role != Standby || a.Server.SystemID != state.SystemID:
+		return "its database is no standby of this pair"
+	}
+	return ""
+}
+
+// outside notes why the joiner p has not come in. It is logged once, whatever words a database has that starts again and again.
+func (m *Monitor) outside(p Peer, why string) {
+	m.mu.Lock()
+	before := m.facts.outsider
+	m.facts.outsider = outsider{p.Incarnation, why}
+	m.mu.Unlock()
+	kind := func(why string) string { before, _, _ := strings.Cut(why, ": "); return before }
+	if before.incarnation != p.Incarnation || kind(before.why) != kind(why) {
+		m.log.Warn("the host that was let in has not come in yet", "joiner", p.Name, "why", why)
+	}
 }
 
 // Abandon gives up the admission of the host whose copy has that incarnation; empty: of whichever there is. When it returns nil

@@ -26,7 +26,7 @@ type State struct {
 	Incarnation string `json:"incarnation"` // of this node's data directory
 
 	Peer    *Peer      `json:"peer,omitempty"`
-	Pending *Admission `json:"pending,omitempty"` // active: a joiner whose copy has not started yet
+	Pending *Admission `json:"pending,omitempty"` // active: a joiner that has not come in yet
 	// SyncEnabled: the operator has made replication synchronous. It is never taken back.
 	SyncEnabled bool `json:"sync_enabled"`
 	// Compared: the two starts whose histories are known to be one. Another start of either server wants a comparison.

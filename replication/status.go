@@ -21,12 +21,13 @@ type Status struct {
 	Local  Server        `json:"local"`
 	Age    time.Duration `json:"age"` // of Local
 
-	// PeerName is empty while this node has no peer; Pending names a joiner whose copy has not started.
-	PeerName    string `json:"peer_name,omitempty"`
-	Pending     string `json:"pending,omitempty"`
-	Incarnation string `json:"incarnation"` // active: of the passive that joined; passive: its own
-	StandbyName string `json:"standby_name,omitempty"`
-	SyncEnabled bool   `json:"sync_enabled"`
+	// PeerName is empty while this node has no peer; Pending names a joiner that has not come in, and PendingTrouble says why, once it answers.
+	PeerName       string `json:"peer_name,omitempty"`
+	Pending        string `json:"pending,omitempty"`
+	PendingTrouble string `json:"pending_trouble,omitempty"`
+	Incarnation    string `json:"incarnation"` // active: of the passive that joined; passive: its own
+	StandbyName    string `json:"standby_name,omitempty"`
+	SyncEnabled    bool   `json:"sync_enabled"`
 	// Peer is the last whole answer of the peer; whole means that its PostgreSQL answered too.
 	Peer        Answer        `json:"peer"`
 	PeerAge     time.Duration `json:"peer_age"`     // of Peer, counted from when it was asked

@@ -5,16 +5,16 @@ import (
 	"time"
 )
 
-// TestUntakenCopyFencesNobody: a passive that was cloned anew keeps its name and its key, and answers before its database runs, or
+// TestUntakenCopyFencesNobody: a passive that was cloned anew keeps its name and its key, and answers before its database does, or
 // after its join was given up, under an epoch that has begun nowhere. The active does not fence itself for that, and takes no
 // write; for a passive of a higher epoch that some active has confirmed it does.
 func TestUntakenCopyFencesNobody(t *testing.T) {
 	for name, row := range map[string]struct {
 		givenUp, confirmed, fence bool
 	}{
-		"its database does not run yet": {false, false, false},
-		"its join was given up":         {true, false, false},
-		"it was confirmed":              {true, true, true},
+		"its database does not answer yet": {false, false, false},
+		"its join was given up":            {true, false, false},
+		"it was confirmed":                 {true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return time.Hour } })
@@ -45,8 +45,13 @@ func TestUntakenCopyFencesNobody(t *testing.T) {
 			}
 			a.Server.Start = "p"
 			m.heard(peer, time.Hour, a, nil)
+			if s := m.state.Current(); s.Peer.Incarnation != "old" || s.Fenced != nil {
+				t.Errorf("when its database starts: %+v in epoch %s, fenced: %+v", s.Peer, s.Epoch, s.Fenced)
+			}
+			a.Server = Server{Answers: true, Start: "p", Role: Standby, SystemID: s.SystemID}
+			m.heard(peer, time.Hour, a, nil)
 			if s := m.state.Current(); s.Peer.Incarnation != "new" || s.Epoch != next {
-				t.Errorf("when its database runs: %+v in epoch %s", s.Peer, s.Epoch)
+				t.Errorf("when its database answers: %+v in epoch %s", s.Peer, s.Epoch)
 			}
 		})
 	}

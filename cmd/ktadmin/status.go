@@ -62,6 +62,9 @@ func statusRows(s host.Status, down error) []row {
 		}
 		if p := s.State.Pending; p != nil {
 			add("joining", "%s at %s, in epoch %s once its services run", p.Peer.Name, p.Peer.Address, p.Epoch)
+			if r := s.Report; r != nil && r.PendingTrouble != "" {
+				add("", "it waits: %s", r.PendingTrouble)
+			}
 		}
 	}
 	if r := s.Report; r != nil && s.State != nil && s.State.Peer != nil {
