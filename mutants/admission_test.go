@@ -51,6 +51,22 @@ var admission = []row{
 		"case a.Server.Role != Standby || a.Server.SystemID != state.SystemID:", "case a.Server.Role != Standby:",
 		"another database takes the passive's place", "replication", "TestComesIn",
 	}, {
+		"a joiner does not take the place of a passive that is there", "replication/join.go",
+		"\tcase streaming || answers:\n", "\tcase false && (streaming || answers):\n",
+		"a passive that is confirmed is replaced by mistake", "replication", "TestComesInBesideNobody",
+	}, {
+		"a joiner does not take the place of a passive that streams", "replication/join.go",
+		"\tcase streaming || answers:\n", "\tcase answers:\n\t\t_ = streaming\n",
+		"a passive that is confirmed is replaced by mistake", "replication", "TestComesInBesideNobody",
+	}, {
+		"a joiner does not take the place of a passive that was not asked", "replication/join.go",
+		"case !s.Polled || awake <= m.policy.AnswerLimit:", "case awake < 0:",
+		"a passive that is confirmed is replaced when the active starts anew", "replication", "TestComesInBesideNobody",
+	}, {
+		"a joiner does not take the place of a passive that has more", "replication/join.go",
+		"case v == Verdict(PassiveAhead) || v == Verdict(HistoryDiffers):", "case v == Verdict(HistoryDiffers):",
+		"the good copy is fenced", "replication", "TestComesInBesideNobody",
+	}, {
 		"a question of the active's own", "host/believe.go",
 		"if !a.takeNonce(q.Nonce) {", "if !a.takeNonce(q.Nonce) && false {",
 		"a request to join that was seen is played again", "host", "TestJoinNeedsTheRootKeyItself",

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -18,7 +19,8 @@ type Joiner struct {
 }
 
 // Admission is what a joiner is told: how to copy the active's data, and who it will be. It takes effect when the copy has
-// been verified and started; until then the present passive, if there is one, stays what it is.
+// been verified and answers, and, unless it was to replace that one, no passive is there; until then the present passive, if there is
+// one, stays what it is.
 type Admission struct {
 	Peer        Peer   `json:"peer"`   // the joiner
 	Active      Peer   `json:"active"` // this host; without addresses, which the joiner knows
@@ -27,6 +29,7 @@ type Admission struct {
 	StandbyName string `json:"standby_name"`        // application_name of the copy's connection
 	Slot        string `json:"slot"`                // to copy and to stream through; it exists
 	Operation   string `json:"operation,omitempty"` // of a restore: the ID of the operation, on both hosts
+	Replace     bool   `json:"replace,omitempty"`   // it comes in whatever the present passive is
 }
 
 // RefusedError: the joiner is not admitted; nothing was changed.
@@ -56,7 +59,7 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 	case !j.Replace && !j.Itself && m.confirmedPeer(state, s):
 		return Admission{}, &RefusedError{fmt.Sprintf("%s has the passive %s, and it is confirmed; to replace it use ktadmin join-token --replace", state.Self, state.Peer.Name)}
 	}
-	a := Admission{Peer: j.Peer, Active: Peer{Name: state.Self, Incarnation: state.Incarnation}, Epoch: state.Epoch, SystemID: state.SystemID}
+	a := Admission{Peer: j.Peer, Active: Peer{Name: state.Self, Incarnation: state.Incarnation}, Epoch: state.Epoch, SystemID: state.SystemID, Replace: j.Replace}
 	if state.Peer != nil {
 		a.Epoch = state.Epoch.Next()
 	}
@@ -103,7 +106,7 @@ func (m *Monitor) started(state State, a Answer) bool {
 	if p == nil || a.Name != p.Peer.Name || a.Incarnation != p.Peer.Incarnation || a.Epoch != p.Epoch || a.Duty != Passive {
 		return false
 	}
-	if why := keepsOut(state, a); why != "" {
+	if why := cmp.Or(keepsOut(state, a), m.inItsPlace(state)); why != "" {
 		m.outside(p.Peer, why)
 		return false
 	}
@@ -145,6 +148,30 @@ func keepsOut(state State, a Answer) string {
 		return "its database does not answer: " + a.Server.Trouble
 	case a.Server.Role != Standby || a.Server.SystemID != state.SystemID:
 		return "its database is no standby of this pair"
+	}
+	return ""
+}
+
+// inItsPlace says why the present passive keeps its place, empty if it does not: the joiner was let in while that was away, and it has come back.
+func (m *Monitor) inItsPlace(state State) string {
+	if state.Peer == nil || state.Pending.Replace {
+		return ""
+	}
+	now, there := m.uptime(), state.Peer.Name
+	s := m.statusOf(state, now)
+	m.mu.Lock()
+	awake := now - m.facts.resumed
+	m.mu.Unlock()
+	_, streaming := s.row()
+	answers := s.PeerAge <= m.policy.AnswerLimit && s.Peer.Incarnation == s.Incarnation // another copy is the joiner itself, under its old name
+	const replace = "repeat the join with a token of ktadmin join-token --replace"
+	switch v := s.Standing.Verdict; {
+	case !s.Polled || awake <= m.policy.AnswerLimit:
+		return fmt.Sprintf("%s has just started, or stood still, and does not know yet whether its passive %s is there", state.Self, there)
+	case streaming || answers:
+		return fmt.Sprintf("the passive %s is there, and %s was not let in to replace it: stop the services of %s, or %s", there, state.Pending.Peer.Name, there, replace)
+	case v == Verdict(PassiveAhead) || v == Verdict(HistoryDiffers):
+		return fmt.Sprintf("the passive %s holds what %s lacks (%s); if that is not wanted, %s", there, state.Self, v, replace)
 	}
 	return ""
 }

@@ -51,6 +51,48 @@ func TestJoinsOnce(t *testing.T) {
 	}
 }
 
+// TestComesInBesideNobody: a joiner that was let in while the passive was away does not take the place of one that is back; of one that is
+// gone it does, and of any when that was meant.
+func TestComesInBesideNobody(t *testing.T) {
+	back := func(f *facts) { f.peerAt, f.replyAt, f.standbys[0].State = time.Hour, time.Hour, "streaming" }
+	for _, row := range []struct {
+		when    string
+		replace bool
+		change  func(*facts)
+		says    string // why not; empty: it comes in
+	}{
+		{"the passive is gone", false, func(*facts) {}, ""},
+		{"the passive is back", false, back, "kt02 is there, and kt03 was not let in to replace it"},
+		{"the passive was heard a moment ago", false, func(f *facts) { f.peerAt = time.Hour - 1900*time.Millisecond }, "kt02 is there"},
+		{"the passive streams, without its daemon", false, func(f *facts) { f.standbys[0].State = "streaming" }, "kt02 is there"},
+		{"the passive's daemon answers alone", false, func(f *facts) { f.replyAt, f.heardAt = time.Hour, time.Hour }, ""},
+		{"what answers in its place is another copy", false, func(f *facts) { f.peer.Incarnation, f.peerAt = "new", time.Hour }, ""},
+		{"the passive was not asked yet", false, func(f *facts) { f.peerTried = 0 }, "has just started"},
+		{"this host has just started", false, func(f *facts) { f.resumed = time.Hour - time.Second }, "has just started"},
+		{"the passive had more", false, func(f *facts) { f.standing.verdict = Verdict(PassiveAhead) }, "holds what kt01 lacks (passive_ahead)"},
+		{"the passive had something else", false, func(f *facts) { f.standing.verdict = Verdict(HistoryDiffers) }, "holds what kt01 lacks (history_differs)"},
+		{"the passive is there, and is to be replaced", true, back, ""},
+		{"the passive had more, and is to be replaced", true, func(f *facts) { f.standing.verdict = Verdict(PassiveAhead) }, ""},
+	} {
+		m, a := newAdmitting(t, func(_ *Config, s *State) {
+			s.Peer, s.Pending.Replace = &Peer{Name: "kt02", Incarnation: "old"}, row.replace
+		})
+		before := m.state.Current()
+		f := &m.facts
+		f.peer, f.peerAt = Answer{Name: "kt02", Incarnation: "old", Server: Server{Start: "b"}}, 1
+		f.standbys = []StandbyRow{{Application: before.Epoch.StandbyName("kt02"), State: "catchup"}}
+		f.standing = examined{verdict: VerdictCompared, with: "b old"}
+		row.change(f)
+		if in := m.started(before, a); in != (row.says == "") {
+			t.Errorf("when %s: came in %v", row.when, in)
+		}
+		s := m.state.Current()
+		if why := m.statusOf(s, time.Hour).PendingTrouble; (s.Peer.Name == "kt03") != (row.says == "") || !strings.Contains(why, row.says) {
+			t.Errorf("when %s: the passive is %s in epoch %s, and the status says %q, want %q", row.when, s.Peer.Name, s.Epoch, why, row.says)
+		}
+	}
+}
+
 // TestComesIn: a joiner is the passive once its copy answers, and not before: it fences the one that was there.
 func TestComesIn(t *testing.T) {
 	for _, row := range []struct {

@@ -135,3 +135,58 @@ func (h *host) holds(conn *pgx.Conn, condition string) error {
 	}
 	return err
 }
+
+// TestJoinerComesInBesideNobody lets a host in while the passive is away, which comes back before the copy starts: it stays the passive, and the
+// pair takes writes, until it is gone again.
+func TestJoinerComesInBesideNobody(t *testing.T) {
+	p := newPair(t)
+	a, b := p.active, p.passive
+	w := a.newWriter()
+	w.must()
+	epoch := a.monitor.State().Epoch
+	b.stop()
+	b.stopServer(postgres.Fast)
+	await(t, "silence", func() error {
+		if age := a.monitor.Report().PeerAge; age < 3*time.Second {
+			return fmt.Errorf("it answered %s ago", age)
+		}
+		return nil
+	})
+	c := p.newRoot("kt03")
+	p.clone(c, false)
+	b.startServer()
+	b.startDaemon()
+	p.awaitOpen()
+	w.must()
+	c.startServer()
+	c.startDaemon()
+	await(t, "a word on the joiner", func() error {
+		if why := a.monitor.Report().PendingTrouble; !strings.Contains(why, "the passive kt02 is there") {
+			return fmt.Errorf("%q", why)
+		}
+		return nil
+	})
+	for range 5 {
+		w.must()
+		if s := a.monitor.State(); s.Peer.Name != b.name || s.Epoch != epoch || b.monitor.State().Fenced != nil {
+			t.Fatalf("the passive is %s, in epoch %s; the fence of %s: %+v", s.Peer.Name, s.Epoch, b.name, b.monitor.State().Fenced)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	if items, why := c.shown(); len(items) > 0 || why == nil {
+		t.Errorf("the joiner shows %d items (%v)", len(items), why)
+	}
+	b.stop()
+	b.stopServer(postgres.Fast)
+	p.passive = c
+	await(t, "the joiner", func() error {
+		if s := a.monitor.State(); s.Peer.Name != c.name {
+			return fmt.Errorf("the passive is %s, %s", s.Peer.Name, a.monitor.Report().PendingTrouble)
+		}
+		return nil
+	})
+	p.awaitOpen()
+	w.must()
+	w.check(a)
+	w.check(c)
+}

@@ -30,6 +30,7 @@ func TestUntakenCopyFencesNobody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			m.facts.resumed, m.facts.serverTried = time.Hour-time.Minute, time.Hour
 			a := Answer{Name: "kt02", Duty: Passive, Epoch: next, Incarnation: "new", Unconfirmed: !row.confirmed}
 			m.heard(peer, time.Hour, a, nil)
 			m.evaluate()
