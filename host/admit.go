@@ -154,7 +154,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string, by *x5
 	if answer.Files, err = a.host.bundle(); err != nil {
 		return nil, err
 	}
-	if err := a.letIn(ctx, answer, q, replication.Joiner{Peer: peer, Replace: token.Replaces, Itself: q.itself()}); err != nil {
+	if err := a.letIn(ctx, answer, q, replication.Joiner{Peer: peer, Replace: token.Replaces, Itself: q.itself(), Had: q.whole()}); err != nil {
 		return nil, err
 	}
 	if token.ID != "" {
@@ -219,7 +219,7 @@ func (a *Admitter) awaitDatabase(ctx context.Context) error {
 // moves aside would be the good one. A token that replaces says that this is meant.
 func (a *Admitter) hasAll(q joinRequest, token storedToken) error {
 	own := a.pair.Report().Local
-	if token.Replaces || q.Confirmed <= own.Flushed {
+	if token.Replaces || q.Confirmed <= own.Flushed || q.Had != nil && q.Had.SystemID != own.SystemID {
 		return nil
 	}
 	return hinted("restore the active from the passive: docs/runbook/restore-from-passive.md; if what only the passive holds is not wanted, use a token of ktadmin join-token --replace",

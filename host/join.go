@@ -18,6 +18,8 @@ type JoinOptions struct {
 	Active string // the address of the host that admits: the active's, in a restore the survivor's; empty: the token's
 	// Name and Address of this host; empty: the other host settles them.
 	Name, Address string
+	// Former is where the data lies that this host has, if PGRoot is another place, for the copy; empty: in PGRoot.
+	Former string
 	// Ports of this host where they are given; 0: as the other host's.
 	Port, ClusterPort, DBPort int
 	// Configure saves node.yaml with what was learned, and returns the Host as it is configured from now on.

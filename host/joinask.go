@@ -28,7 +28,11 @@ func (j *join) create(ctx context.Context, journal *Journal) error {
 	if err := durable.MkdirAll(filepath.Dir(j.ClusterFiles().Cert), 0o700); err != nil {
 		return err
 	}
-	q, err := j.request()
+	asking, err := j.giveUp(ctx, *journal)
+	if err != nil {
+		return err
+	}
+	q, err := j.request(asking.Given)
 	if err != nil {
 		return err
 	}
@@ -45,6 +49,7 @@ func (j *join) create(ctx context.Context, journal *Journal) error {
 		}
 	}
 	before := *journal
+	*journal = asking
 	journal.Incarnation, journal.Address = j.incarnation, client.address
 	if err := j.saveJournal(journal); err != nil {
 		return err
@@ -84,7 +89,7 @@ func neverIn(s replication.State) bool {
 }
 
 // request is what this host says of itself, with the keys that it wants certified.
-func (j *join) request() (*joinRequest, error) {
+func (j *join) request(had *given) (*joinRequest, error) {
 	root, err := seal.LoadRoot(seal.RootPath(j.Confdir))
 	if errors.Is(err, fs.ErrNotExist) {
 		root, err = seal.NewRoot(seal.RootPath(j.Confdir))
@@ -103,8 +108,8 @@ func (j *join) request() (*joinRequest, error) {
 	q := &joinRequest{Kind: j.o.Kind, Name: j.o.Name, Address: j.o.Address, Hostname: hostname,
 		Port: j.o.Port, ClusterPort: j.o.ClusterPort, DBPort: j.o.DBPort,
 		Root: string(public), Incarnation: j.incarnation, PostgreSQL: j.inst.Version.Major}
-	if j.o.Kind == Reclone {
-		q.Confirmed = j.had.LastConfirmed
+	if had != nil {
+		q.Confirmed, q.Had = had.Confirmed, had.Log
 	}
 	if ip := net.ParseIP(j.ListenAddress); ip != nil && !ip.IsUnspecified() {
 		q.Hosts = []string{j.ListenAddress}

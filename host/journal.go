@@ -25,6 +25,7 @@ type Journal struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	Address     string `json:"address,omitempty"`
 	Aside       string `json:"aside,omitempty"`
+	Given       *given `json:"given,omitempty"` // what the data was that it gives up
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }

@@ -3,13 +3,16 @@ package host
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"keytrustee/certs"
 	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
@@ -25,6 +28,41 @@ func (a *activeHost) adopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// compared is what the pair does when that copy has been compared with this start of the active's database.
+func (a *activeHost) compared(t *testing.T) {
+	t.Helper()
+	pid, ok := a.server.Pid()
+	if !ok {
+		t.Fatal("the database does not run")
+	}
+	start, err := replication.StartID(pid)
+	if err == nil {
+		err = a.state.Update(func(s *replication.State) error {
+			s.Compared = &replication.Compared{Active: start, Passive: "p", Incarnation: s.Peer.Incarnation}
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// restart stops the active's database, and starts it when it was changed.
+func (a *activeHost) restart(t *testing.T, change func()) {
+	t.Helper()
+	if err := a.server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
+		t.Fatal(err)
+	}
+	change()
+	if err := a.server.Start(pgtest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Await(t, "the daemon sees its database", func() bool {
+		r := a.monitor.Report()
+		return r.Local.Answers && r.Local.Start == r.Standing.Start && r.Age < time.Second
+	})
 }
 
 // passiveOf is a passive that has joined a, stopped, with a file of its own in its data.
@@ -194,6 +232,7 @@ func TestRecloneOfWhoMayNot(t *testing.T) {
 	})
 	refused("a fenced active without a token", "needs a join token", h, recloneOptions(h, a))
 
+	a.compared(t)
 	o := recloneOptions(h, a)
 	update(own, func(s *replication.State) { s.Epoch.Number = 7 })
 	o.Token = a.token(t)
@@ -237,6 +276,133 @@ func TestRecloneIsNotForTheGoodCopy(t *testing.T) {
 	}
 	if !marked(t, h.PGRoot) {
 		t.Error("the good copy was moved")
+	}
+}
+
+// TestRecloneOfWhatTheActiveLacks: an older copy of the active's data, also one that has overtaken the passive, takes the place of no
+// data that goes on beyond it, or went another way, in whichever directory the new copy is to lie. The passive's log says so itself: the
+// two have not met since the active's database started. Where that log can not be read, an active that was not compared lets nobody in;
+// a token that replaces does.
+func TestRecloneOfWhatTheActiveLacks(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	older := a.PGRoot + ".older"
+	a.restart(t, func() { copyData(t, a.PGRoot, older) })
+	a.writes(t)
+	h := passiveOf(t, a)
+	before := stateOf(t, h.StateFile())
+	elsewhere := func(token *certs.Token) (*Host, JoinOptions) {
+		moved := *h
+		moved.PGRoot = h.PGRoot + "2"
+		o := joinOptions(&moved, a, token)
+		o.Former = h.PGRoot
+		return &moved, o
+	}
+	refused := func(h *Host, o JoinOptions, says string) {
+		t.Helper()
+		err := h.Join(pgtest.Context(t), o)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Fatalf("%v, want %q", err, says)
+		}
+		t.Logf("evidence: %v", err)
+		if diff := cmp.Diff(before, stateOf(t, h.StateFile())); diff != "" {
+			t.Errorf("the state (-before +now):\n%s", diff)
+		}
+		if j, err := h.Journal(); j != nil || err != nil || len(asides(t, h)) > 0 || a.monitor.State().Pending != nil {
+			t.Fatalf("journal %+v, %v; aside %q; at the active %+v", j, err, asides(t, h), a.monitor.State().Pending)
+		}
+	}
+	everywhere := func(says string) {
+		t.Helper()
+		refused(h, recloneOptions(h, a), says)
+		token := a.token(t)
+		o := recloneOptions(h, a)
+		o.Token = token
+		refused(h, o, says)
+		moved, o := elsewhere(token)
+		refused(moved, o, says)
+	}
+
+	a.restart(t, func() {
+		if err := os.RemoveAll(a.PGRoot); err != nil {
+			t.Fatal(err)
+		}
+		copyData(t, older, a.PGRoot)
+	})
+	everywhere("the good copy is the one on kt02")
+
+	end, _, err := postgres.WALEnd(t.Context(), a.server.Installation, h.PGRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ask[bool](t, a.server, Database, "select pg_current_wal_flush_lsn() <= '"+end.String()+"'") {
+		a.writes(t)
+	}
+	everywhere("are not one history")
+
+	control := filepath.Join(h.PGRoot, "global", "pg_control")
+	if err := os.Rename(control, control+".lost"); err != nil {
+		t.Fatal(err)
+	}
+	everywhere("has not been compared with that of kt02")
+	if !marked(t, h.PGRoot) {
+		t.Error("the good copy was moved")
+	}
+
+	token, err := a.admitter.newToken(pgtest.Context(t), true, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved, o := elsewhere(token)
+	if err := moved.Join(pgtest.Context(t), o); err != nil {
+		t.Fatal(err)
+	}
+	joined(t, moved, a)
+}
+
+// TestRecloneOfAnotherHistory: an active that was compared has all that was acknowledged. A passive whose database has gone its own
+// way since gives that up by a word of the operator all the same.
+func TestRecloneOfAnotherHistory(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	a := startActive(t)
+	h := passiveOf(t, a)
+	a.compared(t)
+	server, err := h.Server(pgtest.Context(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.RunDB(pgtest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(pgtest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+	ask[bool](t, server, Database, "select pg_promote()")
+	if err := server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Join(pgtest.Context(t), recloneOptions(h, a)); err == nil || !strings.Contains(err.Error(), "are not one history") {
+		t.Errorf("of another history: %v", err)
+	}
+	if !marked(t, h.PGRoot) {
+		t.Error("its data was moved")
+	}
+}
+
+// writes adds to the log of the active, without a commit, which would wait for a passive.
+func (a *activeHost) writes(t *testing.T) {
+	t.Helper()
+	ask[string](t, a.server, Database, "select pg_switch_wal()::text from pg_logical_emit_message(false, 'keytrustee', 'more')")
+}
+
+func copyData(t *testing.T, from, to string) {
+	t.Helper()
+	if out, err := exec.Command("cp", "-a", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
 

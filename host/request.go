@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"keytrustee/replication"
 )
 
 // maxHosts is how many further names a joiner may have in its certificates.
@@ -36,12 +38,22 @@ func (q *joinRequest) check() error {
 		return bad("a port that is none")
 	case !incarnations.MatchString(q.Incarnation):
 		return bad("no name for its copy")
+	case q.Had != nil && (q.Had.From >= q.Had.End || !incarnations.MatchString(q.Had.Incarnation)):
+		return bad("a log that is none")
 	}
 	return nil
 }
 
 // itself reports whether the caller has no proof but the certificate that it shows.
 func (q *joinRequest) itself() bool { return q.Kind == Reclone && q.Secret == "" && len(q.Nonce) == 0 }
+
+// whole is the log of the joiner's own data; nil if it can not be read to where it was confirmed: then it is no witness.
+func (q *joinRequest) whole() *replication.Boundary {
+	if q.Had == nil || q.Had.End < q.Confirmed {
+		return nil
+	}
+	return q.Had
+}
 
 // sameHost reports whether two spellings are of one address.
 func sameHost(a, b string) bool {

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"keytrustee/certs"
+	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
+	"keytrustee/replication"
 )
 
 func TestCheckRequest(t *testing.T) {
@@ -31,6 +33,8 @@ func TestCheckRequest(t *testing.T) {
 		"a further name with a star":       func(q *joinRequest) { q.Hosts = []string{"*.example.com"} },
 		"many further names":               func(q *joinRequest) { q.Hosts = make([]string, maxHosts+1) },
 		"a port":                           func(q *joinRequest) { q.DBPort = 65536 },
+		"a log that ends before it begins": func(q *joinRequest) { q.Had = &replication.Boundary{From: 8, End: 8} },
+		"a copy of a log":                  func(q *joinRequest) { q.Had = &replication.Boundary{End: 8, Incarnation: "x"} },
 		"an incarnation":                   func(q *joinRequest) { q.Incarnation = strings.Repeat("0", 1<<20) },
 	} {
 		q := good
@@ -42,6 +46,16 @@ func TestCheckRequest(t *testing.T) {
 	for _, same := range [][2]string{{"KT01.example.com", "kt01.example.com."}, {"::ffff:10.0.0.1", "10.0.0.1"}} {
 		if !sameHost(same[0], same[1]) || sameHost(same[0], "kt02") || sameHost(same[0], "10.0.0.2") {
 			t.Errorf("%s and %s", same[0], same[1])
+		}
+	}
+}
+
+// TestALogThatWasCutIsNoWitness: what a host can not read to where it was confirmed does not say what it has.
+func TestALogThatWasCutIsNoWitness(t *testing.T) {
+	for confirmed, want := range map[postgres.LSN]bool{0: true, 8: true, 9: false} {
+		q := joinRequest{Confirmed: confirmed, Had: &replication.Boundary{End: 8}}
+		if got := q.whole(); (got != nil) != want {
+			t.Errorf("confirmed up to %s: %+v", confirmed, got)
 		}
 	}
 }

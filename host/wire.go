@@ -47,8 +47,10 @@ type joinRequest struct {
 	PublicCSR   []byte `json:"public_csr"` // PEM
 	Incarnation string `json:"incarnation"`
 	PostgreSQL  int    `json:"postgresql"` // major version
-	// Confirmed is how far this host's data was confirmed that is to be replaced, where it was a passive.
-	Confirmed postgres.LSN `json:"confirmed,omitempty"`
+	// Confirmed is how far this host's data was confirmed that is to be replaced, and Had its log, where it was a passive. nil: that can
+	// not be read.
+	Confirmed postgres.LSN          `json:"confirmed,omitempty"`
+	Had       *replication.Boundary `json:"had,omitempty"`
 }
 
 // joinAnswer is what an admitted joiner needs.

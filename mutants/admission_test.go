@@ -79,6 +79,26 @@ var admission = []row{
 		"fmt.Appendf(nil, \"keytrustee join\\x00%x\\x00%x\", nonce, csr)", "fmt.Appendf(nil, \"keytrustee join\\x00%x\", nonce)",
 		"who stands between the hosts has his own key certified", "host", "TestProofIsBoundToTheKey",
 	}, {
+		"no copy of an older copy", "replication/join.go",
+		"case why != \"\" && !j.Replace:", "case why != \"\" && j.Replace:",
+		"a copy that lacks acknowledged keys takes the place of the good one", "replication", "TestStaleCopy|TestUncomparedActiveGivesNobodyUp",
+	}, {
+		"who joins shows what he has had", "replication/whole.go",
+		"if why, do = differing(v, detail, state.Self, j.Name); why != \"\" {", "if why, do = differing(v, detail, state.Self, j.Name); why != \"\" && state.Peer == nil {",
+		"data that goes on beyond the active's is moved aside", "host", "TestRecloneOfAnotherHistory",
+	}, {
+		"another copy's log is no witness", "replication/whole.go",
+		" && j.Had.Incarnation == state.Peer.Incarnation {", " {",
+		"a host that has an old copy takes the place of the one that has the good one", "replication", "TestUncomparedActiveGivesNobodyUp",
+	}, {
+		"a log that was cut is no witness", "host/request.go",
+		"if q.Had == nil || q.Had.End < q.Confirmed {", "if q.Had == nil {",
+		"a passive that can not be read to its end is taken for one that the active has all of", "host", "TestALogThatWasCutIsNoWitness",
+	}, {
+		"what a host gives up is looked at once", "host/joinhad.go",
+		"if journal.Incarnation != \"\" || j.had == nil", "if j.had == nil",
+		"half of a copy says what the data was that was moved aside", "host", "TestRecloneRepeatedAfterACrash",
+	}, {
 		"a copy is verified", "postgres/backup.go",
 		"out, err := cmd.CombinedOutput()\n\tif err == nil {", "out, err := cmd.CombinedOutput()\n\tif err == nil || out != nil {",
 		"a copy with a flipped byte becomes the passive", "host", "TestJoinFindsAFlippedByte",

@@ -95,6 +95,14 @@ var operations = []row{
 		"if c.Confirm != NotPromoted(c.Name) {", "if false {",
 		"an active that was overtaken gives up the host that has the newer keys", "replication", "TestRemove",
 	}, {
+		"no removal of the good copy", "replication/remove.go",
+		"case lacks != \"\":", "case false && lacks != \"\":",
+		"the passive fences itself for good with what only it has", "replication", "TestStaleCopy|TestUncomparedActiveGivesNobodyUp",
+	}, {
+		"no removal in a start that was not compared", "replication/whole.go",
+		"if state.Peer == nil || state.comparedIn(m.start()) {", "if state.Peer == nil || state.Compared != nil {",
+		"the passive fences itself for good with what only it has", "replication", "TestUncomparedActiveGivesNobodyUp",
+	}, {
 		"a removal begins another epoch", "replication/remove.go",
 		"s.Peer, s.Epoch = nil, next", "s.Peer = nil",
 		"a passive that was removed does not fence itself", "replication", "TestRemove",

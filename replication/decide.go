@@ -136,12 +136,15 @@ func localServer(s Status, p Policy) Decision {
 	case s.Local.SystemID != s.SystemID:
 		return shut(Fenced, "the database of {self} is another one: system identifier %d, expected %d", s.Local.SystemID, s.SystemID)
 	case s.Standing.Below != "":
-		return shut(Fenced, "%s", s.Standing.Below).better("Put its newer data back and start keytrustee-db; if that is gone, " + restoreSelf + "; see " + runbook + ".")
+		return shut(Fenced, "%s", s.Standing.Below).better(newerBack)
 	}
 	return fine
 }
 
-const startDatabase = "Start keytrustee-db on {self}; if it does not stay up, its log says why."
+const (
+	startDatabase = "Start keytrustee-db on {self}; if it does not stay up, its log says why."
+	newerBack     = "Put its newer data back and start keytrustee-db; if that is gone, " + restoreSelf + "; see " + runbook + "."
+)
 
 func noPeer(s Status, _ Policy) Decision {
 	switch {

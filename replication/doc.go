@@ -54,6 +54,7 @@
 //	act.go start.go follow.go        the gated start, on the active and on the passive
 //	startid.go clock.go              one life of a postmaster; a clock that never stands still
 //	join.go sync.go slot.go          admission of a passive, synchronous replication, replication slots
+//	whole.go                         whether the passive may have what this active lacks: then it is not given up
 //	survivor.go restored.go          a destroyed active comes back out of its passive
 //	control.go                       the control tables
 package replication

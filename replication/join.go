@@ -12,10 +12,12 @@ import (
 // Joiner is a host that asks to become the passive. That it may, whoever calls Admit has found out.
 type Joiner struct {
 	Peer
-	// Replace admits it although a passive is confirmed, or holds what this host may lack.
+	// Replace admits it although a passive is confirmed, or may hold what this host lacks, which is lost then.
 	Replace bool
 	// Itself: it is the passive of this host, and asks to be cloned anew.
 	Itself bool
+	// Had is where the log of the data ends that it gives up to join, stopped; nil: it was no passive, or that can not be read.
+	Had *Boundary
 }
 
 // Admission is what a joiner is told: how to copy the active's data, and who it will be. It takes effect when the copy has
@@ -39,7 +41,8 @@ func (e *RefusedError) Error() string { return e.Sentence }
 
 // Admit lets j copy this host's data. When it returns, the slot exists, the replication line is open to j's certificate,
 // and the state file says so. Called again for the same host, it begins that anew; an earlier copy can not come in then.
-// It returns a *RefusedError on a node that is not active, and while a passive is confirmed unless j.Replace.
+// It returns a *RefusedError on a node that is not active, and, unless j.Replace, while a passive is confirmed, or where acknowledged
+// keys may be lost by it.
 func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 	m.acting.Lock()
 	defer m.acting.Unlock()
@@ -54,10 +57,16 @@ func (m *Monitor) Admit(ctx context.Context, j Joiner) (Admission, error) {
 		return Admission{}, &RefusedError{fmt.Sprintf("a %s is under way on %s", state.Operation.Kind, state.Self)}
 	case j.Name == state.Self:
 		return Admission{}, &RefusedError{fmt.Sprintf("a node named %s exists: it is the active", j.Name)}
-	case !j.Replace && (s.Standing.Verdict == Verdict(PassiveAhead) || s.Standing.Verdict == Verdict(HistoryDiffers)):
-		return Admission{}, &RefusedError{fmt.Sprintf("a copy of %s would not have what %s holds (%s); if that is not wanted, use a token of ktadmin join-token --replace", state.Self, state.Peer.Name, s.Standing.Verdict)}
 	case !j.Replace && !j.Itself && m.confirmedPeer(state, s):
 		return Admission{}, &RefusedError{fmt.Sprintf("%s has the passive %s, and it is confirmed; to replace it use ktadmin join-token --replace", state.Self, state.Peer.Name)}
+	}
+	switch why, do, err := m.loses(ctx, state, s, j); {
+	case err != nil:
+		return Admission{}, err
+	case why != "" && !j.Replace:
+		return Admission{}, &RefusedError{fmt.Sprintf("a copy of %s may lack acknowledged keys: %s. %s", state.Self, why, do)}
+	case why != "":
+		m.log.Warn("a host joins by a token that replaces, and acknowledged keys may be lost", "host", j.Name, "why", why)
 	}
 	a := Admission{Peer: j.Peer, Active: Peer{Name: state.Self, Incarnation: state.Incarnation}, Epoch: state.Epoch, SystemID: state.SystemID, Replace: j.Replace}
 	if state.Peer != nil {

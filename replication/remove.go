@@ -66,6 +66,7 @@ func (m *Monitor) remove(ctx context.Context, c Command) (Operated, error) {
 func (m *Monitor) mayRemove(state State, name string) error {
 	s := m.statusOf(state, m.uptime())
 	_, streams := s.row()
+	lacks, instead := m.mayLack(state, s)
 	refuse := func(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
 	switch {
 	case state.Duty != Active:
@@ -82,6 +83,8 @@ func (m *Monitor) mayRemove(state State, name string) error {
 		return refuse("%s is joining in the place of %s; that ends with its join", state.Pending.Peer.Name, name)
 	case !s.Polled:
 		return refuse("%s has just started and does not know yet whether %s answers; repeat the command in a moment", state.Self, name)
+	case lacks != "": // before anybody is told to stop the host that has the good copy
+		return refuse("%s is not given up: %s. %s", name, lacks, instead)
 	case s.HeardAge <= m.policy.AnswerLimit:
 		return refuse("%s answers; stop its services first, or replace it with ktadmin join-token --replace", name)
 	case streams:

@@ -100,10 +100,122 @@ func TestRemove(t *testing.T) {
 		t.Errorf("the removed passive shows %d items (%v)", len(items), why)
 	}
 
+	// There is nobody left that a start of the active could be compared with, and none is needed to join it.
+	p.active.stopServer(postgres.Fast)
+	p.active.startServer()
+	await(t, "the database", func() error {
+		if !p.active.monitor.Report().Local.Answers {
+			return errors.New("it does not answer")
+		}
+		return nil
+	})
 	p.joinAnother("kt03")
 	w.must()
 	w.check(p.active)
 	w.check(p.passive)
+}
+
+// TestUncomparedActiveGivesNobodyUp: an active whose database was started while its passive was away does not know whether it has
+// all that the passive has, and neither removes it nor lets another host take its place without a word of the operator. The
+// passive's own log, which lies there as it is, says it as well as a comparison does; that of another copy does not.
+func TestUncomparedActiveGivesNobodyUp(t *testing.T) {
+	p := newPair(t)
+	w := p.active.newWriter()
+	w.must()
+	p.passive.stop()
+	p.passive.stopServer(postgres.Immediate)
+	p.active.stopServer(postgres.Immediate)
+	p.active.startServer()
+	const words = "has not been compared with that of kt02"
+	p.active.givesNobodyUp(words)
+
+	other := replication.Joiner{Peer: replication.Peer{Name: "kt03", Address: "127.0.0.1", Incarnation: "x"}}
+	itself := replication.Joiner{Peer: *p.active.monitor.State().Peer, Itself: true}
+	itself.Incarnation = replication.NewIncarnation()
+	p.active.refuses(other, words)
+	p.active.refuses(itself, words)
+	had := p.passive.had()
+	another := had
+	another.Incarnation = replication.NewIncarnation()
+	other.Had = &another
+	p.active.refuses(other, words)
+	other.Had, other.Replace = nil, true
+	p.active.admits(other)
+	itself.Had = &had
+	p.active.admits(itself)
+
+	p.passive.startServer()
+	p.passive.startDaemon()
+	p.awaitOpen()
+	w.must()
+	p.passive.stop()
+	p.passive.stopServer(postgres.Immediate)
+	p.active.awaitReason(replication.PassiveUnreachable)
+	await(t, "a removal after a comparison", func() error {
+		_, err := p.active.monitor.Operate(t.Context(), replication.Command{Act: replication.ActRemove, Name: p.passive.name, Check: true})
+		return err
+	})
+	other.Replace = false
+	p.active.admits(other)
+}
+
+// givesNobodyUp shows that the passive of h, which is silent, is not removed, for that reason.
+func (h *host) givesNobodyUp(words string) {
+	h.t.Helper()
+	await(h.t, "silence", func() error {
+		switch r := h.monitor.Report(); {
+		case !r.Polled || !r.Local.Answers:
+			return errors.New("it has just started")
+		case r.PeerAnswers:
+			return errors.New("the passive answers")
+		}
+		return nil
+	})
+	passive := h.monitor.State().Peer.Name
+	h.refused(replication.Command{Act: replication.ActRemove, Name: passive, By: "root", Confirm: replication.NotPromoted(passive)}, words)
+	if h.monitor.State().Peer == nil {
+		h.t.Fatal("it has no passive any more")
+	}
+}
+
+// refuses shows that h does not let j join, for that reason.
+func (h *host) refuses(j replication.Joiner, words string) {
+	h.t.Helper()
+	await(h.t, "the database", func() error {
+		if r := h.monitor.Report(); !r.Polled || !r.Local.Answers {
+			return errors.New("it has just started")
+		}
+		return nil
+	})
+	_, err := h.monitor.Admit(h.t.Context(), j)
+	if _, refused := errors.AsType[*replication.RefusedError](err); !refused || !strings.Contains(err.Error(), words) {
+		h.t.Errorf("%s, itself %t, was admitted: %v, want %q", j.Name, j.Itself, err, words)
+	}
+	if s := h.monitor.State(); s.Pending != nil {
+		h.t.Fatalf("%+v is joining", s.Pending)
+	}
+}
+
+// admits shows that h lets j join, and gives that up.
+func (h *host) admits(j replication.Joiner) {
+	h.t.Helper()
+	await(h.t, "admission", func() error {
+		_, err := h.monitor.Admit(h.t.Context(), j)
+		return err
+	})
+	if err := h.monitor.Abandon(h.t.Context(), ""); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// had is where the log of h ends, whose server is stopped.
+func (h *host) had() replication.Boundary {
+	h.t.Helper()
+	b, err := replication.BoundaryOf(h.t.Context(), h.server.Installation, h.server.Data, h.state.Current())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return b
 }
 
 // joinAnother makes a host of that name, with the active's root key, the passive in the place of one that was lost.

@@ -142,7 +142,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 		}
 		return true, false, nil
 	}
-	compared := state.Compared != nil && state.Compared.Active == start
+	compared := state.comparedIn(start)
 	alone := state.Peer == nil && state.Pending == nil && state.Confirmed.Position == 0 // nothing was ever acknowledged
 	if !compared && !alone {
 		d := comparison(s, m.policy)

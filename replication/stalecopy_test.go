@@ -42,7 +42,8 @@ func (h *host) wal() string {
 }
 
 // TestStaleCopy puts an older copy of the active's data back, as it is, and after it has overtaken the passive's position
-// with checkpoints and control writes of its own. Nothing opens, and the passive's data stays what it was.
+// with checkpoints and control writes of its own. Nothing opens, and the passive's data stays what it was. Nor is the passive given up,
+// or cloned anew, whatever of it is still there to be compared.
 func TestStaleCopy(t *testing.T) {
 	p := newPair(t)
 	w := p.active.newWriter()
@@ -109,6 +110,9 @@ func TestStaleCopy(t *testing.T) {
 	p.active.startServer()
 	p.active.startDaemon()
 	nothingOpens(replication.Fenced)
+	p.passive.stop()
+	p.active.givesNobodyUp("its data is an older copy, and the good one is on kt02")
+	p.passive.startDaemon()
 
 	p.active.stop()
 	p.active.stopServer(postgres.Immediate)
@@ -141,6 +145,37 @@ func TestStaleCopy(t *testing.T) {
 	t.Logf("evidence: by checkpoints and control writes the stale copy ends at %s, the passive at %s", own, end)
 	p.active.startDaemon()
 	nothingOpens(replication.HistoryDiffers)
+	p.passive.stop()
+	p.active.givesNobodyUp("are not one history")
+	p.passive.startDaemon()
+
+	// The passive's PostgreSQL ends before its daemon: what was found is of a start that is over.
+	p.passive.stopServer(postgres.Fast)
+	await(t, "end of the verdict", func() error {
+		if v := p.active.monitor.Report().Standing.Verdict; v != "" {
+			return errors.New(string(v))
+		}
+		return nil
+	})
+	p.passive.stop()
+	had := p.passive.had()
+	itself := replication.Joiner{Peer: *p.active.monitor.State().Peer, Itself: true}
+	itself.Incarnation = replication.NewIncarnation()
+	knowing, other := itself, replication.Joiner{Peer: replication.Peer{Name: "kt03", Address: "127.0.0.1", Incarnation: "x"}}
+	knowing.Had = &had
+	for _, when := range []string{"after the verdict", "after a restart of the daemon"} {
+		t.Log(when)
+		p.active.givesNobodyUp("has not been compared with that of kt02")
+		p.active.refuses(itself, "has not been compared with that of kt02")
+		p.active.refuses(other, "has not been compared with that of kt02")
+		p.active.refuses(knowing, "are not one history")
+		p.active.stop()
+		p.active.startDaemon()
+	}
+	other.Replace = true
+	p.active.admits(other)
+	p.passive.startServer()
+	p.passive.startDaemon()
 
 	p.active.stopServer(postgres.Immediate)
 	if err := os.RemoveAll(data); err != nil {

@@ -102,23 +102,34 @@ func (m *Monitor) Boundary(ctx context.Context) (Boundary, error) {
 	return b, nil
 }
 
+// BoundaryOf reads the WAL of a data directory whose server is stopped, and whose node's state is s.
+func BoundaryOf(ctx context.Context, inst postgres.Installation, data string, s State) (Boundary, error) {
+	b := Boundary{Epoch: s.Epoch, Incarnation: s.Incarnation}
+	err := b.read(ctx, inst, data)
+	return b, err
+}
+
 // readWAL fills in where this host's own WAL ends, and the bytes before. PostgreSQL may run or not.
 func (m *Monitor) readWAL(ctx context.Context, b *Boundary) error {
-	control, err := postgres.ReadControl(ctx, m.server.Installation, m.server.Data)
+	return b.read(ctx, m.server.Installation, m.server.Data)
+}
+
+func (b *Boundary) read(ctx context.Context, inst postgres.Installation, data string) error {
+	control, err := postgres.ReadControl(ctx, inst, data)
 	if err != nil {
 		return err
 	}
 	b.SystemID = control.SystemID
-	if b.End, b.Timeline, err = postgres.WALEnd(ctx, m.server.Installation, m.server.Data); err != nil {
+	if b.End, b.Timeline, err = postgres.WALEnd(ctx, inst, data); err != nil {
 		return err
 	}
-	if b.History, err = postgres.History(m.server.Data, b.Timeline); err != nil {
+	if b.History, err = postgres.History(data, b.Timeline); err != nil {
 		return err
 	}
-	if b.From, err = postgres.FirstWAL(m.server.Data, b.Timeline, b.End); err != nil {
+	if b.From, err = postgres.FirstWAL(data, b.Timeline, b.End); err != nil {
 		return err
 	}
-	b.Hash, err = postgres.HashWAL(m.server.Data, b.Timeline, b.From, b.End)
+	b.Hash, err = postgres.HashWAL(data, b.Timeline, b.From, b.End)
 	return err
 }
 

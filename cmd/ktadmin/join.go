@@ -60,6 +60,7 @@ func (a *app) join(f joinFlags, kind host.JoinKind) error {
 	if err != nil {
 		return err
 	}
+	former := c.PGRootDir
 	f.apply(c)
 	if err := c.ValidateJoiner(); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (a *app) join(f joinFlags, kind host.JoinKind) error {
 	}
 	h := hostOf(c)
 	o := host.JoinOptions{
-		Kind: kind, Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress,
+		Kind: kind, Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress, Former: former,
 		Port: given(f.port, "PORT"), ClusterPort: given(f.clusterPort, "CLUSTER_PORT"), DBPort: given(f.pgPort, "DB_PORT"),
 		Configure: func(l host.Learned) (*host.Host, error) { return a.configureJoined(&f, l) },
 		Progress:  newProgress(a.cmd.ErrOrStderr()),

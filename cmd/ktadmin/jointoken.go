@@ -24,7 +24,7 @@ func newJoinTokenCommand(a *app) *cobra.Command {
 			"refused while the active answers: ktadmin restore. The token is a secret, good for one host, once.",
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&q.Replace, "replace", false, "let the host that joins take the place of a passive that is there")
+	cmd.Flags().BoolVar(&q.Replace, "replace", false, "let the host that joins take the place of a passive that is there; also where this host's copy could not be compared\nwith that one's, or is the older one: then what only the other acknowledged is lost")
 	cmd.Flags().DurationVar(&q.Life, "ttl", host.TokenLife, "how long it may be used")
 	cmd.Flags().StringVar(&out, "out", "", "write the token to this file, which must not exist, instead of printing it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
