@@ -56,6 +56,10 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 			return a, err
 		}
 		a.PutBack = h.PGRoot
+	} else if journal.Kept != "" {
+		if err := h.putStateBack(journal.Kept); err != nil {
+			return a, err
+		}
 	} else if err := h.forgetJoined(journal); err != nil {
 		return a, err
 	}

@@ -54,8 +54,11 @@ func (j *join) moveAside(_ context.Context, journal *Journal) error {
 }
 
 // keepState copies the state of the data that was moved to aside, unless that is done.
-func (j *join) keepState(aside string) error {
-	if have, err := exists(asideState(aside)); err != nil || have {
+func (j *join) keepState(aside string) error { return j.copyState(asideState(aside)) }
+
+// copyState copies this host's state to that path, unless something is there.
+func (j *join) copyState(to string) error {
+	if have, err := exists(to); err != nil || have {
 		return err
 	}
 	text, err := os.ReadFile(j.StateFile())
@@ -64,7 +67,24 @@ func (j *join) keepState(aside string) error {
 	} else if err != nil {
 		return fmt.Errorf("keeping the state of this host: %w", err)
 	}
-	return durable.WriteFile(asideState(aside), text, 0o600)
+	return durable.WriteFile(to, text, 0o600)
+}
+
+// keepFormer copies the state that this host had, before another one takes its place, where no data was moved aside that it lies
+// beside: its data is gone, or is somewhere else.
+func (j *join) keepFormer(journal *Journal) error {
+	if journal.Kept == "" || journal.Aside != "" {
+		return nil
+	}
+	return j.copyState(journal.Kept)
+}
+
+// putStateBack is the reverse of keepFormer.
+func (h *Host) putStateBack(kept string) error {
+	if have, err := exists(kept); err != nil || !have {
+		return err
+	}
+	return durable.Rename(kept, h.StateFile())
 }
 
 // putBack is the reverse of moveAside. PGRoot is empty or absent, or has been put back before.
@@ -79,8 +99,5 @@ func (h *Host) putBack(aside string) error {
 			return err
 		}
 	}
-	if have, err := exists(asideState(aside)); err != nil || !have {
-		return err
-	}
-	return durable.Rename(asideState(aside), h.StateFile())
+	return h.putStateBack(asideState(aside))
 }

@@ -123,7 +123,7 @@ func (j *join) verify(ctx context.Context, journal *Journal) error {
 }
 
 // complete writes the state file: from then on this host is what it joined as.
-func (j *join) complete(context.Context, *Journal) error {
+func (j *join) complete(_ context.Context, journal *Journal) error {
 	j.stage(completing)
 	state := j.passive()
 	signal := postgres.StandbySignal
@@ -137,6 +137,9 @@ func (j *join) complete(context.Context, *Journal) error {
 		return err
 	}
 	if err := j.point("state"); err != nil {
+		return err
+	}
+	if err := j.keepFormer(journal); err != nil {
 		return err
 	}
 	// Until the journal goes, which is next, nothing starts the copy, and a repeated join makes it anew.

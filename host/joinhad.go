@@ -3,6 +3,8 @@ package host
 import (
 	"cmp"
 	"context"
+	"strings"
+	"time"
 
 	"keytrustee/postgres"
 	"keytrustee/replication"
@@ -17,7 +19,11 @@ type given struct {
 // giveUp returns the journal with what this host gives up, looked at as long as it lies where it was: an attempt that goes on after a
 // crash finds a copy in its place, or half of one.
 func (j *join) giveUp(ctx context.Context, journal Journal) (Journal, error) {
-	if journal.Incarnation != "" || j.had == nil || j.had.Duty != replication.Passive {
+	if journal.Incarnation != "" || j.had == nil {
+		return journal, nil
+	}
+	journal.Kept = strings.TrimSuffix(j.StateFile(), ".json") + ".aside-" + time.Now().UTC().Format(asideStamp) + ".json"
+	if j.had.Duty != replication.Passive {
 		return journal, nil
 	}
 	journal.Given = &given{Confirmed: j.had.LastConfirmed}

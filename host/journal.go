@@ -25,6 +25,7 @@ type Journal struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	Address     string `json:"address,omitempty"`
 	Aside       string `json:"aside,omitempty"`
+	Kept        string `json:"kept,omitempty"`  // where its earlier state goes, unless data is moved aside that it lies beside
 	Given       *given `json:"given,omitempty"` // what the data was that it gives up
 }
 

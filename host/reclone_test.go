@@ -282,7 +282,7 @@ func TestRecloneIsNotForTheGoodCopy(t *testing.T) {
 // TestRecloneOfWhatTheActiveLacks: an older copy of the active's data, also one that has overtaken the passive, takes the place of no
 // data that goes on beyond it, or went another way, in whichever directory the new copy is to lie. The passive's log says so itself: the
 // two have not met since the active's database started. Where that log can not be read, an active that was not compared lets nobody in;
-// a token that replaces does.
+// a token that replaces does, and what was the passive's state is kept.
 func TestRecloneOfWhatTheActiveLacks(t *testing.T) {
 	if pgtest.AsUser(t) {
 		return
@@ -356,8 +356,35 @@ func TestRecloneOfWhatTheActiveLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	moved, o := elsewhere(token)
+	moved.failpoint = func(point string) error {
+		if point == "join: before its end" {
+			return errCrash
+		}
+		return nil
+	}
+	if err := moved.Join(pgtest.Context(t), o); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	moved.failpoint = nil
+	if _, err := moved.Abort(pgtest.Context(t), token); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, stateOf(t, h.StateFile())); diff != "" {
+		t.Errorf("the state after a join that was given up (-before +now):\n%s", diff)
+	}
+	if token, err = a.admitter.newToken(pgtest.Context(t), true, 0); err != nil {
+		t.Fatal(err)
+	}
+	moved, o = elsewhere(token)
 	if err := moved.Join(pgtest.Context(t), o); err != nil {
 		t.Fatal(err)
+	}
+	kept, err := filepath.Glob(filepath.Join(h.NodeDir(), "state.aside-*.json"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept: %q, %v", kept, err)
+	}
+	if diff := cmp.Diff(before, stateOf(t, kept[0])); diff != "" {
+		t.Errorf("the state that was kept (-before +now):\n%s", diff)
 	}
 	joined(t, moved, a)
 }
