@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,13 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 		t.Errorf("the passive's log was %+v and is, after its restart, %+v", before, after)
 	}
 
+	p.Passive.Stop(t, pairtest.PostgreSQL) // its daemon says so before it ends
+	p.Passive.Stop(t)
+	nobodyIsGivenUp(t, p)
+	if after := walOf(t, p.Passive); after != before {
+		t.Errorf("the passive's log was %+v and is, after nobody was given up, %+v", before, after)
+	}
+
 	p.Active.Kill(t)
 	for _, dir := range c.dirs {
 		if err := os.RemoveAll(at(dir, "")); err != nil {
@@ -126,6 +134,35 @@ func (c staleCopy) isPutBack(t *testing.T, p *pairtest.Pair) {
 		if n.MustServe(t, name) != material {
 			t.Errorf("with the newer copy back, %s serves other material", n.Name)
 		}
+	}
+}
+
+// nobodyIsGivenUp shows that the passive, which is stopped, is neither removed by the older copy nor cloned from it, without a word of the
+// operator, also when nobody remembers what was found while it ran.
+func nobodyIsGivenUp(t *testing.T, p *pairtest.Pair) {
+	t.Helper()
+	refused := func(n *pairtest.Node, says []string, args ...string) {
+		t.Helper()
+		var out, errs string
+		defer func() {
+			if t.Failed() {
+				t.Logf("%s on %s said last: %s%s", strings.Join(args, " "), n.Name, out, errs)
+			}
+		}()
+		pairtest.Await(t, 20*time.Second, strings.Join(args, " ")+" is refused", func() bool {
+			var status int
+			if out, errs, status = n.Ktadmin(t, args...); status == 0 {
+				t.Fatalf("%s on %s: %s%s", strings.Join(args, " "), n.Name, out, errs)
+			}
+			return slices.ContainsFunc(says, func(s string) bool { return strings.Contains(errs, s) })
+		})
+		t.Logf("%s on %s: %s", strings.Join(args, " "), n.Name, errs)
+	}
+	for range 2 {
+		refused(p.Active, []string{p.Passive.Name + " is not given up"}, "cluster", "remove", p.Passive.Name, "--i-confirm", p.Passive.Name+" was not promoted")
+		refused(p.Passive, []string{"may lack acknowledged keys", "older copy", "it holds what " + p.Active.Name + " does not"}, "init-slave", "--reclone")
+		p.Active.Kill(t, pairtest.Keytrusteed)
+		p.Active.Start(t)
 	}
 }
 
