@@ -20,8 +20,8 @@ type Aborted struct {
 	Untold    error  `json:"-"`                  // why the other host could not be told; nil: it knows
 }
 
-// Abort ends a join, re-clone or restore of this host that has not ended, and leaves the host with the data and the state that it
-// had before. The other host is told; where it can not be, that has to be done there. token is the one that was used, where this
+// Abort ends a join, re-clone or restore of this host that has not ended, and leaves the host with the data, the state, the
+// certificates and the configuration that it had before: to its peer it is who it was. The other host is told; where it can not be, that has to be done there. token is the one that was used, where this
 // host has no certificate yet; nil: its certificate is shown. After an error the command may be repeated.
 func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	journal, err := h.Journal()
@@ -63,10 +63,16 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	} else if err := h.forgetJoined(journal); err != nil {
 		return a, err
 	}
+	if err := h.reached("abort: data put back"); err != nil {
+		return a, err
+	}
+	if err := h.putFilesBack(journal); err != nil { // the other host was told under the certificate that it gave
+		return a, err
+	}
 	if err := h.reached("abort: put back"); err != nil {
 		return a, err
 	}
-	return a, durable.Remove(h.journalFile())
+	return a, h.endJournal()
 }
 
 // removeCopy removes what the operation has copied: nothing else is in PGRoot as long as the journal says so.

@@ -8,7 +8,8 @@
 //	bootstrap.go Bootstrap: the active's database; secrets.go: what it keeps of the confdir
 //	rundb.go     RunDB: what has to hold before PostgreSQL may start; servedb.go: ServeDB, its parent; locks.go: one at a time
 //	join.go      Join: the joiner's half, in stages (stage.go), of one kind (kind.go): joincheck.go, joinask.go, joinhad.go, joincopy.go, joinclient.go
-//	aside.go     a re-clone and a restore move this host's data out of the way; restore.go: the copy of a survivor becomes the active; abort.go
+//	aside.go     a re-clone and a restore move this host's data out of the way; restore.go: the copy of a survivor becomes the active; abort.go: it ends,
+//	             and before.go: with the files that the join has replaced
 //	admit.go     Admitter: who is let in, why (believe.go) and as whom (identify.go); tokens.go: by which token; survivor.go: what a passive gives its active back
 //	wire.go request.go bundle.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -16,8 +17,11 @@ import (
 )
 
 // bootstrap puts the cluster's files and this host's certificates in place, and configures this host.
-func (j *join) bootstrap(ctx context.Context, _ *Journal) error {
+func (j *join) bootstrap(ctx context.Context, journal *Journal) error {
 	j.stage(bootstrapping)
+	if err := j.keepFiles(journal); err != nil {
+		return err
+	}
 	if err := j.unbundle(j.answer.Files); err != nil {
 		return err
 	}
@@ -27,7 +31,7 @@ func (j *join) bootstrap(ctx context.Context, _ *Journal) error {
 	if _, err := seal.Load(j.Confdir); err != nil {
 		return err
 	}
-	if err := install(j.ClusterFiles(), j.clusterKey, j.answer.ClusterCertificate); err != nil {
+	if err := j.install(j.ClusterFiles(), j.clusterKey, j.answer.ClusterCertificate); err != nil {
 		return err
 	}
 	if err := j.installPublic(); err != nil {
@@ -63,11 +67,16 @@ func (j *join) installPublic() error {
 	if err := durable.WriteFile(public.CA, ca, 0o644); err != nil {
 		return err
 	}
-	return install(public, j.publicKey, j.answer.PublicCertificate)
+	return j.install(public, j.publicKey, j.answer.PublicCertificate)
 }
 
-func install(files certs.Files, key, cert []byte) error {
+// install puts a key and its certificate in place. A crash between the two leaves what belongs to two hosts; the join, repeated,
+// replaces both, and Abort puts back what was there.
+func (j *join) install(files certs.Files, key, cert []byte) error {
 	if err := durable.WriteFile(files.Key, key, 0o600); err != nil {
+		return err
+	}
+	if err := j.point("key of " + filepath.Base(files.Cert)); err != nil {
 		return err
 	}
 	return durable.WriteFile(files.Cert, cert, 0o644)

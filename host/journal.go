@@ -25,8 +25,9 @@ type Journal struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	Address     string `json:"address,omitempty"`
 	Aside       string `json:"aside,omitempty"`
-	Kept        string `json:"kept,omitempty"`  // where its earlier state goes, unless data is moved aside that it lies beside
-	Given       *given `json:"given,omitempty"` // what the data was that it gives up
+	Kept        string `json:"kept,omitempty"`   // where its earlier state goes, unless data is moved aside that it lies beside
+	Given       *given `json:"given,omitempty"`  // what the data was that it gives up
+	Before      bool   `json:"before,omitempty"` // the files that it replaces lie in node/before as they were
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }
@@ -102,7 +103,7 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 		}
 		if err := s.do(ctx, j); err != nil {
 			if i == 0 && *j == (Journal{Operation: operation, Step: s.name, Since: j.Since}) { // nothing has been begun
-				return errors.Join(err, durable.Remove(h.journalFile()))
+				return errors.Join(err, h.endJournal())
 			}
 			return err
 		}
@@ -110,7 +111,15 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 	if err := h.reached(operation + ": before its end"); err != nil {
 		return err
 	}
-	return durable.Remove(h.journalFile())
+	return h.endJournal()
+}
+
+// endJournal ends the operation: until the journal is gone it can be aborted, and what that needs is there.
+func (h *Host) endJournal() error {
+	if err := durable.Remove(h.journalFile()); err != nil {
+		return err
+	}
+	return os.RemoveAll(h.beforeDir())
 }
 
 func (h *Host) reached(point string) error {

@@ -23,11 +23,18 @@ func startSurvivor(t *testing.T) (survivor *activeHost, dead *Host) {
 	if err := h.joinWith(t, a, a.token(t)); err != nil {
 		t.Fatal(err)
 	}
-	a.end()
-	if err := a.server.Stop(pgtest.Context(t), postgres.Immediate); err != nil {
+	survivor = a.lost(t, h)
+	if err := os.RemoveAll(a.Home()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(a.Home()); err != nil {
+	return survivor, a.Host
+}
+
+// lost ends a, and starts h, which has joined it: as the passive that survives it.
+func (a *activeHost) lost(t *testing.T, h *Host) (survivor *activeHost) {
+	t.Helper()
+	a.end()
+	if err := a.server.Stop(pgtest.Context(t), postgres.Immediate); err != nil {
 		t.Fatal(err)
 	}
 	f, err := replication.OpenState(h.StateFile())
@@ -40,7 +47,7 @@ func startSurvivor(t *testing.T) (survivor *activeHost, dead *Host) {
 	survivor = &activeHost{Host: h}
 	survivor.run(t)
 	pgtest.Await(t, "the survivor is whole and misses its active", func() bool { return survivor.monitor.RestoreRefusal() == "" })
-	return survivor, a.Host
+	return survivor
 }
 
 // bareHost has the name, the address and the ports of h, and nothing else.

@@ -216,4 +216,14 @@ var operations = []row{
 		"case kind == Reclone && s.Duty == replication.Active && s.Fenced == nil:", "case false:",
 		"the good copy is moved aside, and an old one takes its place", "host", "TestRecloneOfWhoMayNot",
 	},
+	{
+		"what a join replaces is kept", "host/joincopy.go",
+		"\tif err := j.keepFiles(journal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"a host that has given its join up is a stranger to its own pair", "host", "TestAbortPutsTheKeyBack",
+	},
+	{
+		"what a join has installed is not kept", "host/before.go",
+		"\tif journal.Kept {\n", "\tif journal.Kept && false {\n",
+		"a host that has given its join up is a stranger to its own pair", "host", "TestAbortPutsTheKeyBack",
+	},
 }
