@@ -210,6 +210,33 @@ func TestAbortPutsTheKeyBack(t *testing.T) {
 	}
 	t.Run("restore", func(t *testing.T) { try(t, a.Host, survivor, restore) })
 
+	t.Run("without its data", func(t *testing.T) { // its disk was destroyed, and the one that holds its state was not
+		lost := a.PGRoot + ".lost"
+		if err := os.Rename(a.PGRoot, lost); err != nil {
+			t.Fatal(err)
+		}
+		before := stateOf(t, a.StateFile())
+		o := restore()
+		a.Host.failpoint = func(point string) error {
+			if point == restoreOperation+": before its end" {
+				return errCrash
+			}
+			return nil
+		}
+		if err := a.Join(pgtest.Context(t), o); !errors.Is(err, errCrash) {
+			t.Fatalf("it ended with %v", err)
+		}
+		a.Host.failpoint = nil
+		if _, err := a.Abort(pgtest.Context(t), o.Token); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(before, stateOf(t, a.StateFile())); diff != "" {
+			t.Errorf("state (-before +now):\n%s", diff)
+		}
+		if err := errors.Join(os.RemoveAll(a.PGRoot), os.Rename(lost, a.PGRoot)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("ended", func(t *testing.T) { // nothing is kept of what the host was
 		before := mustKey(t, a.Host)
 		if err := a.Join(pgtest.Context(t), restore()); err != nil {
