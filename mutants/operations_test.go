@@ -202,6 +202,11 @@ var operations = []row{
 		"the epoch begins before the copy has recovered", "replication", "TestReturned",
 	},
 	{
+		"a survivor hears that the restored host went on", "replication/survivor.go",
+		"\treturn s.Duty == Passive && p != nil && from.Name ==", "\treturn false && p != nil && from.Name ==",
+		"a survivor that was given up serves what it had, and says of newer keys that they do not exist", "replication", "TestTurnedAwayByTheRestoredFences",
+	},
+	{
 		"recovery.signal", "host/restore.go",
 		"\tif err := alone.SetSignal(postgres.RecoverySignal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
 		"a copy starts on the timeline of the one that it was copied from, and forks its history", "host", "TestRestoreFromTheSurvivor",

@@ -161,6 +161,13 @@ func (m *Monitor) closeAfterRestore(ctx context.Context) error {
 	return m.control.do(ctx, func(conn *pgx.Conn, _ string) error { return dropSlots(ctx, conn, nil) })
 }
 
+// wentOn reports whether the host that is being restored from this one has turned it away in epoch e, which comes after the one in which
+// it was to come back: it goes on alone, by the word of an operator that this host is lost.
+func (s State) wentOn(from Peer, e Epoch) bool {
+	p := s.Pending
+	return s.Duty == Passive && p != nil && from.Name == p.Peer.Name && from.Incarnation == p.Peer.Incarnation && e.Number > p.Epoch.Number
+}
+
 // returned takes note of an answer of the host that is being restored: once its copy runs, it is the active and its epoch holds.
 // What it was before, under its old key, is a stranger from then on. It reports whether the answer was of that host.
 func (m *Monitor) returned(state State, a Answer) bool {

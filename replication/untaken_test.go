@@ -92,6 +92,42 @@ func TestReclaimLooksFirst(t *testing.T) {
 	}
 }
 
+// TestTurnedAwayByTheRestoredFences: the host that was restored from this one, and has gone on without it, is known by the key with which
+// it was admitted, while the active that this host has is the destroyed one.
+func TestTurnedAwayByTheRestoredFences(t *testing.T) {
+	for name, row := range map[string]struct {
+		ahead int
+		by    string // the copy that turns it away
+		fence bool
+	}{
+		"it went on":                          {2, "new", true},
+		"it is in the epoch of the admission": {1, "new", false},
+		"it is another copy":                  {2, "other", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newLone(t, func(c *Config) { c.Uptime = func() time.Duration { return time.Hour } })
+			epoch := m.state.Current().Epoch
+			err := m.state.Update(func(s *State) error {
+				s.Duty, s.Peer = Passive, &Peer{Name: "kt02", Incarnation: "old", Key: "lost"}
+				s.Pending = &Admission{Peer: Peer{Name: "kt02", Incarnation: "new", Key: "key"}, Epoch: epoch.Next()}
+				s.Operation = &Operation{Kind: KindRestore, Step: stepCopying, ID: "7", Epoch: s.Pending.Epoch}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.duty = Passive
+			met := NewEpoch(epoch.Number + row.ahead)
+			m.heard(Peer{Name: "kt02", Incarnation: row.by}, time.Hour, Answer{}, &TurnedAwayError{Sentence: "no", Epoch: met})
+			m.evaluate()
+			f := m.state.Current().Fenced
+			if (f != nil) != row.fence || f != nil && (f.Met == nil || *f.Met != met) {
+				t.Errorf("fenced: %+v", f)
+			}
+		})
+	}
+}
+
 // TestNoHostPromotesAnother: what only an operator on this host may say is not heard from the other host.
 func TestNoHostPromotesAnother(t *testing.T) {
 	m := newLone(t, func(*Config) {})

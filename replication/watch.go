@@ -149,13 +149,21 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 	if err == nil && (m.started(state, a) || m.returned(state, a)) {
 		return // a joiner, perhaps asked as the one that it replaces; or the restored active
 	}
+	away, turned := errors.AsType[*TurnedAwayError](err)
+	if turned && state.wentOn(from, away.Epoch) {
+		m.mu.Lock()
+		m.facts.peer.Epoch, m.facts.peer.Unconfirmed = away.Epoch, false
+		m.mu.Unlock()
+		nudge(m.wake)
+		return
+	}
 	if state.Peer == nil || from.Incarnation != state.Peer.Incarnation || from.Name != state.Peer.Name {
 		return
 	}
 	m.mu.Lock()
 	f := &m.facts
 	f.peerTried = max(f.peerTried, began)
-	if away, ok := errors.AsType[*TurnedAwayError](err); ok && state.Epoch.supersededBy(away.Epoch) {
+	if turned && state.Epoch.supersededBy(away.Epoch) {
 		f.peer.Epoch, f.peer.Unconfirmed = away.Epoch, false // this host was replaced
 	}
 	if err != nil {
