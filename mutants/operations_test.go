@@ -202,6 +202,31 @@ var operations = []row{
 		"the epoch begins before the copy has recovered", "replication", "TestReturned",
 	},
 	{
+		"no going on beside a survivor that answers", "replication/restored.go",
+		"look(s.HeardAge > m.policy.AnswerLimit, survivor+", "look(true, survivor+",
+		"two hosts serve as the active", "replication", "TestRestoredGoesOnAlone",
+	},
+	{
+		"no going on beside a survivor that turns this host away", "replication/restored.go",
+		"look(!away, ", "look(true, ",
+		"two hosts serve as the active", "replication", "TestOutliveLooksFirst",
+	},
+	{
+		"no going on by a host that has not looked", "replication/restored.go",
+		"look(s.Polled, ", "look(true, ",
+		"a host that was restored goes on beside a survivor that lives", "replication", "TestOutliveLooksFirst",
+	},
+	{
+		"no going on with other data", "replication/restored.go",
+		"look(s.Local.Epoch != nil && *s.Local.Epoch == state.Epoch, ", "look(true, ",
+		"an older copy is taken for the restored one, and serves", "replication", "TestOutliveLooksFirst",
+	},
+	{
+		"who goes on alone begins another epoch", "replication/reclaim.go",
+		"s.Epoch, s.Peer, s.Compared = epoch, nil, compared", "s.Peer, s.Compared = nil, compared",
+		"a survivor that is back does not fence itself", "replication", "TestRestoredGoesOnAlone",
+	},
+	{
 		"a survivor hears that the restored host went on", "replication/survivor.go",
 		"\treturn s.Duty == Passive && p != nil && from.Name ==", "\treturn false && p != nil && from.Name ==",
 		"a survivor that was given up serves what it had, and says of newer keys that they do not exist", "replication", "TestTurnedAwayByTheRestoredFences",

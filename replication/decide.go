@@ -111,6 +111,8 @@ func operation(s Status, p Policy) Decision {
 		d.Detail = fmt.Sprintf("{self} is being promoted, by %s: step %s", o.By, o.Step)
 	case s.Duty == Active && o.handing() && o.Step == StepHand && s.HeardAge > p.AnswerLimit:
 		d.Remedy = "Start keytrustee-db and keytrusteed on {peer}. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
+	case o.returns():
+		d.Remedy = lostSurvivor(s, p)
 	}
 	if s.StepTrouble != "" && o.Kind != KindHold {
 		d.Detail += "; it waits: " + s.StepTrouble

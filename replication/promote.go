@@ -12,7 +12,8 @@ import (
 // two hosts serve as the active, each with clients of its own.
 func Confirmation(active string) string { return active + " is powered off" }
 
-// promote makes this passive the active, without the one that it had. When it returns nil the intent is on the disk, and
+// promote makes this passive the active, without the one that it had; or lets an active whose operation waits for a host that is lost go
+// on without that one. When it returns nil the intent is on the disk, and
 // nothing but a sign of life of the active, in its first step, takes it back.
 func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	m.acting.Lock()
@@ -21,6 +22,8 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	switch {
 	case state.Duty == Active && state.Operation.handing() && state.Operation.Step == StepHand:
 		return m.reclaim(ctx, c)
+	case state.Duty == Active && state.Operation.returns() && state.Peer != nil:
+		return m.outlive(ctx, c)
 	case state.Duty != Passive && state.Peer != nil:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already; a passive that is lost is given up with ktadmin cluster remove %s", state.Self, state.Peer.Name)}
 	case state.Duty != Passive:

@@ -13,8 +13,7 @@ import (
 // caller holds acting.
 func (m *Monitor) reclaim(ctx context.Context, c Command) (Operated, error) {
 	state := m.state.Current()
-	o := state.Operation
-	epoch := o.Epoch.Next()
+	epoch := state.Operation.Epoch.Next()
 	m.ask(ctx, *state.Peer, Ask{}, callLimit) // what comes of it shows below
 	m.evaluate()                              // it may be that the other host has gone on without this one
 	state.Fenced = m.state.Current().Fenced
@@ -28,6 +27,14 @@ func (m *Monitor) reclaim(ctx context.Context, c Command) (Operated, error) {
 		"keys that are known to be on both hosts are read there; writes are refused with no_passive until a passive has joined",
 		fmt.Sprintf("%s is turned away and fences itself when it is back; it joins anew with ktadmin init-slave --reclone", c.Name),
 	}
+	return m.goAlone(c, state, epoch, nil, found, plan)
+}
+
+// goAlone ends the operation of state, in which its active waits for a host that is lost, by the operator's word: if nothing was found
+// that stands against it, the active goes on in epoch without that one. compared is what is known then of the start that runs. The caller
+// holds acting.
+func (m *Monitor) goAlone(c Command, state State, epoch Epoch, compared *Compared, found findings, plan []string) (Operated, error) {
+	o := state.Operation
 	if c.Check {
 		return Operated{Host: state.Self, Findings: found, Plan: plan, Sentence: "nothing was changed"}, nil
 	}
@@ -41,11 +48,11 @@ func (m *Monitor) reclaim(ctx context.Context, c Command) (Operated, error) {
 		return Operated{}, err
 	}
 	err := m.state.Update(func(s *State) error {
-		if s.Operation == nil || s.Operation.ID != o.ID || s.Operation.Step != StepHand || s.Fenced != nil || s.Peer == nil {
+		if s.Operation == nil || s.Operation.ID != o.ID || s.Operation.Step != o.Step || s.Fenced != nil || s.Peer == nil {
 			return &RefusedError{"the pair has changed meanwhile; look at ktadmin status"}
 		}
 		s.Former = s.Peer.former(epoch, m.now())
-		s.Epoch, s.Peer, s.Compared = epoch, nil, nil
+		s.Epoch, s.Peer, s.Compared = epoch, nil, compared
 		s.endOperation(o.ID, m.now(), "%s is the active again by the word of %s, without %s; its epoch is %s", s.Self, c.By, c.Name, epoch)
 		return nil
 	})
@@ -54,7 +61,7 @@ func (m *Monitor) reclaim(ctx context.Context, c Command) (Operated, error) {
 	}
 	m.forgetPeer()
 	m.evaluate()
-	m.log.Warn("this host goes on alone after a switchover that could not end", "by", c.By, "without", c.Name, "epoch", epoch.String())
+	m.log.Warn("this host goes on alone after an operation that could not end", "kind", string(o.Kind), "by", c.By, "without", c.Name, "epoch", epoch.String())
 	return Operated{Host: state.Self, Operation: o, Sentence: fmt.Sprintf("%s is the active, in epoch %s", state.Self, epoch)}, nil
 }
 

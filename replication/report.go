@@ -127,7 +127,7 @@ func (m *Monitor) view() (all, some bool, why *ClosedError) {
 	if s.Duty == Active && !s.Polled { // the peer may be about to say that it has gone on without this host
 		return false, false, no(shut(Starting, ""))
 	}
-	if d := returning(s); d.Reason != "" {
+	if d := returning(s, m.policy); d.Reason != "" {
 		return false, false, no(d)
 	}
 	if start == "" || s.Standing.Start != start || s.Local.Start != start {

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -59,11 +60,70 @@ func (m *Monitor) stepRestored(state State, start string) error {
 	return err
 }
 
+// returns reports whether o is a restore at the host that was restored.
+func (o *Operation) returns() bool {
+	return o != nil && o.Kind == KindRestore && o.Step == StepReturning
+}
+
+// outlive lets an active that was restored go on without the survivor that it was restored from, and that was lost before it had taken
+// this host in. Whatever was acknowledged before the copy is here: its log was compared byte for byte, and nothing was written since. What
+// nobody here can know is whether the survivor has gone on meanwhile, as the active or with its old one: the plan says so. One that has
+// does not ask this host, so the epoch, which comes after the one that the survivor was to follow in, fences no other. The caller holds
+// acting.
+func (m *Monitor) outlive(ctx context.Context, c Command) (Operated, error) {
+	state := m.state.Current()
+	_, err := m.ask(ctx, *state.Peer, Ask{}, callLimit) // what else comes of it shows below
+	m.evaluate()                                        // it may be that the other host has gone on without this one
+	state.Fenced = m.state.Current().Fenced
+	_, away := errors.AsType[*TurnedAwayError](err)
+	epoch, start := state.Epoch.Next(), m.start()
+	found := m.beforeOutliving(ctx, state, start, c.Name, away)
+	return m.goAlone(c, state, epoch, &Compared{Active: start}, found, outlivePlan(state, epoch))
+}
+
+func outlivePlan(state State, epoch Epoch) []string {
+	name := state.Peer.Name
+	return []string{
+		fmt.Sprintf("%s is the active of epoch %d, without a passive: it has all that %s had when it was copied", state.Self, epoch.Number, name),
+		"all keys are read there; writes are refused with no_passive until a passive has joined",
+		fmt.Sprintf("if %s was promoted since, or has given up this restore and served its old active again, do not go on: what was written since is there, and not here", name),
+		fmt.Sprintf("%s is turned away and fences itself when it is back, unless it has given up this restore or was promoted: then keep it off; it joins anew with ktadmin init-slave --reclone", name),
+	}
+}
+
+// beforeOutliving looks at everything that outlive depends on. start is the life of this host's database, away: the survivor has just
+// turned this host away.
+func (m *Monitor) beforeOutliving(ctx context.Context, state State, start, name string, away bool) findings {
+	var found findings
+	survivor, s := state.Peer.Name, m.statusOf(state, m.uptime())
+	found.look(survivor == name, state.Self+" was restored from "+name, fmt.Sprintf("%s was restored from %s, not %s", state.Self, survivor, name), "name that one")
+	found.look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "see ktadmin status")
+	found.look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
+		"repeat the command in a moment")
+	found.look(s.HeardAge > m.policy.AnswerLimit, survivor+" does not answer", survivor+" answers", "the restore ends by itself when the database of "+survivor+" runs; if it does not, see ktadmin status there")
+	found.look(!away, survivor+" does not turn this host away", survivor+" answers, and has given this host up", "restore it anew: ktadmin join-token there, ktadmin restore --from-survivor here")
+	found.look(start != "" && s.Local.Answers && s.Local.Start == start && s.Local.Role == Primary && s.Local.SystemID == state.SystemID && s.Standing.Below == "",
+		"the database of this host answers and has all that was restored", "the database of this host does not answer, or lacks what was restored", "start keytrustee-db; its log says why it does not stay up")
+	found.look(s.Local.Epoch != nil && *s.Local.Epoch == state.Epoch, "it is of the epoch of the restore", "it is not known to be of the epoch of the restore", "put back the data that was restored")
+	err := m.opensKeys(ctx, state)
+	found.look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
+	found.look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
+	return found
+}
+
+// lostSurvivor is what to do where the survivor does not answer an active that was restored from it; empty while it does.
+func lostSurvivor(s Status, p Policy) string {
+	if s.Duty != Active || !s.Operation.returns() || !s.Polled || s.HeardAge <= p.AnswerLimit {
+		return ""
+	}
+	return "Start keytrustee-db and keytrusteed on {peer}; if it has given up the restore, begin it anew. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
+}
+
 // returning: a host that was restored shows nothing before the survivor has taken it in. Until then the restore may be given up
 // there, and a former active be put back.
-func returning(s Status) Decision {
+func returning(s Status, p Policy) Decision {
 	if o := s.Operation; o != nil && o.Kind == KindRestore && s.Duty == Active {
-		return shut(Restoring, "{peer} has not taken it in yet")
+		return shut(Restoring, "{peer} has not taken it in yet").better(lostSurvivor(s, p))
 	}
 	return fine
 }

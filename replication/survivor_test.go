@@ -94,6 +94,8 @@ func TestSurvivorGoesOn(t *testing.T) {
 	admission := admit()
 	b.lent(admission.Slot)
 	p.restore(admission)
+	a.startServer()
+	a.startDaemon()
 	b.dyingAt("closing")
 	if s := b.state.Current(); s.Epoch != admission.Epoch || s.Peer.Incarnation != admission.Peer.Incarnation || s.Fenced != nil {
 		t.Errorf("it has not taken the restored active in: %+v", s)
@@ -150,7 +152,8 @@ func (h *host) lent(slot string) {
 	})
 }
 
-// restore is what `ktadmin restore` does on the host of the active: the copy recovers alone, on a timeline of its own.
+// restore is what `ktadmin restore` does on the host of the active: the copy recovers alone, on a timeline of its own. Nothing is
+// started when it returns.
 func (p *pair) restore(admission replication.Admission) {
 	p.t.Helper()
 	a, b, t := p.active, p.passive, p.t
@@ -199,6 +202,4 @@ func (p *pair) restore(admission replication.Admission) {
 		SyncEnabled: true, Confirmed: replication.Confirmed{Snapshot: recovered.Snapshot, Position: end},
 		Operation: &replication.Operation{Kind: replication.KindRestore, ID: admission.Operation, Step: replication.StepReturning, Epoch: admission.Epoch},
 		Peer:      &replication.Peer{Name: b.name, Address: "127.0.0.1", ClusterPort: b.port, DatabasePort: b.server.Port, Incarnation: admission.Active.Incarnation}})
-	a.startServer()
-	a.startDaemon()
 }

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -89,6 +91,68 @@ func TestReclaimLooksFirst(t *testing.T) {
 	o, err := m.Operate(t.Context(), Command{Act: ActPromote, Name: "kt02", Check: true})
 	if err != nil || len(o.Findings) != 3 || o.Findings[2].OK {
 		t.Errorf("it found %+v, %v", o.Findings, err)
+	}
+}
+
+// restored is the Monitor of an active that was restored from kt02 and has not been taken in; asked is what becomes of a question.
+func restored(t *testing.T, asked error) *Monitor {
+	t.Helper()
+	m := newLone(t, func(c *Config) {
+		c.Uptime = func() time.Duration { return time.Hour }
+		c.Caller = peerOf{answer: func(Ask) (Answer, error) { return Answer{}, asked }}
+	})
+	err := m.state.Update(func(s *State) error {
+		s.Duty, s.Peer = Active, &Peer{Name: "kt02"}
+		s.Operation = &Operation{Kind: KindRestore, Step: StepReturning, ID: "7", Epoch: s.Epoch}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.facts.serverTried, m.facts.looked, m.facts.diskFree = time.Hour, time.Hour, 1<<40
+	m.mu.Unlock()
+	return m
+}
+
+// TestOutliveLooksFirst: a survivor that turns away the host that was restored from it is not lost, nor does that host go on without its
+// database.
+func TestOutliveLooksFirst(t *testing.T) {
+	wrong := func(m *Monitor) (what []string) {
+		o, err := m.Operate(t.Context(), Command{Act: ActPromote, Name: "kt02", Check: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range o.Findings {
+			if !f.OK {
+				what = append(what, f.What)
+			}
+		}
+		return what
+	}
+	without := []string{"the database of this host does not answer, or lacks what was restored", "it is not known to be of the epoch of the restore"}
+	if what := wrong(restored(t, errors.New("silent"))); !slices.Equal(what, without) {
+		t.Errorf("with a survivor that is silent it finds %q", what)
+	}
+	m := restored(t, errors.New("silent"))
+	m.facts.serverTried = 0
+	if what := wrong(m); !slices.Contains(what, "this host has just started, or stood still, and has not looked at everything yet") {
+		t.Errorf("before it has looked it finds %q", what)
+	}
+	m = restored(t, nil)
+	epoch := m.state.Current().Epoch
+	m.caller = peerOf{answer: func(Ask) (Answer, error) {
+		return Answer{}, &TurnedAwayError{Sentence: "no", Epoch: Epoch{epoch.Number - 1, "old"}}
+	}}
+	if what := wrong(m); !slices.Contains(what, "kt02 answers, and has given this host up") {
+		t.Errorf("turned away it finds %q", what)
+	}
+	m = restored(t, nil)
+	m.caller = peerOf{answer: func(Ask) (Answer, error) {
+		return Answer{}, &TurnedAwayError{Sentence: "no", Epoch: NewEpoch(epoch.Number)}
+	}}
+	if what := wrong(m); !slices.Contains(what, "this host is fenced") {
+		t.Errorf("turned away by one that was promoted it finds %q", what)
 	}
 }
 

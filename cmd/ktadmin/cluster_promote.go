@@ -19,10 +19,11 @@ func newPromoteCommand(a *app) *cobra.Command {
 		Use:   "promote --fenced NAME",
 		Short: "Make this passive the active, without the one it had",
 		Long: "promote runs on the passive, when its active is lost. Without --i-confirm it says whether that could be done, and what would be, and changes\n" +
-			"nothing. Nothing that was acknowledged is missing afterwards. If the old active still lives, two hosts serve as the active: so switch it off.",
+			"nothing. Nothing that was acknowledged is missing afterwards. If the old active still lives, two hosts serve as the active: so switch it off.\n" +
+			"On an active that waits for its passive in a switchover, or after ktadmin restore, it goes on without that one, which is lost.",
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&c.Name, "fenced", "", "the name of the active that is switched off")
+	cmd.Flags().StringVar(&c.Name, "fenced", "", "the name of the other host, which is switched off")
 	cmd.Flags().StringVar(&c.Confirm, "i-confirm", "", `"NAME is powered off", with its name, word for word`)
 	cmd.Flags().StringVar(&c.Note, "reason", "", "why, for those who read of it later")
 	cmd.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "how long to wait for its end; it goes on in any case")

@@ -298,6 +298,33 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		whole(t, begun)
 	})
 
+	t.Run("the passive is lost before it has taken the restored active in", func(t *testing.T) {
+		page.t = t
+		begun := time.Now()
+		wipe(t, a)
+		file := page.token(p, b)
+		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
+		b.Kill(t)
+		a.Start(t)
+		args := page.command("ktadmin cluster promote --fenced NAME", "", "")
+		args[len(args)-1] = b.Name
+		pairtest.Await(t, 20*time.Second, "nothing stands against going on alone", func() bool {
+			_, _, status := a.Ktadmin(t, args...)
+			return status == 0
+		})
+		a.Says(t, 0, "writes CLOSED since ", "restoring", "ktadmin cluster promote --fenced "+b.Name, "reads REFUSED at this host")
+		ktadmin(t, a, 0, append(args, "--i-confirm", b.Name+" is powered off")...)
+		everyKey(t, a, keys)
+		a.Says(t, 0, "writes CLOSED since ", "no_passive", "reads served")
+		b.Start(t) // it was waiting for the host that it had admitted, and learns that this one has gone on
+		b.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone", "reads REFUSED at this host")
+		b.Stop(t)
+		file = page.token(p, a)
+		ktadmin(t, b, 0, "init-slave", "--reclone", "--token-file", file)
+		b.Start(t)
+		whole(t, begun)
+	})
+
 	for _, line := range page.lines {
 		if !slices.Contains(page.typed, line) {
 			t.Errorf("nobody has typed %q", line)
