@@ -95,20 +95,13 @@ func (h *Host) removeCopy(ctx context.Context, journal *Journal) error {
 	return h.notMaking(journal)
 }
 
-// forgetJoined makes the state what it was before the operation wrote its own, if it came so far. Where data was moved aside, putBack
-// does that.
+// forgetJoined removes the state that the operation has written, if it came so far.
 func (h *Host) forgetJoined(journal *Journal) error {
 	state, err := replication.OpenState(h.StateFile())
 	if os.IsNotExist(errors.Unwrap(err)) || err == nil && state.Current().Incarnation != journal.Incarnation {
 		return nil
 	} else if err != nil {
 		return err
-	}
-	kept := h.before(h.StateFile())
-	if have, err := exists(kept); err != nil {
-		return err
-	} else if have && journal.Kept {
-		return copyFile(h.StateFile(), kept)
 	}
 	return durable.Remove(h.StateFile())
 }

@@ -25,7 +25,7 @@ func (h *Host) replaced() [][]string {
 // nodeFile is this host's own configuration, which Settings writes.
 func (h *Host) nodeFile() string { return filepath.Join(h.NodeDir(), "node.yaml") }
 
-// keepFiles keeps what this host has of the files that the join replaces, and its state, before the first attempt replaces any. When it returns nil
+// keepFiles keeps what this host has of the files that the join replaces, before the first attempt replaces any. When it returns nil
 // they lie in beforeDir and the journal says so.
 func (h *Host) keepFiles(journal *Journal) error {
 	if journal.Before {
@@ -37,7 +37,7 @@ func (h *Host) keepFiles(journal *Journal) error {
 	if err := durable.MkdirAll(h.beforeDir(), 0o700); err != nil {
 		return err
 	}
-	for _, files := range append(h.replaced(), []string{h.StateFile()}) {
+	for _, files := range h.replaced() {
 		if have, err := exists(files[0]); err != nil {
 			return err
 		} else if !have {
