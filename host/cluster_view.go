@@ -130,6 +130,11 @@ func (s Sight) gateOf(r replication.Report) Writes {
 	return w.since(r.Since, s.At)
 }
 
+const ofNoPair = "this host is of no pair yet"
+
+// NoPairRemedy is what to do on a host that has no state: nothing was done on it yet, or its disk is a new one.
+const NoPairRemedy = "ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive; if it was of a pair, see docs/runbook/restore-from-passive.md."
+
 // writesByFiles: no daemon answers. A passive without its daemon confirms nothing, so no active takes a write beside it.
 func (s Sight) writesByFiles() Writes {
 	w := Writes{State: WritesRefused, What: s.Down, Do: "Start it: service keytrusteed start."}
@@ -137,9 +142,13 @@ func (s Sight) writesByFiles() Writes {
 		w.Do = "Look at its process and its log, and restart it: service keytrusteed restart."
 	}
 	st := s.Status.State
+	what, do, unended := s.Status.Journal.Unended()
 	switch {
+	case unended: // before its end nothing else is to be done
+		w.What, w.Do = what+", and "+s.Down, do
+		return w
 	case st == nil:
-		w.What, w.Do = "this host is of no pair yet", "ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive."
+		w.What, w.Do = ofNoPair, NoPairRemedy
 		return w
 	case st.Fenced != nil:
 		w.Why, w.What, w.Do = st.Fenced.Reason, fmt.Sprintf("%s is fenced: %s; and %s", st.Self, st.Fenced.Detail, s.Down), "Start nothing yet. "+st.FenceRemedy()

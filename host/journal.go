@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"keytrustee/internal/durable"
@@ -56,9 +58,25 @@ func (h *Host) saveJournal(j *Journal) error {
 	return durable.WriteFile(h.journalFile(), append(text, '\n'), 0o600)
 }
 
+// Unended says for people that an operation has not ended on this host, and what ends it; ok is false where there is none, or one
+// that whatever comes next completes. Whether the command is running still, the journal does not say.
+func (j *Journal) Unended() (what, do string, ok bool) {
+	if j == nil || j.Operation == initOperation {
+		return "", "", false
+	}
+	return fmt.Sprintf("%s has not ended on this host: it has come to %q", j.Operation, j.Step), "If it broke off, " + j.goOn(), true
+}
+
 // goOn says how to end the operation.
 func (j *Journal) goOn() string {
 	text := "repeat the command that began it: " + commands[j.Operation]
+	if j.Operation == restoreOperation {
+		survivor, _, err := net.SplitHostPort(j.Address)
+		if err == nil {
+			text = strings.Replace(text, "ADDRESS", survivor, 1)
+		}
+		text += " (FILE holds its token or, when that has expired, another one of ktadmin join-token on the passive that survived)"
+	}
 	if abort := aborts[j.Operation]; abort != "" {
 		text += "; or end it: " + abort
 	}

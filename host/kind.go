@@ -27,7 +27,7 @@ var commands = map[string]string{
 	bootstrapOperation: "ktadmin db --bootstrap",
 	joinOperation:      "ktadmin init-slave",
 	recloneOperation:   "ktadmin init-slave --reclone",
-	restoreOperation:   "ktadmin restore --from-survivor",
+	restoreOperation:   "ktadmin restore --from-survivor ADDRESS --token-file FILE",
 }
 
 // aborts are what ends an operation that has not ended, and leaves the host as it was.

@@ -21,7 +21,7 @@ func (h *Host) mayRunDB() (s replication.State, err error) {
 	}
 	state, err := replication.OpenState(h.StateFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, &NotYetError{Err: hinted("run ktadmin db --bootstrap on the active, ktadmin init-slave on the passive", "this host is of no pair yet")}
+		return s, &NotYetError{Err: hinted(NoPairRemedy, ofNoPair)}
 	} else if err != nil {
 		return s, err
 	}

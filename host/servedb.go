@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"keytrustee/postgres"
 	"keytrustee/replication"
 )
 
@@ -46,7 +47,11 @@ func (h *Host) ServeDB(ctx context.Context, s DBService) (status int, err error)
 		notYet, ok := errors.AsType[*NotYetError](err)
 		switch {
 		case ok && (s.Wait || notYet.Ends):
-			if text := err.Error(); text != said {
+			text := err.Error()
+			if do := remedyOf(err); do != "" {
+				text += "; hint: " + do
+			}
+			if text != said {
 				said = text
 				s.Say("waiting to start PostgreSQL: %s", text)
 			}
@@ -64,6 +69,17 @@ func (h *Host) ServeDB(ctx context.Context, s DBService) (status int, err error)
 		}
 		s.Say("keytrusteed has stopped PostgreSQL for an operation")
 	}
+}
+
+// remedyOf is what err says to do about it; empty if it does not.
+func remedyOf(err error) string {
+	if h, ok := errors.AsType[*HintedError](err); ok {
+		return h.Hint
+	}
+	if s, ok := errors.AsType[*postgres.SetupError](err); ok {
+		return s.Remedy
+	}
+	return ""
 }
 
 // pause waits for a moment; false when this process is to end.

@@ -222,7 +222,9 @@ func TestServeDBStartsAgain(t *testing.T) {
 	if err := server.Stop(pgtest.Context(t), postgres.Fast); err != nil {
 		t.Fatal(err)
 	}
-	pgtest.Await(t, "it waits", func() bool { return s.says("waiting to start PostgreSQL: kt01 is fenced (epoch_conflict): two epochs") })
+	pgtest.Await(t, "it waits", func() bool {
+		return s.says("waiting to start PostgreSQL: kt01 is fenced (epoch_conflict): two epochs; hint: Find out which of them is current: ktadmin status on both hosts")
+	})
 	if _, running := server.Pid(); running {
 		t.Fatal("a fenced host's database runs")
 	}

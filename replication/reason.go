@@ -56,7 +56,7 @@ const runbook = "docs/runbook/restore-from-passive.md"
 
 // What brings a host back whose data is not the good copy, or a passive that is missing.
 const (
-	restoreSelf = "stop its services, run ktadmin join-token on {peer}, and with that token ktadmin restore --from-survivor on {self}"
+	restoreSelf = "stop its services, run ktadmin join-token on {peer}, and with that token ktadmin restore --from-survivor ADDRESS --token-file FILE on {self}"
 	joinOne     = "Join one, with a token of ktadmin join-token on {self}: ktadmin init-slave on a new host, ktadmin init-slave --reclone on one that was of the pair."
 	reclonePeer = "stop its services and run ktadmin init-slave --reclone on it"
 )

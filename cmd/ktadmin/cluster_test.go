@@ -105,6 +105,16 @@ var situations = []struct {
 		s.Status.State = nil
 		return s
 	}, exitNoService},
+	{"restore-broke-off", func() host.Sight {
+		s := without("kt01", replication.Active, stopped)
+		s.Status.State, s.Status.Journal = nil, &host.Journal{Operation: "restore", Step: "initial sync", Address: "10.0.0.2:11372"}
+		return s
+	}, exitNoService},
+	{"reclone-broke-off", func() host.Sight {
+		s := without("kt02", replication.Passive, stopped)
+		s.PeerTrouble, s.Status.Journal = "asking kt01: connection refused", &host.Journal{Operation: "re-clone", Step: "verifying", Address: "10.0.0.1:11372"}
+		return s
+	}, exitNoService},
 	{"daemon-down", func() host.Sight {
 		s := without("kt01", replication.Active, stopped)
 		s.PeerTrouble = refusedConnection

@@ -16,7 +16,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Say whether writes are safe now, and how this host and the pair are",
 		Long: "status says first whether writes are taken, since when, and if not why and what to do; then what is read at this host.\n" +
-			"It ends with 0 when keytrusteed has answered, whatever it said: scripts look at report.open with -o json.",
+			"It ends with 0 when keytrusteed has answered, whatever it said, and on a host of no pair: scripts look at report.open with -o json.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
@@ -32,15 +32,26 @@ func newStatusCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.result(s, statusRows(s, down)); err != nil || s.State == nil { // of no pair, it need not run
+			if err := a.result(s, statusRows(s, down)); err != nil {
 				return err
 			}
-			if down != nil && s.State.Fenced != nil {
-				return &host.HintedError{Err: down, Hint: "start nothing yet. " + s.State.FenceRemedy()}
-			}
-			return down
+			return statusError(s, down)
 		},
 	}
+}
+
+// statusError is what status ends with when it has shown s.
+func statusError(s host.Status, down error) error {
+	what, do, unended := s.Journal.Unended()
+	switch {
+	case down != nil && unended:
+		return &host.HintedError{Err: fmt.Errorf("%s, and %w", what, down), Hint: do}
+	case s.State == nil: // of no pair, it need not run
+		return nil
+	case down != nil && s.State.Fenced != nil:
+		return &host.HintedError{Err: down, Hint: "start nothing yet. " + s.State.FenceRemedy()}
+	}
+	return down
 }
 
 // statusRows is s for people. down is why the daemon did not answer.
@@ -82,6 +93,9 @@ func statusRows(s host.Status, down error) []row {
 	}
 	if s.Journal != nil {
 		add("unfinished", "%s, begun at %s, stopped at %q", s.Journal.Operation, stamp(s.Journal.Since), s.Journal.Step)
+		if _, do, unended := s.Journal.Unended(); unended && s.Report != nil { // otherwise the first rows have said it
+			add("", "%s", do)
+		}
 	}
 	for _, c := range s.Certificates {
 		if left := time.Until(c.Expires); left < 30*24*time.Hour {
@@ -95,9 +109,12 @@ func statusRows(s host.Status, down error) []row {
 func writeRows(s host.Status, down error) []row {
 	one := func(format string, args ...any) []row { return []row{{"writes", fmt.Sprintf(format, args...)}} }
 	r := s.Report
+	what, do, unended := s.Journal.Unended()
 	switch {
+	case r == nil && unended: // before its end nothing else is to be done
+		return append(one("CLOSED: %s, and %v", what, down), row{"", do})
 	case s.State == nil:
-		return one("CLOSED: this host is of no pair yet")
+		return append(one("CLOSED: this host is of no pair yet"), row{"", host.NoPairRemedy})
 	case r == nil && s.State.Fenced != nil:
 		f := s.State.Fenced
 		return append(one("CLOSED since %s: this host is fenced, and %v", stamp(f.Since), down),

@@ -27,6 +27,7 @@ func TestStatusSaysFirst(t *testing.T) {
 	with := func(r *replication.Report, edit func(*replication.Report)) *replication.Report { edit(r); return r }
 	active, passive := &replication.State{Duty: replication.Active}, &replication.State{Duty: replication.Passive}
 	down := fmt.Errorf("%w: nobody listens", host.ErrDaemonDown)
+	restore := &host.Journal{Operation: "restore", Step: "initial sync", Address: "10.0.0.2:11372"}
 	for _, row := range []struct {
 		name   string
 		status host.Status
@@ -61,13 +62,27 @@ func TestStatusSaysFirst(t *testing.T) {
 		{"no daemon", host.Status{State: active}, down, []string{"writes: CLOSED: keytrusteed does not run on this host: nobody listens", "node: "}},
 		{"no daemon, fenced", host.Status{State: &replication.State{Fenced: &replication.Fence{Reason: replication.EpochConflict, Detail: "older", Since: at}}}, down,
 			[]string{"writes: CLOSED since 2026-11-24 01:00:00 UTC: this host is fenced, and keytrusteed does not run", ": epoch_conflict: older. Start nothing yet. Find out which of them is current: ktadmin status on both hosts; see docs/runbook/"}},
-		{"no pair", host.Status{}, down, []string{"writes: CLOSED: this host is of no pair yet", "node: "}},
+		{"no pair", host.Status{}, down, []string{"writes: CLOSED: this host is of no pair yet", ": ktadmin db --bootstrap makes an active of it", "node: "}},
+		{"no pair, an init that broke off", host.Status{Journal: &host.Journal{Operation: "init"}}, down, []string{"writes: CLOSED: this host is of no pair yet", ": ktadmin db"}},
+		{"a restore that broke off on a bare host", host.Status{Journal: restore}, down,
+			[]string{`writes: CLOSED: restore has not ended on this host: it has come to "initial sync", and keytrusteed does not run`, ": If it broke off, repeat", "node: "}},
+		{"a restore that broke off beside old data", host.Status{State: active, Journal: restore}, down,
+			[]string{"writes: CLOSED: restore has not ended on this host", ": If it broke off, repeat the command that began it: ktadmin restore --from-survivor 10.0.0.2 --token-file FILE ", "node: "}},
+		{"a re-clone that broke off on a fenced host", host.Status{State: &replication.State{Fenced: &replication.Fence{Reason: replication.Fenced}}, Journal: &host.Journal{Operation: "re-clone"}}, down,
+			[]string{"writes: CLOSED: re-clone has not ended on this host", ": If it broke off, repeat the command that began it: ktadmin init-slave --reclone; or end it: ktadmin init-slave --abort", "node: "}},
 	} {
 		rows := statusRows(row.status, row.down)
 		for i, want := range row.want {
 			if got := rows[i].name + ": " + rows[i].value; !strings.HasPrefix(got, want) {
 				t.Errorf("%s: row %d is %q, want %q", row.name, i, got, want)
 			}
+		}
+		want := exitOK
+		if row.down != nil && (row.status.State != nil || row.status.Journal != nil && row.status.Journal.Operation != "init") {
+			want = exitNobody
+		}
+		if got := exitStatus(statusError(row.status, row.down)); got != want {
+			t.Errorf("%s: exit status %d, want %d", row.name, got, want)
 		}
 	}
 }
