@@ -58,7 +58,10 @@ func TestBeforePromotion(t *testing.T) {
 		{"the active's database sends its log", nil, func(f *facts) { f.server.MessageAge = time.Second }, nil, "still sends its log; while it lives use ktadmin cluster switchover"},
 		{"another host is named", nil, nil, func(c *Command) { c.Name, c.Confirm = "kt09", Confirmation("kt09") }, "not kt09"},
 		{"it is fenced", func(_ *Config, s *State) { s.Fenced = &Fence{Reason: EpochConflict} }, nil, nil, "is fenced"},
-		{"an operation is under way", func(_ *Config, s *State) { s.Operation = &Operation{Kind: KindSwitchover, ID: "1"} }, nil, nil, "another operation"},
+		{"an operation is under way", func(_ *Config, s *State) { s.Operation = &Operation{Kind: KindSwitchover, ID: "1"} }, nil, nil, "another operation is under way; it goes on by itself"},
+		{"its active is being restored from it", func(_ *Config, s *State) {
+			s.Operation, s.Pending = &Operation{Kind: KindRestore, ID: "1"}, &Admission{Peer: Peer{Name: "kt01"}}
+		}, nil, nil, "another operation is under way; wait for ktadmin restore on kt01, or give it up: ktadmin restore --abort"},
 		{"its database does not answer", nil, func(f *facts) { f.server.Answers = false }, nil, "does not answer, or is no standby"},
 		{"its database is a primary", nil, func(f *facts) { f.server.Role = Primary }, nil, "is no standby"},
 		{"its database is another", nil, func(f *facts) { f.server.SystemID++ }, nil, "is no standby"},

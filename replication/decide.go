@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"strings"
 )
 
 // Decision is what follows from a Status.
@@ -10,6 +11,7 @@ type Decision struct {
 	Reason Reason `json:"reason,omitempty"` // empty only when open, or at a passive in order
 	Detail string `json:"detail,omitempty"` // which of several, with the values seen
 	Remedy string `json:"remedy,omitempty"` // what to do, where the reason's own remedy is not the one
+	what   string // what is so, where the reason's own words are not the ones
 	// Fence: this node must fence itself, durably, before anything else.
 	Fence bool   `json:"fence,omitempty"`
 	Met   *Epoch `json:"met,omitempty"` // the epoch that it fences itself for
@@ -25,10 +27,22 @@ func Decide(s Status, p Policy) Decision {
 	}
 	for _, rule := range rules {
 		if d := rule(s, p); d.Reason != "" {
-			return d
+			return d.unconfirmed(s, p)
 		}
 	}
 	return Decision{Open: s.Duty == Active}
+}
+
+// unconfirmed: a new active whose passive does not follow yet is told what brings that, as if the switchover had ended.
+func (d Decision) unconfirmed(s Status, p Policy) Decision {
+	if o := s.Operation; d.Reason != Switchover || o.Step != StepConfirm {
+		return d
+	}
+	s.Operation = nil
+	if ended := Decide(s, p); !ended.Open {
+		d.Remedy = ended.remedy()
+	}
+	return d
 }
 
 type rule func(Status, Policy) Decision
@@ -108,17 +122,37 @@ func operation(s Status, p Policy) Decision {
 	case o.Kind == KindHold:
 		d.Detail = fmt.Sprintf("%s; by %s, until %s", o.Note, o.By, o.Until.UTC().Format(stampLayout))
 	case o.Kind == KindPromotion:
-		d.Detail = fmt.Sprintf("{self} is being promoted, by %s: step %s", o.By, o.Step)
-	case s.Duty == Active && o.handing() && o.Step == StepHand && s.HeardAge > p.AnswerLimit:
-		d.Remedy = "Start keytrustee-db and keytrusteed on {peer}. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
-	case o.returns():
-		d.Remedy = lostSurvivor(s, p)
+		d.what, d.Detail = "a promotion is under way", fmt.Sprintf("{self} is being promoted, by %s: step %s", o.By, o.Step)
 	}
+	d.Remedy = awaited(s, p)
 	if s.StepTrouble != "" && o.Kind != KindHold {
-		d.Detail += "; it waits: " + s.StepTrouble
+		d.Detail = strings.TrimPrefix(d.Detail+"; it waits: "+s.StepTrouble, "; ")
 	}
 	return d
 }
+
+// awaited is what an operator has to do so that the operation goes on; empty where it goes on by itself, for all that is known, or as
+// its reason says.
+func awaited(s Status, p Policy) string {
+	o := s.Operation
+	down := s.Polled && (!s.Local.Answers || s.Age > p.AnswerLimit)
+	silent := s.Polled && s.HeardAge > p.AnswerLimit
+	switch follows := o.Kind == KindSwitchover && o.Step == StepFollow; {
+	case down && (o.taking() || follows || o.Kind == KindRestore):
+		return startDatabase
+	case silent && (follows || s.Duty == Active && o.handing() && o.Step == StepHand):
+		return startPeer + " If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
+	case o.Kind == KindRestore && s.Duty == Active && silent:
+		return startPeer + " Writes open by themselves. If it has given up the restore, begin it anew. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
+	case s.Polled && !silent && s.PeerAge > p.AnswerLimit && (follows || o.Kind == KindRestore && s.Duty == Active):
+		return "Start keytrustee-db on {peer}; if it does not stay up, its log there says why."
+	case o.Kind == KindRestore && s.Duty == Active:
+		return "Wait for {peer} to take {self} in; if it stays so, the log of keytrusteed on {self} says why."
+	}
+	return ""
+}
+
+const startPeer = "Start keytrustee-db and keytrusteed on {peer}."
 
 func unpolled(s Status, _ Policy) Decision {
 	if !s.Polled {

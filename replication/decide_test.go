@@ -231,20 +231,73 @@ func TestRemedies(t *testing.T) {
 			t.Errorf("%s: %s", row.name, got)
 		}
 	}
+}
+
+// TestOperationsSayWhatTheyNeed: an operation that waits for an operator says so, and not to wait.
+func TestOperationsSayWhatTheyNeed(t *testing.T) {
+	active := func(s *Status) {}
+	passive := func(s *Status) { s.Duty, s.Peer.Duty, s.Local.Role = Passive, Active, Standby }
+	down := func(s *Status) { s.Local.Answers = false }
+	silent := func(s *Status) { s.HeardAge, s.ReplyAge, s.PeerAge = time.Minute, time.Minute, time.Minute }
+	halfDown := func(s *Status) { s.PeerAge = time.Minute } // the peer's database does not answer
+	noStream := func(s *Status) { halfDown(s); s.Standbys = nil }
+	const wait = "Wait for it to end."
 	for _, row := range []struct {
+		kind OperationKind
 		step string
-		age  time.Duration
+		duty func(*Status)
+		when func(*Status) // nil: all is as it should be
 		want string
 	}{
-		{StepHand, time.Minute, "run ktadmin cluster promote --fenced kt02 on kt01"},
-		{StepHand, 0, "Wait for it to end"},
-		{StepClose, time.Minute, "Wait for it to end"},
+		{KindSwitchover, StepClose, active, silent, wait},
+		{KindSwitchover, StepStop, active, down, wait},
+		{KindSwitchover, StepHand, active, down, wait},
+		{KindSwitchover, StepHand, active, silent, "Start keytrustee-db and keytrusteed on kt02. If kt02 is lost for good, switch it off and run ktadmin cluster promote --fenced kt02 on kt01."},
+		{KindSwitchover, StepPrepare, passive, down, wait},
+		{KindSwitchover, StepLeave, passive, nil, wait},
+		{KindSwitchover, StepLeave, passive, silent, wait},
+		{KindSwitchover, StepLeave, passive, down, "Start keytrustee-db on kt01;"},
+		{KindSwitchover, StepFork, passive, func(s *Status) { s.Age = time.Minute }, "Start keytrustee-db on kt01;"},
+		{KindSwitchover, StepTake, passive, down, "Start keytrustee-db on kt01;"},
+		{KindSwitchover, StepTake, passive, func(s *Status) { down(s); s.Polled = false }, wait},
+		{KindSwitchover, StepFollow, passive, nil, wait},
+		{KindSwitchover, StepFollow, passive, down, "Start keytrustee-db on kt01;"},
+		{KindSwitchover, StepFollow, passive, halfDown, "Start keytrustee-db on kt02;"},
+		{KindSwitchover, StepFollow, passive, silent, "Start keytrustee-db and keytrusteed on kt02. If kt02 is lost for good, switch it off and run ktadmin cluster promote --fenced kt02 on kt01."},
+		{KindSwitchover, StepConfirm, active, nil, wait},
+		{KindSwitchover, StepConfirm, active, down, "Start keytrustee-db on kt01;"},
+		{KindSwitchover, StepConfirm, active, noStream, "Look at keytrustee-db and its log on kt02."},
+		{KindSwitchover, StepConfirm, active, func(s *Status) { silent(s); s.Standbys = nil }, "Start keytrustee-db and keytrusteed on kt02, or look at the network"},
+		{KindPromotion, StepLeave, passive, nil, wait},
+		{KindPromotion, StepFork, passive, down, "Start keytrustee-db on kt01;"},
+		{KindRestore, stepCopying, passive, silent, "When ktadmin restore has ended on kt02, start its services; writes open by themselves. If it broke off, repeat it there, or give it up on either host: ktadmin restore --abort"},
+		{KindRestore, stepCopying, passive, down, "Start keytrustee-db on kt01;"},
+		{KindRestore, StepReturning, active, nil, "Wait for kt02 to take kt01 in;"},
+		{KindRestore, StepReturning, active, silent, "Start keytrustee-db and keytrusteed on kt02. Writes open by themselves."},
+		{KindRestore, StepReturning, active, halfDown, "Start keytrustee-db on kt02;"},
+		{KindRestore, StepReturning, active, down, "Start keytrustee-db on kt01;"},
+		{KindHold, "", active, silent, "ktadmin cluster release ends it now."},
 	} {
 		s := inOrder()
-		s.Operation, s.HeardAge = &Operation{Kind: KindSwitchover, Step: row.step}, row.age
-		if got := Decide(s, Policy{AnswerLimit: 2 * time.Second}).sentence("kt01", "kt02", time.Time{}); !strings.Contains(got, row.want) {
-			t.Errorf("a switchover at %q, silent for %v: %s", row.step, row.age, got)
+		row.duty(&s)
+		if row.when != nil {
+			row.when(&s)
 		}
+		s.Operation = &Operation{Kind: row.kind, Step: row.step}
+		d := Decide(s, Policy{})
+		if what, do := d.words("kt01", "kt02"); d.Reason != s.Operation.Reason() || !strings.HasPrefix(do, row.want) && !strings.HasSuffix(do, row.want) {
+			t.Errorf("%s at %q (%s): %s: %s. %s", row.kind, row.step, s.Duty, d.Reason, what, do)
+		}
+	}
+}
+
+// TestPromotionIsNamed: a promotion is not called a switchover, though its reason is.
+func TestPromotionIsNamed(t *testing.T) {
+	s := inOrder()
+	s.Duty, s.Operation, s.StepTrouble = Passive, &Operation{Kind: KindPromotion, Step: StepFork, By: "root on kt01"}, "the database of kt01 does not run"
+	what, _ := Decide(s, Policy{}).words("kt01", "kt02")
+	if want := "a promotion is under way (kt01 is being promoted, by root on kt01: step fork; it waits: the database of kt01 does not run)"; what != want {
+		t.Errorf("got  %s\nwant %s", what, want)
 	}
 }
 

@@ -48,6 +48,24 @@ func (o Operation) Reason() Reason {
 	return Switchover
 }
 
+// ends says how what is under way on this host ends, for whoever wants something else.
+func (s State) ends() string {
+	o := s.Operation
+	switch {
+	case o == nil && s.Pending != nil:
+		return fmt.Sprintf("wait for ktadmin init-slave on %s, or give it up: ktadmin init-slave --abort", s.Pending.Peer.Name)
+	case o == nil:
+		return ""
+	case o.Kind == KindHold:
+		return "a hold ends with ktadmin cluster release"
+	case o.Kind == KindRestore && s.Pending != nil:
+		return fmt.Sprintf("wait for ktadmin restore on %s, or give it up: ktadmin restore --abort", s.Pending.Peer.Name)
+	case o.Kind == KindSwitchover && (o.Step == StepClose || o.Step == StepStop || o.Step == StepHand || o.Step == StepPrepare):
+		return "wait for its end, or abort it: ktadmin cluster switchover --abort"
+	}
+	return "it goes on by itself, and ktadmin status shows how far it is: wait for its end"
+}
+
 // Outcome is how the last operation ended, for people.
 type Outcome struct {
 	Kind     OperationKind `json:"kind"`

@@ -37,8 +37,7 @@ const closeClocks = 2 * time.Second
 // beforeSwitchover looks at everything that a switchover depends on, here and at the passive.
 func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operation) findings {
 	var found findings
-	found.look(state.Operation == nil && state.Pending == nil, "no other operation is under way on "+state.Self, "another operation is under way on "+state.Self,
-		"wait for its end; a hold ends with ktadmin cluster release")
+	found.look(state.Operation == nil && state.Pending == nil, "no other operation is under way on "+state.Self, "another operation is under way on "+state.Self, state.ends())
 	if state.Peer == nil {
 		found.look(false, "", state.Self+" has no passive", "join one: ktadmin join-token here, ktadmin init-slave there")
 		return found
@@ -74,7 +73,7 @@ func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) 
 	found.look(state.Duty == Passive && state.Fenced == nil, state.Self+" is a passive and not fenced", state.Self+" is fenced, or no passive", "see ktadmin status on "+state.Self)
 	o := state.Operation
 	found.look((o == nil || o.Kind == KindSwitchover && o.Step == StepPrepare) && state.Pending == nil, "no other operation is under way on "+state.Self,
-		"another operation is under way on "+state.Self, "wait for its end, or abort it")
+		"another operation is under way on "+state.Self, state.ends())
 	found.look(s.Standing.Ready && m.following(state) != "", state.Self+" has replayed what it had confirmed, and follows", state.Self+" has not replayed what it had confirmed, or follows nobody",
 		"look at keytrustee-db on "+state.Self)
 	free, err := m.freeSlots(ctx)

@@ -83,7 +83,7 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	s := m.statusOf(state, m.uptime())
 	found.look(active == name, "the active of this host is "+name, "the active of this host is "+active+", not "+name, "name that one")
 	found.look(state.Fenced == nil, "this host is not fenced", "this host is fenced", "it may lack what was written since; see ktadmin status")
-	found.look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", "see ktadmin status; abort it first")
+	found.look(state.Operation.yields() && state.Pending == nil, "no other operation is under way", "another operation is under way", state.ends())
 	found.look(s.Polled, "this host has looked at everything since it started or stood still", "this host has just started, or stood still, and has not looked at everything yet",
 		"repeat the command in a moment")
 	found.look(s.HeardAge > m.policy.AnswerLimit, active+" does not answer", active+" answers", whileItLives)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ var wordings = map[Reason]wording{
 	NoPassive:             {"{self} has no passive", joinOne},
 	Joining:               {"a passive is joining", "Wait for ktadmin init-slave to end, then start its services."},
 	Switchover:            {"a switchover is under way", "Wait for it to end."},
-	Restoring:             {"a restore is under way", "When ktadmin restore has ended, start the services of the restored host; writes open by themselves."},
+	Restoring:             {"a restore is under way", "When ktadmin restore has ended on {peer}, start its services; writes open by themselves. If it broke off, repeat it there, or give it up on either host: ktadmin restore --abort"},
 	OperatorHold:          {"an operator has put writes on hold", "It ends by itself; ktadmin cluster release ends it now."},
 	PassiveUnreachable:    {"the passive {peer} can not be reached", "Start keytrustee-db and keytrusteed on {peer}, or look at the network between the hosts. If {peer} was promoted meanwhile, it is the active: ask there, and leave {self} off."},
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
@@ -115,7 +116,7 @@ func (d Decision) remedy() string {
 }
 
 func (d Decision) because(since time.Time) string {
-	text := wordings[d.Reason].what
+	text := cmp.Or(d.what, wordings[d.Reason].what)
 	if d.Detail != "" {
 		text += " (" + d.Detail + ")"
 	}

@@ -111,19 +111,11 @@ func (m *Monitor) beforeOutliving(ctx context.Context, state State, start, name 
 	return found
 }
 
-// lostSurvivor is what to do where the survivor does not answer an active that was restored from it; empty while it does.
-func lostSurvivor(s Status, p Policy) string {
-	if s.Duty != Active || !s.Operation.returns() || !s.Polled || s.HeardAge <= p.AnswerLimit {
-		return ""
-	}
-	return "Start keytrustee-db and keytrusteed on {peer}; if it has given up the restore, begin it anew. If {peer} is lost for good, switch it off and run ktadmin cluster promote --fenced {peer} on {self}."
-}
-
 // returning: a host that was restored shows nothing before the survivor has taken it in. Until then the restore may be given up
 // there, and a former active be put back.
 func returning(s Status, p Policy) Decision {
 	if o := s.Operation; o != nil && o.Kind == KindRestore && s.Duty == Active {
-		return shut(Restoring, "{peer} has not taken it in yet").better(lostSurvivor(s, p))
+		return shut(Restoring, "{peer} has not taken it in yet").better(awaited(s, p))
 	}
 	return fine
 }
