@@ -33,7 +33,11 @@ func (a *Admin) serveOperate(w http.ResponseWriter, r *http.Request) {
 	o, err := a.Pair.Operate(ctx, c)
 	if away, ok := errors.AsType[*replication.UnrelayedError](err); ok {
 		a.Logger.Warn("a command has not reached the other host", "act", string(c.Act), "error", err)
-		writeJSON(w, http.StatusBadGateway, refusal{err.Error(), "ktadmin status on " + away.Host + " shows whether it was done; repeating it is safe"})
+		hint := "ktadmin status on " + away.Host + " shows whether it was done; repeating it is safe"
+		if changesDuties(c) {
+			hint = SecondSwitchover(away.Host)
+		}
+		writeJSON(w, http.StatusBadGateway, refusal{err.Error(), hint})
 		return
 	}
 	if err != nil {
@@ -55,19 +59,55 @@ func (a *Admin) operator(uid uint32, before string) string {
 	return name + " on " + a.Host.Name
 }
 
+// SecondSwitchover says to whoever does not know what became of a switchover, begun while active was the active, when to repeat it.
+func SecondSwitchover(active string) string {
+	return "ktadmin cluster info says who is the active now; repeat the command only if that is still " + active + ": a second switchover takes the duties back"
+}
+
+// changesDuties reports whether q does another thing when it is given again.
+func changesDuties(q replication.Command) bool { return q.Act == replication.ActSwitchover && !q.Check }
+
+// UnsureError: the daemon was told, and what became of it is not known. What beneath says what to do does not know that.
+type UnsureError struct {
+	Err error
+	Do  string
+}
+
+func (e *UnsureError) Error() string { return e.Err.Error() }
+func (e *UnsureError) Unwrap() error { return e.Err }
+
 // Operate gives the daemon a command for the pair. ErrUnreachable: the other host, whose it is to do, has not answered, and what became
-// of it is not known. ErrDaemonStuck: likewise of this host's daemon, unless that did not answer from the start. Every other *HintedError:
-// it was refused, and nothing was changed.
+// of it is not known. ErrDaemonStuck: likewise of this host's daemon, unless that did not answer from the start. A *UnsureError: likewise,
+// of a switchover, which is not to be repeated blindly. Every other *HintedError: it was refused, and nothing was changed.
 func (c AdminClient) Operate(ctx context.Context, q replication.Command) (replication.Operated, error) {
 	var o replication.Operated
-	if _, err := c.Status(ctx); err != nil {
+	before, err := c.Status(ctx)
+	if err != nil {
 		return o, err
 	}
 	limited, cancel := context.WithTimeout(ctx, operateLimit+statusLimit)
 	defer cancel()
-	err := c.call(limited, http.MethodPost, clusterPath+string(q.Act), q, &o)
+	err = c.call(limited, http.MethodPost, clusterPath+string(q.Act), q, &o)
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
-		err = &HintedError{fmt.Errorf("%w within %v", ErrDaemonStuck, operateLimit+statusLimit), "ktadmin status shows, when it answers, whether the command was done; repeating it is safe"}
+		err = fmt.Errorf("%w within %v", ErrDaemonStuck, operateLimit+statusLimit)
+		if !changesDuties(q) {
+			return o, &HintedError{err, "ktadmin status shows, when it answers, whether the command was done; repeating it is safe"}
+		}
+	}
+	if _, refused := errors.AsType[*HintedError](err); err != nil && !refused && changesDuties(q) {
+		err = &UnsureError{err, SecondSwitchover(before.active())}
 	}
 	return o, err
+}
+
+// active is the name of the active, by the files of the host that s is of.
+func (s Status) active() string {
+	switch st := s.State; {
+	case st == nil:
+		return "the one that it was"
+	case st.Duty == replication.Passive && st.Peer != nil:
+		return st.Peer.Name
+	default:
+		return st.Self
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,8 @@ func newSwitchoverCommand(a *app) *cobra.Command {
 		Short:   "Let the two hosts change their duties",
 		Long: "switchover runs on either host. The active refuses writes, shuts its PostgreSQL down and, once the passive has its log to the last byte,\n" +
 			"hands over: the passive becomes the active, and the active the passive. It takes a few seconds; keys are read all the while. Where the\n" +
-			"passive can not take over, the active goes on as before. With --check nothing is changed, and every precondition told.",
+			"passive can not take over, the active goes on as before. It ends with 0 when writes are open at the new active. Given once more, it takes\n" +
+			"the duties back. With --check nothing is changed, and every precondition told.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&c.Check, "check", false, "say whether it could be done, and what would be; change nothing")
@@ -68,31 +70,62 @@ func (a *app) preconditions(o replication.Operated) error {
 	return a.result(o, rows)
 }
 
-// switched waits for the end of a switchover that has begun, and tells it. That it was taken back is an error.
+// switched waits until a switchover that has begun has ended and writes are open at the new active, and tells it. That it was taken
+// back is an error, and so is that it has not come so far in time.
 func (a *app) switched(ctx context.Context, o replication.Operated, patience time.Duration) error {
-	begun := time.Now()
+	begun, again := time.Now(), host.SecondSwitchover(o.Host)
 	a.say("%s", o.Sentence)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	outcome, err := a.follow(ctx, o.Operation.ID)
-	if err != nil {
+	if errors.Is(err, errUnended) {
+		return &host.HintedError{Err: err, Hint: "ktadmin status shows how far it is, and what it waits for. " + again}
+	} else if err != nil {
 		return err
 	}
 	client, err := a.admin()
 	if err != nil {
 		return err
 	}
-	s, err := client.Status(ctx)
+	view, err := awaitOpen(ctx, client)
 	if err != nil {
-		return err
+		return &host.UnsureError{Err: fmt.Errorf("%s; how it stands now is not known: %w", outcome, err), Do: again}
 	}
-	if s.State.Epoch != o.Operation.Epoch {
+	if view.Epoch != o.Operation.Epoch {
 		return &host.HintedError{Err: errors.New(outcome), Hint: "put right what kept it from it, then repeat the command; ktadmin cluster switchover --check looks at everything"}
 	}
-	active := s.State.Self
-	if s.State.Duty == replication.Passive {
-		active = s.State.Peer.Name
+	if err := unopened(outcome, view.Writes); err != nil {
+		return err
 	}
 	o.Sentence, o.Operation = outcome, nil
-	return a.result(o, []row{{"done", outcome}, {"active", active}, {"epoch", s.State.Epoch.String()}, {"took", time.Since(begun).Round(10 * time.Millisecond).String()}})
+	return a.result(o, []row{{"done", outcome}, {"active", view.Writes.Host}, {"epoch", view.Epoch.String()}, {"took", time.Since(begun).Round(10 * time.Millisecond).String()}})
+}
+
+// openLimit is how long the gate of a new active that is confirmed may take to be seen open.
+const openLimit = 5 * time.Second
+
+// awaitOpen is the pair once writes are open, or have not been opened for a while.
+func awaitOpen(ctx context.Context, client host.AdminClient) (view host.Cluster, err error) {
+	for limit := time.Now().Add(openLimit); ; {
+		view, err = client.View(ctx)
+		if err == nil && view.Writes.State == host.WritesOpen || time.Now().After(limit) {
+			return view, err
+		}
+		select {
+		case <-ctx.Done():
+			return view, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// errUnopened: a switchover has ended, and writes are not open.
+var errUnopened = errors.New("writes are not open")
+
+// unopened is nil when writes are open.
+func unopened(outcome string, w host.Writes) error {
+	if w.State == host.WritesOpen {
+		return nil
+	}
+	return &host.HintedError{Err: fmt.Errorf("%s; %w at %s: %s", outcome, errUnopened, w.Host, w.What), Hint: "do not repeat the command, a second switchover takes the duties back. " + w.Do}
 }

@@ -35,7 +35,7 @@ var exitTable = []struct {
 	meaning string
 }{
 	{exitOK, "done"},
-	{exitFailed, "failed; repeating the command is safe"},
+	{exitFailed, "failed; the hint says whether to repeat the command"},
 	{exitUsage, "the command line or the configuration is wrong; nothing was changed"},
 	{exitRefused, "the state of this host, or of the pair, does not allow it"},
 	{exitNobody, "keytrusteed does not run or does not answer, or the other host can not be reached"},
@@ -97,7 +97,7 @@ func exitStatus(err error) int {
 		return exitDenied
 	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrDaemonStuck), errors.Is(err, host.ErrUnreachable):
 		return exitNobody
-	case errors.As(err, &damage), errors.Is(err, errUnended):
+	case errors.As(err, &damage), errors.Is(err, errUnended), errors.Is(err, errUnopened):
 		return exitFailed
 	case errors.As(err, &refused), errors.As(err, &against), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
 		return exitRefused
@@ -107,6 +107,9 @@ func exitStatus(err error) int {
 
 // hint is what to do about err; every error has one.
 func hint(cmd *cobra.Command, err error) string {
+	if u, ok := errors.AsType[*host.UnsureError](err); ok {
+		return u.Do
+	}
 	if h, ok := errors.AsType[*host.HintedError](err); ok && h.Hint != "" {
 		return h.Hint
 	}
