@@ -37,6 +37,7 @@
 // fsynced, before the promise is made.
 //
 //	role.go epoch.go reason.go       the words
+//	console.go                       how root of a host gives its PostgreSQL a statement, in words
 //	state.go pin.go                  the state file; the key by which the peer is recognised beside its name
 //	operation.go step.go operate.go  what an operator has set going; its steps, and its end; what an operator may say
 //	hold.go remove.go                writes refused for a while; a passive given up

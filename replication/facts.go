@@ -101,7 +101,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 		Local: f.server, Age: age(now, f.serverAt), SyncEnabled: state.SyncEnabled, Incarnation: state.Incarnation,
 		PeerAge: Never, ReplyAge: Never, HeardAge: Never, MessageAge: Never,
 		Standbys: f.standbys, Slot: f.slot, DiskFree: f.diskFree, DiskSize: f.diskSize, StateTrouble: m.state.Trouble(), StepTrouble: f.acting, RootProofAge: age(now, f.rootAt), RootProofError: f.rootErr,
-		Standing: Standing{Start: f.standing.start, Below: f.standing.below},
+		Standing: Standing{Start: f.standing.start, Below: f.standing.below}, console: m.console(), peerConsole: state.peerConsole(),
 	}
 	awake := now-f.looked <= standstill
 	s.Polled = awake && f.serverTried >= f.resumed

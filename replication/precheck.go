@@ -52,7 +52,7 @@ func (m *Monitor) beforeSwitchover(ctx context.Context, state State, o *Operatio
 	without.Operation = nil
 	d := Decide(without, m.policy)
 	found.look(d.Open, peer+" confirms all that "+state.Self+" has", expand(d.because(time.Time{}), state.Self, peer), expand(d.remedy(), state.Self, peer))
-	found.look(!s.Peer.Server.ReplayPaused, "replay is not paused on "+peer, "replay is paused on "+peer, "resume it there: select pg_wal_replay_resume()")
+	found.look(!s.Peer.Server.ReplayPaused, "replay is not paused on "+peer, "replay is paused on "+peer, "resume it there, as root: "+s.peerConsole.run(resumeReplay))
 	found.look(min(s.DiskFree, s.Peer.DiskFree) >= m.policy.DiskFloor && s.StateTrouble == "" && s.Peer.StateTrouble == "", "there is room on the disks of both hosts", "a disk is almost full, or can not be written", "make room")
 	found.look(s.Peer.Protocol == Protocol && s.Peer.Server.Version/10000 == s.Local.Version/10000, "the versions of both hosts work together", fmt.Sprintf("the versions differ: cluster protocol %d and %d, PostgreSQL %d and %d",
 		Protocol, s.Peer.Protocol, s.Local.Version, s.Peer.Server.Version), "install the same release, and the same PostgreSQL, on both hosts")
@@ -77,7 +77,8 @@ func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) 
 	found.look(s.Standing.Ready && m.following(state) != "", state.Self+" has replayed what it had confirmed, and follows", state.Self+" has not replayed what it had confirmed, or follows nobody",
 		"look at keytrustee-db on "+state.Self)
 	free, err := m.freeSlots(ctx)
-	found.look(err == nil && free > 0, "a replication slot is free on "+state.Self, fmt.Sprintf("no replication slot is free on %s", state.Self), "drop those that nobody uses: select * from pg_replication_slots")
+	found.look(err == nil && free > 0, "a replication slot is free on "+state.Self, fmt.Sprintf("no replication slot is free on %s", state.Self), "drop one that nobody uses, as root of "+state.Self+": "+
+		m.console().run("select slot_name, active from pg_replication_slots")+" shows them; "+m.console().run("select pg_drop_replication_slot('NAME')"))
 	return found
 }
 

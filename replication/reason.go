@@ -74,7 +74,7 @@ var wordings = map[Reason]wording{
 	PassiveNotStreaming:   {"the passive {peer} is not replicating", "Look at keytrustee-db and its log on {peer}."},
 	PassiveNotSynchronous: {"the passive {peer} replicates, but not synchronously", "Wait until it has caught up; then look at the log of keytrustee-db on {self}."},
 	PassiveStale:          {"the passive {peer} does not keep up: it no longer confirms what it is sent", "Look at the load, the disk and the log of keytrustee-db on {peer}."},
-	ReplayPaused:          {"replay is paused on the passive {peer}", "Resume it there: select pg_wal_replay_resume()."},
+	ReplayPaused:          {"replay is paused on the passive {peer}", "Resume it on {peer}, as root: " + console{}.run(resumeReplay)},
 	PassiveDaemonDown:     {"keytrusteed on the passive {peer} does not answer", "Start keytrusteed on {peer}."},
 	IdentityMismatch:      {"what answers as {peer} is not the passive that joined", "Put {peer}'s own data back, or clone it anew: " + reclonePeer + "; see " + runbook + "."},
 	RootKeyMismatch:       {"the two hosts have not both proven that they can open the key-encryption key from their root keys", "The host that is named needs its own root.key and kek/ in its confdir, readable by the service's user; they are looked at every 20 s."},

@@ -112,7 +112,7 @@ func peerSettings(s Status, _ Policy) Decision {
 		return shut(UnsafeSettings, "on {peer}: %s", bad)
 	}
 	if s.Peer.Server.ReplayPaused {
-		return shut(ReplayPaused, "")
+		return shut(ReplayPaused, "").better("Resume it on {peer}, as root: " + s.peerConsole.run(resumeReplay))
 	}
 	return fine
 }
@@ -142,9 +142,9 @@ func streaming(s Status, _ Policy) Decision {
 	}
 	switch {
 	case n > 1:
-		return shut(IdentityMismatch, "%d standbys call themselves %s", n, s.StandbyName).better(impostor)
+		return shut(IdentityMismatch, "%d standbys call themselves %s", n, s.StandbyName).better(s.impostor())
 	case n == 1 && row.PID != 0 && (row.User != postgres.Replicator || commonName(row.ClientDN) != s.PeerName):
-		return shut(IdentityMismatch, "the standby %s is user %q with certificate %q", s.StandbyName, row.User, row.ClientDN).better(impostor)
+		return shut(IdentityMismatch, "the standby %s is user %q with certificate %q", s.StandbyName, row.User, row.ClientDN).better(s.impostor())
 	case s.Standing.Verdict == "":
 		return shut(Starting, "the histories of {self} and {peer} have not been compared since one of the databases started")
 	case !ok:
@@ -155,7 +155,11 @@ func streaming(s Status, _ Policy) Decision {
 	return fine
 }
 
-const impostor = "On {self}, select * from pg_stat_replication shows them: end those that are not {peer}."
+// impostor is what to do where something streams that is not the passive.
+func (s Status) impostor() string {
+	return "See on {self}, as root, who streams: " + s.console.run("select pid, application_name, usename, client_addr, state from pg_stat_replication") +
+		" and end what is not {peer}, by its pid: " + s.console.run("select pg_terminate_backend(PID)")
+}
 
 // row is the standby of the expected name; ok when it is streaming.
 func (s Status) row() (row StandbyRow, ok bool) {

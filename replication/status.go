@@ -53,6 +53,8 @@ type Status struct {
 	StepTrouble string `json:"step_trouble,omitempty"` // why this host's PostgreSQL, or its operation, is not yet where it should be
 
 	Confirmed postgres.LSN `json:"confirmed"` // active: what the peer has flushed and replayed; passive: the last position persisted
+
+	console, peerConsole console // of both hosts' PostgreSQL, for what an operator is told to do
 }
 
 // Standing is what has been found out about this start of this node's PostgreSQL, and, on the active, about the passive's.
