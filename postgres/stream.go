@@ -1,0 +1,113 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
+// makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part.
+func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
+	release, err := s.keepLog(ctx)
+	if err != nil {
+		return fmt.Errorf("copying the database: %w", err)
+	}
+	defer release()
+	// The log is fetched at the end, for a tar on standard output has no place for one that is streamed beside it.
+	return s.pipe(ctx, nil, w, "pg_basebackup", "-d", s.ConnString("postgres"), "-D", "-", "--format=tar", "-X", "fetch", "-c", "fast",
+		"--manifest-checksums=SHA256", "--no-password")
+}
+
+// keepLog makes the server keep its log from now on until release, or until this process ends.
+func (s *Server) keepLog(ctx context.Context) (release func(), err error) {
+	conn, err := pgx.Connect(ctx, s.ConnString("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	release = func() { conn.Close(context.WithoutCancel(ctx)) }
+	var id [8]byte
+	rand.Read(id[:])
+	// A temporary slot is gone with its session. Its name is none that the pair looks for.
+	if _, err := conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true, true)", "backup_"+hex.EncodeToString(id[:])); err != nil {
+		release()
+		return nil, fmt.Errorf("keeping the log for it: %w", err)
+	}
+	return release, nil
+}
+
+// DumpGlobals writes the roles of the server to w, as SQL and without passwords.
+func (s *Server) DumpGlobals(ctx context.Context, w io.Writer) error {
+	return s.pipe(ctx, nil, w, "pg_dumpall", "-d", s.ConnString("postgres"), "--globals-only", "--no-role-passwords", "--no-password")
+}
+
+// Dump writes a database to w in pg_dump's own format, as the snapshot that another session has exported sees it. It waits
+// for nobody who changes tables: that is an error after 10 s.
+func (s *Server) Dump(ctx context.Context, w io.Writer, db, snapshot string) error {
+	return s.pipe(ctx, nil, w, "pg_dump", "-d", s.ConnString(db), "--format=custom", "--compress=1", "--snapshot="+snapshot,
+		"--lock-wait-timeout=10s", "--no-password")
+}
+
+// RestoreDump puts what Dump wrote into a database that is empty. After an error it is still empty.
+func (s *Server) RestoreDump(ctx context.Context, r io.Reader, db string) error {
+	return s.pipe(ctx, r, nil, "pg_restore", "-d", s.ConnString(db), "--exit-on-error", "--single-transaction", "--no-password")
+}
+
+// pipe runs a program of the installation between r and w, which may be nil.
+func (s *Server) pipe(ctx context.Context, r io.Reader, w io.Writer, program string, args ...string) error {
+	cmd := s.RunAs.command(ctx, s.Path(program), args...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, w, &stderr
+	err := cmd.Run()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if _, ended := err.(*exec.ExitError); ended {
+		return fmt.Errorf("%s: %s", program, cmp.Or(lastLines(stderr.String(), 4), err.Error()))
+	}
+	return fmt.Errorf("running %s: %w", program, err)
+}
+
+// BackupRange is the part of the log that a base backup needs to become consistent, as its manifest says: from start to end,
+// which is on timeline.
+func BackupRange(dir string) (start, end LSN, timeline Timeline, err error) {
+	text, err := os.ReadFile(filepath.Join(dir, "backup_manifest"))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	var manifest struct {
+		Ranges []struct {
+			Timeline Timeline
+			Start    LSN `json:"Start-LSN"`
+			End      LSN `json:"End-LSN"`
+		} `json:"WAL-Ranges"`
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return 0, 0, 0, fmt.Errorf("the manifest of the base backup in %s: %w", dir, err)
+	}
+	if len(manifest.Ranges) == 0 {
+		return 0, 0, 0, fmt.Errorf("the manifest of the base backup in %s names no part of the log", dir)
+	}
+	for i, r := range manifest.Ranges { // one for each timeline; PostgreSQL says in no order
+		if i == 0 || r.Start < start {
+			start = r.Start
+		}
+		if i == 0 || r.End > end {
+			end, timeline = r.End, r.Timeline
+		}
+	}
+	return start, end, timeline, nil
+}

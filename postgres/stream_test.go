@@ -1,0 +1,158 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	osexec "os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
+	"keytrustee/postgres/pgtest"
+)
+
+// TestStreams: what a primary and a standby stream is a whole base backup, from which a throw-away server starts, and the
+// dump of a snapshot is what the snapshot saw. Nothing of it stays on the source.
+func TestStreams(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	primary := pgtest.New(t, pgtest.Options{})
+	prepare(t, primary)
+	exec(t, primary, `INSERT INTO k VALUES (1)`)
+	standby := pgtest.Clone(t, primary, "kt_standby", pgtest.Options{})
+	for name, s := range map[string]*postgres.Server{"primary": primary, "standby": standby} {
+		t.Run(name, func(t *testing.T) {
+			ctx := pgtest.Context(t)
+			dir := pgtest.Dir(t)
+			throwaway, err := postgres.Throwaway(s.Installation, dir, filepath.Join(dir, "socket"))
+			if err != nil {
+				t.Fatal(err)
+			}
+
+			dump := snapshotDump(t, s, func() {
+				exec(t, primary, `INSERT INTO k SELECT max(id) + 1 FROM k`) // which the snapshot does not see
+			})
+			untar(t, throwaway.Data, func(w *osexec.Cmd) error {
+				in, err := w.StdinPipe()
+				if err != nil {
+					return err
+				}
+				if err := w.Start(); err != nil {
+					return err
+				}
+				return errors.Join(s.StreamBaseBackup(ctx, in), in.Close(), w.Wait())
+			})
+			if n := query[int](t, s, `SELECT count(*) FROM pg_replication_slots WHERE starts_with(slot_name, 'backup_')`); n != 0 {
+				t.Errorf("%d slots are left", n)
+			}
+			if err := postgres.VerifyBackup(ctx, s.Installation, throwaway.Data, nil); err != nil {
+				t.Fatal(err)
+			}
+			start, end, timeline, err := postgres.BackupRange(throwaway.Data)
+			if err != nil || start == 0 || end <= start || timeline != 1 {
+				t.Errorf("the backup is from %s to %s on timeline %s, %v", start, end, timeline, err)
+			}
+
+			t.Cleanup(func() {
+				if err := throwaway.Stop(context.Background(), postgres.Immediate); err != nil {
+					t.Error(err)
+				}
+			})
+			if err := throwaway.StartThrowaway(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if query[bool](t, throwaway, `SELECT pg_is_in_recovery()`) {
+				t.Error("it recovers still")
+			}
+			if got := query[string](t, throwaway, `SELECT current_setting('listen_addresses')`); got != "" {
+				t.Errorf("it listens at %s", got)
+			}
+			all := query[int](t, throwaway, `SELECT count(*) FROM k`)
+			exec(t, throwaway, `CREATE DATABASE copy TEMPLATE template0`)
+			if err := throwaway.RestoreDump(ctx, bytes.NewReader(dump), "copy"); err != nil {
+				t.Fatal(err)
+			}
+			conn, err := pgx.Connect(ctx, throwaway.ConnString("copy"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			var dumped int
+			if err := conn.QueryRow(ctx, `SELECT count(*) FROM k`).Scan(&dumped); err != nil || dumped != all-1 {
+				t.Errorf("the dump has %d rows, %v, and the base backup %d", dumped, err, all)
+			}
+			if err := throwaway.RestoreDump(ctx, bytes.NewReader(dump[:len(dump)/2]), "postgres"); err == nil || !strings.HasPrefix(err.Error(), "pg_restore: ") {
+				t.Errorf("half a dump: %v", err)
+			}
+		})
+	}
+
+	t.Run("globals", func(t *testing.T) {
+		exec(t, primary, `ALTER ROLE `+postgres.Replicator+` PASSWORD 'a word to keep'`)
+		var sql bytes.Buffer
+		if err := primary.DumpGlobals(pgtest.Context(t), &sql); err != nil {
+			t.Fatal(err)
+		}
+		if text := sql.String(); !strings.Contains(text, "CREATE ROLE "+postgres.Replicator) || strings.Contains(text, "PASSWORD") || strings.Contains(text, "SCRAM") {
+			t.Errorf("the roles are\n%s", text)
+		}
+	})
+	t.Run("nobody who reads it", func(t *testing.T) {
+		err := primary.StreamBaseBackup(pgtest.Context(t), failing{})
+		if err == nil {
+			t.Error("it was streamed to nobody")
+		}
+		if n := query[int](t, primary, `SELECT count(*) FROM pg_replication_slots WHERE starts_with(slot_name, 'backup_')`); n != 0 {
+			t.Errorf("%d slots are left", n)
+		}
+	})
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("no more") }
+
+// snapshotDump dumps what a snapshot sees; meanwhile happens after it was taken.
+func snapshotDump(t *testing.T, s *postgres.Server, meanwhile func()) []byte {
+	t.Helper()
+	ctx := pgtest.Context(t)
+	conn, err := pgx.Connect(ctx, s.ConnString("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snapshot string
+	if err := tx.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	before := query[int](t, s, `SELECT count(*) FROM k`)
+	meanwhile()
+	pgtest.Await(t, "the newer row is there", func() bool { return query[int](t, s, `SELECT count(*) FROM k`) == before+1 })
+	var dump bytes.Buffer
+	if err := s.Dump(ctx, &dump, "postgres", snapshot); err != nil {
+		t.Fatal(err)
+	}
+	return dump.Bytes()
+}
+
+// untar unpacks what fill sends to tar.
+func untar(t *testing.T, dir string, fill func(*osexec.Cmd) error) {
+	t.Helper()
+	if out, err := osexec.Command("mkdir", "-m", "0700", dir).CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	cmd := osexec.Command("tar", "-x", "-C", dir)
+	cmd.Stderr = t.Output()
+	if err := fill(cmd); err != nil {
+		t.Fatal(err)
+	}
+}
