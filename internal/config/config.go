@@ -42,6 +42,9 @@ type Config struct {
 	SyslogCA       string // file with the authorities that may vouch for that host; empty: the system's
 	MetricsAddress string // host:port where metrics are served; empty: nowhere
 
+	BackupDirectory  string   // where backups lie
+	BackupRecipients []string // who can read them; nobody: no backup can be made
+
 	shared map[string]any // what keytrustee.yaml holds
 	files  *viper.Viper   // what both files hold, without the environment
 	owners map[string]int // of the files
@@ -126,11 +129,15 @@ func Read(confdir string) (*Config, error) {
 	known := map[string]bool{}
 	for _, s := range settings {
 		known[s.key] = true
-		text := s.preset(c)
-		if v.IsSet(s.key) {
-			text = fmt.Sprint(v.Get(s.key))
+		var err error
+		if !v.IsSet(s.key) {
+			err = s.set(c, s.preset(c))
+		} else if s.setList != nil {
+			err = s.setList(c, v.Get(s.key))
+		} else {
+			err = s.set(c, fmt.Sprint(v.Get(s.key)))
 		}
-		if err := s.set(c, text); err != nil {
+		if err != nil {
 			faults = append(faults, Fault{s.key, err.Error(), s.remedy})
 		}
 	}

@@ -44,6 +44,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	want := &Config{
 		Confdir: confdir, Port: 11371, ClusterPort: 11372, DBPort: 11381, SocketDir: "/run/keytrustee", User: "keytrustee",
 		PGRootDir: filepath.Join(filepath.Dir(confdir), "db"), LogDir: filepath.Join(filepath.Dir(confdir), "log"),
+		BackupDirectory: filepath.Join(filepath.Dir(confdir), "backups"), BackupRecipients: []string{},
 	}
 	same := cmpopts.IgnoreUnexported(Config{})
 	if diff := cmp.Diff(want, c, same); diff != "" {
@@ -52,6 +53,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	c.ClusterID, c.Name, c.ExternalAddress, c.ListenAddress, c.Port = "c1", "kt01", "kt01.example.com", "::1", 443
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
 	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
+	c.BackupDirectory, c.BackupRecipients = "/srv/backups", []string{"age1a", "age1b"}
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -129,10 +131,11 @@ func TestValidate(t *testing.T) {
 		{"syslog over UDP", func(c *Config) { c.Syslog = "udp://log.example.com:514" }, "syslog"},
 		{"syslog without a scheme", func(c *Config) { c.Syslog = "log.example.com:514" }, "syslog"},
 		{"syslog at no port", func(c *Config) { c.Syslog = "tcp://log.example.com:70000" }, "syslog"},
+		{"backups in the confdir", func(c *Config) { c.BackupDirectory = c.Confdir + "/backups" }, "backup_directory"},
 		{"authorities somewhere", func(c *Config) { c.SyslogCA = "log.pem" }, "syslog_ca"},
 		{"metrics at a port alone", func(c *Config) { c.MetricsAddress = "9100" }, "metrics_address"},
 		{"all at once", func(c *Config) { *c = Config{Confdir: c.Confdir, ListenAddress: "here", Peer: Peer{Source: "x"}} },
-			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir user peer.source"},
+			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir backup_directory user peer.source"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,6 +185,38 @@ func TestSyslogReceiver(t *testing.T) {
 		}
 		if err != nil || address != want {
 			t.Errorf("%q: %q, %v; want %q", text, address, err, want)
+		}
+	}
+}
+
+// Several values are a list in a file and words in the environment; what both hosts share stays out of node.yaml.
+func TestBackupRecipients(t *testing.T) {
+	confdir := home(t, "cluster_id: c1\nbackup_recipients:\n  - age1a\n  - age1b\n", "name: kt01\nexternal_address: kt01\n")
+	want := func(texts ...string) *Config {
+		t.Helper()
+		c, err := Load(confdir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(texts, c.BackupRecipients); diff != "" {
+			t.Errorf("recipients (-want +got):\n%s", diff)
+		}
+		return c
+	}
+	if err := want("age1a", "age1b").SaveNode(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(confdir, "..", "node", "node.yaml")); err != nil || strings.Contains(string(text), "backup") {
+		t.Errorf("node.yaml, %v:\n%s", err, text)
+	}
+	t.Setenv("KEYTRUSTEE_BACKUP_RECIPIENTS", "age1c, age1d age1e")
+	want("age1c", "age1d", "age1e")
+	os.Unsetenv("KEYTRUSTEE_BACKUP_RECIPIENTS")
+	for text, problem := range map[string]string{"{a: b}": "is not a list", "[age1a, 7]": "value 2 of 2 is not a text", "[[a], b]": "value 1 of 2 is not a text"} {
+		_, err := Read(home(t, "backup_recipients: "+text, ""))
+		var invalid *InvalidError
+		if !errors.As(err, &invalid) || !names(invalid, "backup_recipients") || !strings.Contains(err.Error(), problem) {
+			t.Errorf("%s: %v, want %q", text, err, problem)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"path/filepath"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 
@@ -48,11 +50,15 @@ func (c *Config) SaveNode() error {
 		Syslog          string `yaml:"syslog,omitempty"`
 		SyslogCA        string `yaml:"syslog_ca,omitempty"`
 		MetricsAddress  string `yaml:"metrics_address,omitempty"`
+
+		BackupDirectory  string   `yaml:"backup_directory,omitempty"`
+		BackupRecipients []string `yaml:"backup_recipients,omitempty"`
 	}{
 		c.Name, c.ExternalAddress, c.ListenAddress,
 		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
 		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
+		c.ownBackups(), c.ownRecipients(),
 	})
 	return durable.WriteFile(c.NodeFile(), text, 0o600)
 }
@@ -71,6 +77,23 @@ func (c *Config) ownText(key, text string) string {
 		return ""
 	}
 	return text
+}
+
+// ownBackups is the directory of the backups, where it is not the one that follows from the home.
+func (c *Config) ownBackups() string {
+	if c.BackupDirectory == filepath.Join(c.Home(), "backups") {
+		return ""
+	}
+	return c.ownText("backup_directory", c.BackupDirectory)
+}
+
+// ownRecipients is own for the recipients of backups.
+func (c *Config) ownRecipients() []string {
+	shared, _ := c.shared["backup_recipients"].([]any)
+	if slices.EqualFunc(shared, c.BackupRecipients, func(a any, b string) bool { return a == b }) {
+		return nil
+	}
+	return c.BackupRecipients
 }
 
 func document(head string, v any) []byte {

@@ -2,16 +2,20 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"unicode"
 )
 
 // setting is one key of the configuration.
 type setting struct {
-	key    string
-	preset func(*Config) string
-	set    func(*Config, string) error
-	remedy string // how to put a malformed value right
+	key     string
+	preset  func(*Config) string
+	set     func(*Config, string) error
+	setList func(*Config, any) error // of a key that takes several values; set is for its preset then
+	remedy  string                   // how to put a malformed value right
 }
 
 // settings are all keys, in the order in which they are read: a preset may use what stands above it.
@@ -33,6 +37,8 @@ var settings = []setting{
 	text("syslog", func(c *Config) *string { return &c.Syslog }, ""),
 	text("syslog_ca", func(c *Config) *string { return &c.SyslogCA }, ""),
 	text("metrics_address", func(c *Config) *string { return &c.MetricsAddress }, ""),
+	directory("backup_directory", func(c *Config) *string { return &c.BackupDirectory }, "backups"),
+	list("backup_recipients", func(c *Config) *[]string { return &c.BackupRecipients }),
 }
 
 func text(key string, field func(*Config) *string, preset string) setting {
@@ -48,6 +54,39 @@ func directory(key string, field func(*Config) *string, name string) setting {
 	s := text(key, field, "")
 	s.preset = func(c *Config) string { return filepath.Join(c.Home(), name) }
 	return s
+}
+
+// list is several texts: in a file as a list, in the environment with blanks or commas between them. Its preset is none.
+func list(key string, field func(*Config) *[]string) setting {
+	split := func(c *Config, s string) error {
+		*field(c) = strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+		return nil
+	}
+	return setting{
+		key:    key,
+		preset: func(*Config) string { return "" },
+		set:    split,
+		setList: func(c *Config, value any) error {
+			if s, ok := value.(string); ok {
+				return split(c, s)
+			}
+			values, ok := value.([]any)
+			if !ok {
+				return errors.New("is not a list")
+			}
+			var texts []string
+			for i, v := range values {
+				s, ok := v.(string)
+				if !ok {
+					return fmt.Errorf("value %d of %d is not a text", i+1, len(values))
+				}
+				texts = append(texts, s)
+			}
+			*field(c) = texts
+			return nil
+		},
+		remedy: "give one value a line, each after a dash",
+	}
 }
 
 func number(key string, field func(*Config) *int, preset int) setting {

@@ -59,6 +59,7 @@ func (c *Config) Validate() error {
 	v.absolute("pg_rootdir", c.PGRootDir)
 	v.absolute("socket_dir", c.SocketDir)
 	v.absolute("log_dir", c.LogDir)
+	v.absolute("backup_directory", c.BackupDirectory)
 	const socketName, socketMax = "/.s.PGSQL.65535.lock", 107
 	if most := socketMax - len(socketName); len(c.SocketDir) > most {
 		v.fault("socket_dir", fmt.Sprintf("has %d bytes and the path of a socket in it would be too long", len(c.SocketDir)),
@@ -66,6 +67,9 @@ func (c *Config) Validate() error {
 	}
 	if c.InConfdir(c.PGRootDir) {
 		v.fault("pg_rootdir", c.PGRootDir+" lies in the confdir, which may be copied to the other host", "choose a directory outside of "+c.Confdir)
+	}
+	if c.InConfdir(c.BackupDirectory) {
+		v.fault("backup_directory", c.BackupDirectory+" lies in the confdir, which may be copied to the other host", "choose a directory outside of "+c.Confdir)
 	}
 	if c.User == "" || strings.ContainsAny(c.User, ":/ \t\n") {
 		v.fault("user", quoted(c.User)+" is no name of a system user", "give the user that the services run as, such as keytrustee")
