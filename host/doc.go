@@ -11,6 +11,7 @@
 //	aside.go     a re-clone and a restore move this host's data out of the way; restore.go: the copy of a survivor becomes the active; abort.go: it ends,
 //	             and before.go: with the files that the join has replaced
 //	admit.go     Admitter: who is let in, why (believe.go) and as whom (identify.go); tokens.go: by which token; survivor.go: what a passive gives its active back
+//	backupfiles.go  BackupFiles: what a rebuilt host needs beside its database
 //	wire.go request.go bundle.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts
 //	cluster.go   Cluster: the pair as it is seen from one host; cluster_serve.go: over the daemon's socket

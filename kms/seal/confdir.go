@@ -23,6 +23,11 @@ const (
 	wrapSuffix    = ".wrap"
 )
 
+// WrapPath is where the confdir keeps that wrap.
+func WrapPath(confdir string, w Wrap) string {
+	return filepath.Join(confdir, KEKDir, w.KEK, w.Recipient+wrapSuffix)
+}
+
 // RootPath is where the confdir keeps this host's root key.
 func RootPath(confdir string) string { return filepath.Join(confdir, RootFile) }
 
@@ -112,7 +117,7 @@ func ReadWraps(confdir string) ([]Wrap, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		if filepath.Join(confdir, KEKDir, w.KEK, w.Recipient+wrapSuffix) != filepath.Clean(path) {
+		if WrapPath(confdir, w) != filepath.Clean(path) {
 			return nil, fmt.Errorf("%s is the wrap of key-encryption key %s to root %s: it was moved", path, w.KEK, w.Recipient)
 		}
 		wraps = append(wraps, w)
