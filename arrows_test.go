@@ -40,6 +40,7 @@ var house = []room{
 	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", ""},
 	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
 	{"faults", "postgres postgres/pgtest replication/pairtest", ""},
+	{"backup", "postgres internal/durable", "postgres/pgtest"},
 	{"certs", "", ""},
 	{"host", "kms/seal postgres replication certs internal/durable", "postgres/pgtest replication/peer"},
 	{"status", "", ""},

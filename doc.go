@@ -15,6 +15,7 @@
 //	replication/pairtest   a real pair for tests, with faults
 //	replication/forgetfs   a file system for tests that forgets what was not synced
 //	faults                 the random fault test: a pair hurt at random under load, and checkers of what clients were told
+//	backup                 encrypted backups of one host, each restored before it counts
 //	certs                  the cluster's authority and each host's certificates
 //	host                   a host's life: init, bootstrap, join, enable
 //	status                 what a host says of itself to load balancers: Vault's health contract

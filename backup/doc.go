@@ -1,0 +1,14 @@
+// Package backup makes backups of one host that are known to restore: each is encrypted before it touches a disk, to people
+// whose identities lie on no host, and it counts only after it was read back and a server was started from it, in which every
+// row is found again and opened.
+//
+// It knows PostgreSQL and no keys: what the rows are, and whether they open, a Checker that it is handed says.
+//
+//	manifest.go    Manifest, Trailer and Receipt: what a backup says of itself, and what was seen of it
+//	recipients.go  ParseRecipients: who may read the backups
+//	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
+//	unpack.go      the base backup in it, unpacked
+//	rows.go        Row and Checker: what has to be there again
+//
+// docs/backup.md describes the format, and how to open a backup without this program.
+package backup

@@ -1,0 +1,133 @@
+package backup
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+)
+
+// maxJSON is the longest manifest or trailer that is read.
+const maxJSON = 1 << 20
+
+// reading is a backup that is read, from its beginning to its end: the manifest, stream after stream, the trailer.
+type reading struct {
+	plain  io.Reader
+	tar    *tar.Reader
+	header *tar.Header // of the member that comes next; nil: there is none
+	done   []Stream
+}
+
+// openArchive reads the manifest of a backup.
+func openArchive(file io.Reader, identity age.Identity) (r *reading, manifest []byte, err error) {
+	plain, err := age.Decrypt(file, identity)
+	if err != nil {
+		return nil, nil, fmt.Errorf("decrypting: %w", err)
+	}
+	r = &reading{plain: plain, tar: tar.NewReader(plain)}
+	if err := r.advance(); err != nil {
+		return nil, nil, err
+	}
+	manifest, err = r.whole(manifestMember)
+	return r, manifest, err
+}
+
+// advance goes to the next member.
+func (r *reading) advance() (err error) {
+	r.header, err = r.tar.Next()
+	if errors.Is(err, io.EOF) {
+		r.header, err = nil, nil
+	}
+	if err == nil && r.header != nil && r.header.Typeflag != tar.TypeReg {
+		return fmt.Errorf("the member %q is no file", r.header.Name)
+	}
+	return err
+}
+
+// is reports whether the next member has that name.
+func (r *reading) is(name string) bool { return r.header != nil && r.header.Name == name }
+
+// whole reads a member that is not part of a stream.
+func (r *reading) whole(name string) ([]byte, error) {
+	if !r.is(name) {
+		return nil, fmt.Errorf("%s is not in its place", name)
+	}
+	if r.header.Size > maxJSON {
+		return nil, fmt.Errorf("%s has %d bytes", name, r.header.Size)
+	}
+	text, err := io.ReadAll(r.tar)
+	if err != nil {
+		return nil, err
+	}
+	return text, r.advance()
+}
+
+// stream hands the next stream, which has to be of that name, to use, and reads what use has left of it.
+func (r *reading) stream(name string, use func(io.Reader) error) error {
+	s := &streamReader{reading: r, name: name, sum: sha256.New()}
+	if !r.is(memberName(name, 0)) {
+		return fmt.Errorf("%s is not in its place", name)
+	}
+	if err := use(s); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := io.Copy(io.Discard, s); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	r.done = append(r.done, Stream{Name: name, Size: s.size, SHA256: hex.EncodeToString(s.sum.Sum(nil))})
+	return nil
+}
+
+// streamReader joins the members of a stream.
+type streamReader struct {
+	*reading
+	name  string
+	sum   hash.Hash
+	size  int64
+	parts int
+}
+
+func (s *streamReader) Read(p []byte) (int, error) {
+	for s.is(memberName(s.name, s.parts)) {
+		n, err := s.tar.Read(p)
+		s.sum.Write(p[:n])
+		s.size += int64(n)
+		if n > 0 {
+			return n, nil
+		}
+		if err == io.EOF {
+			s.parts++
+			err = s.advance()
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return 0, io.EOF
+}
+
+// close reads the trailer and makes sure that nothing comes after it.
+func (r *reading) close() (trailer []byte, err error) {
+	if r.header != nil && r.header.Name != trailerMember {
+		return nil, fmt.Errorf("%q is not in its place", strings.ToValidUTF8(r.header.Name, "?"))
+	}
+	if trailer, err = r.whole(trailerMember); err != nil {
+		return nil, err
+	}
+	if r.header != nil {
+		return nil, errors.New("something comes after the trailer")
+	}
+	// Only at the end of the plain text has age said that nothing was cut off.
+	if n, err := io.Copy(io.Discard, r.plain); err != nil {
+		return nil, err
+	} else if n > 0 {
+		return nil, errors.New("something comes after the tar")
+	}
+	return trailer, nil
+}
