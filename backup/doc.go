@@ -6,9 +6,13 @@
 //
 //	manifest.go    Manifest, Trailer and Receipt: what a backup says of itself, and what was seen of it
 //	recipients.go  ParseRecipients: who may read the backups
+//	create.go      Create: one backup, from the lock to its name
+//	copy.go        what goes into it, in which order
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
-//	unpack.go      the base backup in it, unpacked
+//	prove.go       the restore that each backup has to stand; unpack.go: what it begins with
 //	rows.go        Row and Checker: what has to be there again
+//	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
+//	catalog.go     List, Show and Verify
 //
 // docs/backup.md describes the format, and how to open a backup without this program.
 package backup

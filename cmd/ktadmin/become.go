@@ -78,13 +78,13 @@ func checkOwner(c *config.Config, u *postgres.OSUser) error {
 }
 
 // prepare gives the user the directories that it could not make itself: the home, with a confdir that root copied there,
-// the socket directory, and a data or log directory elsewhere. The last three root makes where the command line or the
+// the socket directory, and a data, log or backup directory elsewhere. All but the home root makes where the command line or the
 // environment says so, not on the word of a file: that is the user's, who could have a directory anywhere.
 func prepare(c *config.Config, u *postgres.OSUser) error {
 	if err := takeHome(c, u); err != nil {
 		return err
 	}
-	for _, d := range []struct{ key, path string }{{"socket_dir", c.SocketDir}, {"pg_rootdir", c.PGRootDir}, {"log_dir", c.LogDir}} {
+	for _, d := range []struct{ key, path string }{{"socket_dir", c.SocketDir}, {"pg_rootdir", c.PGRootDir}, {"log_dir", c.LogDir}, {"backup_directory", c.BackupDirectory}} {
 		if filepath.Dir(d.path) == c.Home() {
 			continue // the user's own to make
 		}
@@ -136,7 +136,7 @@ func takeHome(c *config.Config, u *postgres.OSUser) error {
 	if err != nil {
 		return err
 	}
-	ours := []string{filepath.Base(c.Confdir), "node", "db", "log"}
+	ours := []string{filepath.Base(c.Confdir), "node", "db", "log", "backups"}
 	for _, e := range entries {
 		if !slices.Contains(ours, e.Name()) {
 			return &postgres.SetupError{Problem: fmt.Sprintf("the directory %s belongs to root and holds %s, which is not ours", home, e.Name()),

@@ -134,12 +134,12 @@ func TestRootDoesNothingOnTheWordOfAFile(t *testing.T) {
 	}
 	say := func(key, value string) {
 		t.Helper()
-		said := regexp.MustCompile(`(?m)^`+key+`: .*$`).ReplaceAllString(string(text), key+": "+value)
+		said := regexp.MustCompile(`(?m)^`+key+`: .*\n`).ReplaceAllString(string(text), "") + key + ": " + value + "\n"
 		if err := os.WriteFile(node, []byte(said), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, key := range []string{"socket_dir", "pg_rootdir", "log_dir"} {
+	for _, key := range []string{"socket_dir", "pg_rootdir", "log_dir", "backup_directory"} {
 		planted := filepath.Join(closed, key)
 		say(key, planted)
 		ktadmin("status")

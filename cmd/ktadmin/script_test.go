@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"keytrustee/postgres"
@@ -35,10 +36,17 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
 			dir := pgtest.Dir(t) // short enough for sockets
+			one, err1 := age.GenerateX25519Identity()
+			two, err2 := age.GenerateX25519Identity()
+			quantum, err3 := age.GenerateHybridIdentity()
+			if err := errors.Join(err1, err2, err3); err != nil {
+				return err
+			}
 			for key, value := range map[string]string{
 				"DIR": dir, "CONF": filepath.Join(dir, "kt01", ".keytrustee"), "CONF2": filepath.Join(dir, "kt02", ".keytrustee"), "NODE": filepath.Join(dir, "kt01", "node"),
 				"KEYTRUSTEE_USER": user.Name, "KEYTRUSTEE_SOCKET_DIR": filepath.Join(dir, "s"), "KEYTRUSTEE_LISTEN_ADDRESS": "127.0.0.1",
 				"KEYTRUSTEE_DB_PORT": strconv.Itoa(pgtest.FreePort(t)), "KEYTRUSTEE_CLUSTER_PORT": strconv.Itoa(pgtest.FreePort(t)),
+				"AGE1": one.Recipient().String(), "AGE2": two.Recipient().String(), "AGEPQ": quantum.Recipient().String(), "AGESECRET": one.String(),
 			} {
 				e.Setenv(key, value)
 			}

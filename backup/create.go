@@ -1,0 +1,213 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
+
+	"keytrustee/internal/durable"
+	"keytrustee/postgres"
+)
+
+// Options are what Create needs.
+type Options struct {
+	Server     *postgres.Server // of this host, running as this process's user; primary or standby
+	Database   string           // the one that is dumped, and whose rows have to be there again
+	Directory  string           // of the backups; made if it is not there
+	LockFile   string           // on this host, so that there is one backup at a time; its directory exists
+	Sockets    string           // a directory where the server of a restore may have a socket directory of its own
+	Recipients Recipients
+	Facts      Facts
+	// Config returns the files that a rebuilt host needs beside its database, by the names they get. No private key is among
+	// them.
+	Config  func() (map[string][]byte, error)
+	Checker Checker
+	Stage   func(string) // is told what is done now; nil: nobody is
+
+	point func(string) error // in tests, is told each point that a crash may follow
+}
+
+// run is one call of Create.
+type run struct {
+	Options
+	root *os.Root // Directory
+}
+
+// Create makes a backup of this host, restores it, and publishes it when every row was found again and opened. When it
+// returns nil the backup is durable, and listed. After an error nothing of it is there, also where this process is killed:
+// then the next Create removes what is left. An *UnprovenError means that the backup was made and did not restore; a
+// *postgres.SetupError that this host, as it is, can not make one.
+func Create(ctx context.Context, o Options) (Receipt, error) {
+	if len(o.Recipients.list) < fewest {
+		return Receipt{}, errors.New("making a backup: it has no recipients")
+	}
+	root, err := openDirectory(o.Directory)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer root.Close()
+	started := time.Now().UTC().Truncate(time.Second)
+	release, err := lock(o.LockFile, started)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer release()
+	r := &run{o, root}
+	receipt, err := r.create(ctx, started)
+	return receipt, explainDisk(o.Directory, err)
+}
+
+func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err error) {
+	if err := r.clean(ctx); err != nil {
+		return Receipt{}, fmt.Errorf("removing what an earlier backup has left: %w", err)
+	}
+	m, err := r.manifest(ctx, started)
+	if err != nil {
+		return Receipt{}, err
+	}
+	name, err := newName(m)
+	if err != nil {
+		return Receipt{}, err
+	}
+	for _, suffix := range []string{fileSuffix, receiptSuffix} {
+		if _, err := r.root.Lstat(name + suffix); !errors.Is(err, fs.ErrNotExist) {
+			return Receipt{}, errors.Join(err, &postgres.SetupError{Problem: "there is a backup of this very second, " + name, Remedy: "repeat the command"})
+		}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.discard(name))
+		}
+	}()
+	identity, own, err := r.Recipients.ephemeral()
+	if err != nil {
+		return Receipt{}, err
+	}
+	r.stage("copying the database")
+	w, err := r.write(ctx, name, m, own)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("making a backup: %w", err)
+	}
+	if err := r.reached("written"); err != nil {
+		return Receipt{}, err
+	}
+	receipt, err := r.prove(ctx, name, m, w, identity)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipt, r.publish(receipt)
+}
+
+// manifest is what is known before anything is copied.
+func (r *run) manifest(ctx context.Context, started time.Time) (Manifest, error) {
+	if _, runs := r.Server.Pid(); !runs {
+		return Manifest{}, &postgres.SetupError{Problem: "PostgreSQL does not run on this host", Remedy: "start it: service keytrustee-db start"}
+	}
+	restored, err := r.throwaway()
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := restored.Check(); err != nil { // now, not after an hour
+		return Manifest{}, err
+	}
+	control, err := postgres.ReadControl(ctx, r.Server.Installation, r.Server.Data)
+	if err != nil {
+		return Manifest{}, err
+	}
+	size, err := r.databaseSize(ctx)
+	if err != nil {
+		return Manifest{}, err
+	}
+	if err := checkRoom(r.Directory, size); err != nil {
+		return Manifest{}, err
+	}
+	return Manifest{
+		Format: Format, Facts: r.Facts, PostgreSQL: r.Server.Version.String(), SystemID: control.SystemID, Timeline: control.Timeline,
+		Started: started, Recipients: r.Recipients.texts,
+	}, nil
+}
+
+func (r *run) databaseSize(ctx context.Context) (n int64, err error) {
+	conn, err := pgx.Connect(ctx, r.Server.ConnString(r.Database))
+	if err != nil {
+		return 0, &postgres.SetupError{Problem: "PostgreSQL does not let this process in", Err: err, Remedy: "look at its log: journalctl -u keytrustee-db"}
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	err = conn.QueryRow(ctx, "select sum(pg_database_size(oid))::bigint from pg_database").Scan(&n)
+	return n, err
+}
+
+// written is what was written, by the word of who wrote it.
+type written struct {
+	trailer Trailer
+	size    int64
+	sum     []byte
+}
+
+// write makes the partial file. When it returns nil that is on the disk, and no longer in the kernel's memory as far as that
+// can be had: whoever reads it next reads the disk.
+func (r *run) write(ctx context.Context, name string, m Manifest, own age.Recipient) (w written, err error) {
+	f, err := r.root.OpenFile(name+partialSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return w, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	a, err := newArchive(f, m, append(r.Recipients.list[:len(r.Recipients.list):len(r.Recipients.list)], own))
+	if err != nil {
+		return w, err
+	}
+	if err := r.reached("begun"); err != nil {
+		return w, err
+	}
+	rows, err := r.fill(ctx, a)
+	if err != nil {
+		return w, err
+	}
+	if w.trailer, w.size, w.sum, err = a.close(rows); err != nil {
+		return w, err
+	}
+	if err := f.Sync(); err != nil {
+		return w, err
+	}
+	unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // a hint, which may be refused
+	return w, nil
+}
+
+// publish gives a backup that was proven its name. The receipt comes first: a backup is listed when both are there, so a
+// crash between the two leaves a receipt beside a partial file, which the next run knows as nothing.
+func (r *run) publish(receipt Receipt) error {
+	text, err := json.MarshalIndent(receipt, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(r.Directory, receipt.Name)
+	if err := durable.WriteFile(path+receiptSuffix, append(text, '\n'), 0o600); err != nil {
+		return err
+	}
+	if err := r.reached("receipt written"); err != nil {
+		return err
+	}
+	return durable.Rename(path+partialSuffix, path+fileSuffix)
+}
+
+func (r *run) stage(what string) {
+	if r.Stage != nil {
+		r.Stage(what)
+	}
+}
+
+func (r *run) reached(point string) error {
+	if r.point == nil {
+		return nil
+	}
+	return r.point(point)
+}

@@ -1,0 +1,56 @@
+package backup
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"keytrustee/postgres"
+)
+
+// holder is who makes a backup, as the lock file tells.
+type holder struct {
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+}
+
+// lock holds off other backups of this host, until release or the end of this process. A *postgres.SetupError says who has
+// the lock.
+func lock(path string, now time.Time) (release func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		return nil, &postgres.SetupError{Problem: "a backup of this host is being made already" + heldBy(f), Remedy: "wait until it has ended: ktadmin backup list shows it then"}
+	}
+	text, err := json.Marshal(holder{os.Getpid(), now.UTC().Truncate(time.Second)})
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = f.WriteAt(append(text, '\n'), 0)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// heldBy continues a sentence; with nothing, if the file does not tell.
+func heldBy(f io.Reader) string {
+	var h holder
+	if text, err := io.ReadAll(io.LimitReader(f, 1024)); err != nil || json.Unmarshal(text, &h) != nil {
+		return ""
+	}
+	return fmt.Sprintf(", by process %d since %s", h.PID, h.Since.Format("2006-01-02 15:04:05 UTC"))
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+
+	"keytrustee/backup"
+	"keytrustee/kms"
+	"keytrustee/kms/pgstore"
+	"keytrustee/kms/seal"
+)
+
+// keyChecker is the backup.Checker of keys: what they are, and whether this host's own root key opens them.
+type keyChecker struct{ ring *seal.Keyring }
+
+var _ backup.Checker = keyChecker{}
+
+var kinds = map[pgstore.Table]backup.Kind{pgstore.Keys: backup.Key, pgstore.Versions: backup.Version, pgstore.Changes: backup.Change}
+
+// Rows is backup.Checker's.
+func (k keyChecker) Rows(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
+	return k.inventory(ctx, q, nil, row)
+}
+
+// Open is backup.Checker's.
+func (k keyChecker) Open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
+	return k.inventory(ctx, q, func(v kms.SealedVersion) error {
+		_, err := k.ring.Open(v)
+		return err
+	}, row)
+}
+
+func (keyChecker) inventory(ctx context.Context, q backup.Querier, open func(kms.SealedVersion) error, row func(backup.Row) error) error {
+	return pgstore.Inventory(ctx, q, open, func(e pgstore.Entry) error {
+		return row(backup.Row{Kind: kinds[e.Table], Purged: e.Purged, ID: e.ID, Sum: e.Sum})
+	})
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"keytrustee/backup"
+	"keytrustee/host"
+	"keytrustee/internal/config"
+	"keytrustee/internal/release"
+	"keytrustee/kms/seal"
+)
+
+func newBackupCreateCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "create",
+		Short: "Make a backup of this host, restore it, and keep it if every key was found again and opened",
+		Long: "create copies the database and the settings of this host, encrypted before they touch a disk, reads the copy back, starts a PostgreSQL\n" +
+			"from it that nobody reaches, and opens every version of every key in it. Only then is there a backup. It works on either host, and needs\n" +
+			"at least two backup_recipients in keytrustee.yaml; without them there is no backup, and none is ever written in clear.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return a.createBackup() },
+	}
+}
+
+func (a *app) createBackup() error {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	recipients, err := recipientsOf(c)
+	if err != nil {
+		return err
+	}
+	h, ctx := hostOf(c), a.cmd.Context()
+	ring, err := seal.Load(c.Confdir)
+	if err != nil {
+		return err
+	}
+	facts, err := a.backupFacts(h)
+	if err != nil {
+		return err
+	}
+	server, err := h.Server(ctx)
+	if err != nil {
+		return err
+	}
+	receipt, err := backup.Create(ctx, backup.Options{
+		Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
+		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
+		Stage: func(what string) { a.say("%s…", what) },
+	})
+	if err != nil {
+		return err
+	}
+	return a.result(receipt, receiptRows(receipt, c))
+}
+
+// recipientsOf reads the recipients of backups. What is wrong with them is wrong with the configuration.
+func recipientsOf(c *config.Config) (backup.Recipients, error) {
+	recipients, err := backup.ParseRecipients(c.BackupRecipients)
+	wrong, ok := errors.AsType[*backup.RecipientsError](err)
+	if !ok {
+		return recipients, err
+	}
+	invalid := new(config.InvalidError)
+	for _, f := range wrong.Faults {
+		invalid.Faults = append(invalid.Faults, config.Fault{Field: "backup_recipients", Problem: f.Problem, Remedy: f.Remedy})
+	}
+	return recipients, invalid
+}
+
+// backupFacts is what a backup says of the host that it is of.
+func (a *app) backupFacts(h *host.Host) (backup.Facts, error) {
+	s, err := h.Status()
+	if err != nil {
+		return backup.Facts{}, err
+	}
+	if s.State == nil {
+		return backup.Facts{}, &host.HintedError{Err: errors.New("this host is of no pair yet, so it has nothing to back up"), Hint: "make its database first: ktadmin db --bootstrap, or ktadmin init-slave"}
+	}
+	root, err := seal.LoadRoot(seal.RootPath(h.Confdir))
+	if err != nil {
+		return backup.Facts{}, err
+	}
+	wraps, err := seal.ReadWraps(h.Confdir)
+	if err != nil {
+		return backup.Facts{}, err
+	}
+	f := backup.Facts{
+		Product: release.Version, Cluster: h.ClusterID, Host: s.State.Self, Duty: string(s.State.Duty), Epoch: s.State.Epoch.Number, EpochID: s.State.Epoch.ID,
+		RootKey: root.Public().Fingerprint(), RecoveryKey: s.Recovery.Fingerprint,
+	}
+	recoverable := map[string]bool{}
+	for _, w := range wraps {
+		f.KEKs = append(f.KEKs, w.KEK)
+		recoverable[w.KEK] = recoverable[w.KEK] || w.Recipient == f.RecoveryKey
+	}
+	slices.Sort(f.KEKs)
+	f.KEKs = slices.Compact(f.KEKs)
+	for _, kek := range f.KEKs {
+		if !recoverable[kek] {
+			a.say("note: nothing but the root keys of the two hosts opens what was sealed with the key-encryption key %s, so this backup will not outlive\n"+
+				"both hosts. Make a recovery key: ktadmin init --recovery-key-out FILE", kek)
+		}
+	}
+	return f, nil
+}
