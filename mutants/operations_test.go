@@ -253,7 +253,7 @@ var operations = []row{
 	},
 	{
 		"what a join has installed is not kept", "host/before.go",
-		"\tif journal.Kept {\n", "\tif journal.Kept && false {\n",
+		"\tif journal.Before {\n", "\tif journal.Before && false {\n",
 		"a host that has given its join up is a stranger to its own pair", "host", "TestAbortPutsTheKeyBack",
 	},
 }
