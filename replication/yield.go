@@ -148,7 +148,8 @@ func (m *Monitor) ownEnd(ctx context.Context, state State) (Boundary, error) {
 		return Boundary{}, fmt.Errorf("PostgreSQL of %s ended without its shutdown checkpoint (%s)", state.Self, control.State)
 	}
 	b := Boundary{Epoch: state.Epoch, Incarnation: state.Incarnation}
-	return b, m.readWAL(ctx, &b)
+	err = m.readWAL(ctx, &b)
+	return b, err
 }
 
 // arrived returns nil when the passive says that it has flushed and replayed everything up to end. It was not told to take
