@@ -3,6 +3,7 @@ package host
 import (
 	"crypto/tls"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -91,7 +92,9 @@ func identity(t *testing.T, h *Host) map[string]string {
 	texts := map[string]string{}
 	for _, path := range slices.Concat(h.replaced()...) {
 		text, err := os.ReadFile(path)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
 			t.Fatal(err)
 		}
 		texts[path] = string(text)
@@ -210,12 +213,12 @@ func TestAbortPutsTheKeyBack(t *testing.T) {
 	}
 	t.Run("restore", func(t *testing.T) { try(t, a.Host, survivor, restore) })
 
-	t.Run("without its data", func(t *testing.T) { // its disk was destroyed, and the one that holds its state was not
-		lost := a.PGRoot + ".lost"
-		if err := os.Rename(a.PGRoot, lost); err != nil {
+	t.Run("without its data", func(t *testing.T) { // its disk was destroyed, the one that holds its state was not, and a certificate is to be made anew
+		lost, cert := a.PGRoot+".lost", a.ClusterFiles().Cert
+		if err := errors.Join(os.Rename(a.PGRoot, lost), os.Rename(cert, cert+".lost")); err != nil {
 			t.Fatal(err)
 		}
-		before := stateOf(t, a.StateFile())
+		before, own := stateOf(t, a.StateFile()), identity(t, a.Host)
 		o := restore()
 		a.Host.failpoint = func(point string) error {
 			if point == restoreOperation+": before its end" {
@@ -233,7 +236,10 @@ func TestAbortPutsTheKeyBack(t *testing.T) {
 		if diff := cmp.Diff(before, stateOf(t, a.StateFile())); diff != "" {
 			t.Errorf("state (-before +now):\n%s", diff)
 		}
-		if err := errors.Join(os.RemoveAll(a.PGRoot), os.Rename(lost, a.PGRoot)); err != nil {
+		if diff := cmp.Diff(own, identity(t, a.Host)); diff != "" {
+			t.Errorf("certificates and configuration (-before +now):\n%s", diff)
+		}
+		if err := errors.Join(os.RemoveAll(a.PGRoot), os.Rename(lost, a.PGRoot), os.Rename(cert+".lost", cert)); err != nil {
 			t.Fatal(err)
 		}
 	})

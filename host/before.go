@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"keytrustee/internal/durable"
 )
@@ -12,14 +14,15 @@ import (
 // beforeDir keeps, while a join has not ended, what this host had of the files that the join replaces.
 func (h *Host) beforeDir() string { return filepath.Join(h.NodeDir(), "before") }
 
-// before is where the file of that path lies there. No two of them have one name.
-func (h *Host) before(path string) string { return filepath.Join(h.beforeDir(), filepath.Base(path)) }
+// before is where the file of that path, below the host's home, lies there.
+func (h *Host) before(path string) string {
+	return filepath.Join(h.beforeDir(), strings.ReplaceAll(strings.TrimPrefix(path, h.Home()+"/"), "/", "-"))
+}
 
-// replaced are the files that a join replaces and that make this host the one that its peer knows, in rows: a key without its
-// certificate is nobody's.
+// replaced are the files that a join replaces and that make this host the one that its peer knows, in rows of what belongs together.
 func (h *Host) replaced() [][]string {
 	cluster, public := h.ClusterFiles(), h.PublicFiles()
-	return [][]string{{cluster.Cert, cluster.Key}, {public.Cert, public.Key, public.CA}, {h.nodeFile()}}
+	return [][]string{{cluster.Cert, cluster.Key}, {public.Cert, public.Key, public.CA}, {h.nodeFile()}, h.bindingFiles()}
 }
 
 // nodeFile is this host's own configuration, which Settings writes.
@@ -37,32 +40,46 @@ func (h *Host) keepFiles(journal *Journal) error {
 	if err := durable.MkdirAll(h.beforeDir(), 0o700); err != nil {
 		return err
 	}
-	for _, files := range h.replaced() {
-		if have, err := exists(files[0]); err != nil {
+	for _, path := range slices.Concat(h.replaced()...) {
+		if err := copyFile(h.before(path), path); err != nil {
 			return err
-		} else if !have {
-			continue
-		}
-		for _, path := range files {
-			if err := copyFile(h.before(path), path); err != nil {
-				return err
-			}
 		}
 	}
 	journal.Before = true
 	return h.saveJournal(journal)
 }
 
-// putFilesBack makes the files that a join has replaced what they were. A file that was not there stays what it is.
+// putFilesBack makes the files that a join has replaced what they were. Where none of a row was there, what the join has installed
+// stays: the host was a bare one.
 func (h *Host) putFilesBack(journal *Journal) error {
 	if !journal.Before {
 		return nil
 	}
-	for _, files := range h.replaced() {
-		for _, path := range files {
-			if err := copyFile(path, h.before(path)); err != nil {
-				return err
-			}
+	for _, row := range h.replaced() {
+		if err := h.putRowBack(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *Host) putRowBack(row []string) error {
+	var gone []string
+	for _, path := range row {
+		if have, err := exists(h.before(path)); err != nil {
+			return err
+		} else if !have {
+			gone = append(gone, path)
+		} else if err := copyFile(path, h.before(path)); err != nil {
+			return err
+		}
+	}
+	if len(gone) == len(row) {
+		return nil
+	}
+	for _, path := range gone { // a new certificate beside the old key is nobody's
+		if err := durable.Remove(path); err != nil {
+			return err
 		}
 	}
 	return nil
