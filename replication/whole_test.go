@@ -15,7 +15,7 @@ func TestMayLack(t *testing.T) {
 	if err := m.state.Update(func(s *State) error { s.Peer = &Peer{Name: "kt02"}; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	const restore = "ktadmin restore --from-survivor on kt01"
+	const restore = "ktadmin restore --from-survivor ADDRESS --token-file FILE on kt01"
 	for _, row := range []struct {
 		standing Standing
 		why      string
