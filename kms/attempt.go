@@ -28,13 +28,18 @@ func (s *Service) attempt(ctx context.Context, w write, a *attempt) {
 	s.repeats.resolve(a, m, nil, s.recordSuccess(&w, m))
 }
 
+// recordSuccess puts a success on record. One that can not be recorded is not told, and is not refused either: the change is made, so
+// the caller hears ErrOutcomeUnknown, and its repeat is given the success.
 func (s *Service) recordSuccess(w *write, m made) error {
 	e := w.event(AuditOK)
 	e.Repeat = m.repeat
 	if m.change.Kind == Rolled {
 		e.Extra += " NewVersion:" + unquoted(KeyName(m.version))
 	}
-	return s.record(e)
+	if s.record(e) != nil {
+		return ErrOutcomeUnknown
+	}
+	return nil
 }
 
 // try finds the change that was made under the request's id, or enters the gate and makes it.
