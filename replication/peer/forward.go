@@ -25,8 +25,9 @@ type Forwarder struct {
 // a request. The scheme and the host of a request do not matter; its path arrives as it is, below forward/.
 func (c *Client) Forwarder(to func() (replication.Peer, bool)) *Forwarder { return &Forwarder{c, to} }
 
-// connectWithin is how long a request waits for a connection. A refusal is promised within 2 s, and one that found no connection is one.
-const connectWithin = 1500 * time.Millisecond
+// connectWithin is how long a request waits for a connection: long enough for one lost SYN, which is sent again after 1 s. A refusal is
+// promised within 2 s, one that found no connection is one, and package rest may take 0.5 s to say what this host knows of the key.
+const connectWithin = 1200 * time.Millisecond
 
 // NotSentError: nothing of the request has left this host, so the active has not begun it.
 type NotSentError struct{ Err error }
