@@ -50,9 +50,9 @@ func TestJoinerIsWholeFirst(t *testing.T) {
 			t.Errorf("%s: it takes itself for confirmed, up to %s", what, at)
 		}
 	}
-	for range 20 { // so that it is told again and again
+	for range 8 { // so that it is told again and again
 		lacks("while it is behind")
-		time.Sleep(100 * time.Millisecond)
+		c.askedAgain()
 	}
 	if a.monitor.Gate().Closed() == nil {
 		t.Error("the gate is open beside a passive that lacks what was acknowledged")
@@ -171,7 +171,7 @@ func TestJoinerComesInBesideNobody(t *testing.T) {
 		if s := a.monitor.State(); s.Peer.Name != b.name || s.Epoch != epoch || b.monitor.State().Fenced != nil {
 			t.Fatalf("the passive is %s, in epoch %s; the fence of %s: %+v", s.Peer.Name, s.Epoch, b.name, b.monitor.State().Fenced)
 		}
-		time.Sleep(300 * time.Millisecond)
+		c.askedAgain()
 	}
 	if items, why := c.shown(); len(items) > 0 || why == nil {
 		t.Errorf("the joiner shows %d items (%v)", len(items), why)
@@ -189,4 +189,16 @@ func TestJoinerComesInBesideNobody(t *testing.T) {
 	w.must()
 	w.check(a)
 	w.check(c)
+}
+
+// askedAgain returns when the active has asked h once more since it was called.
+func (h *host) askedAgain() {
+	h.t.Helper()
+	since := time.Now()
+	await(h.t, h.name+" is asked once more", func() error {
+		if age := h.monitor.Report().HeardAge; age >= time.Since(since) {
+			return fmt.Errorf("it was asked %v ago", age)
+		}
+		return nil
+	})
 }

@@ -147,9 +147,7 @@ func (m *Monitor) ownEnd(ctx context.Context, state State) (Boundary, error) {
 	if control.State != "shut down" {
 		return Boundary{}, fmt.Errorf("PostgreSQL of %s ended without its shutdown checkpoint (%s)", state.Self, control.State)
 	}
-	b := Boundary{Epoch: state.Epoch, Incarnation: state.Incarnation}
-	err = m.readWAL(ctx, &b)
-	return b, err
+	return BoundaryOf(ctx, m.server.Installation, m.server.Data, state)
 }
 
 // arrived returns nil when the passive says that it has flushed and replayed everything up to end. It was not told to take
