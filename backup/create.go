@@ -74,14 +74,9 @@ func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err err
 	if err != nil {
 		return Receipt{}, err
 	}
-	name, err := newName(m)
+	name, err := r.name(ctx, &m)
 	if err != nil {
 		return Receipt{}, err
-	}
-	for _, suffix := range []string{fileSuffix, receiptSuffix} {
-		if _, err := r.root.Lstat(name + suffix); !errors.Is(err, fs.ErrNotExist) {
-			return Receipt{}, errors.Join(err, &postgres.SetupError{Problem: "there is a backup of this very second, " + name, Remedy: "repeat the command"})
-		}
 	}
 	defer func() {
 		if err != nil {
@@ -105,6 +100,39 @@ func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err err
 		return Receipt{}, err
 	}
 	return receipt, r.publish(receipt)
+}
+
+// name is a name that no backup has yet. It tells the second in which the backup was begun, so m begins in the next one where that is
+// taken.
+func (r *run) name(ctx context.Context, m *Manifest) (string, error) {
+	for {
+		name, err := newName(*m)
+		if err != nil {
+			return "", err
+		}
+		taken, err := r.taken(name)
+		if err != nil || !taken {
+			return name, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		case <-time.After(time.Until(m.Started.Add(time.Second))):
+			m.Started = time.Now().UTC().Truncate(time.Second)
+		}
+	}
+}
+
+// taken reports whether something lies where a backup of that name would.
+func (r *run) taken(name string) (bool, error) {
+	for _, suffix := range []string{fileSuffix, receiptSuffix} {
+		if _, err := r.root.Lstat(name + suffix); err == nil {
+			return true, nil
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // manifest is what is known before anything is copied.
