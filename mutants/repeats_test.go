@@ -102,6 +102,10 @@ var repeats = []row{
 		"s.repeats.resolve(a, m, nil, s.recordSuccess(&w, m))", "s.recordSuccess(&w, m)\n\ts.repeats.resolve(a, m, nil, nil)",
 		"a success is told that the audit log does not know", "kms", "TestOutcomeCanNotBeRecorded",
 	}, {
+		"a success that is not on record is not refused", "kms/attempt.go",
+		"\tif s.record(e) != nil {\n\t\treturn ErrOutcomeUnknown\n\t}\n\treturn nil\n", "\treturn s.record(e)\n",
+		"a write that was made is told as refused, and the client makes another at the other host", "kms", "TestOutcomeCanNotBeRecorded",
+	}, {
 		"a claim that is not on record is returned", "kms/attempt.go",
 		"\tif err == nil {\n\t\terr = s.recordSuccess(w, m)\n\t} else {", "\tif err == nil {\n\t\ts.recordSuccess(w, m)\n\t} else {",
 		"a claim is told that the audit log does not know", "kms", "TestOutcomeCanNotBeRecorded",
