@@ -21,8 +21,9 @@ type Aborted struct {
 }
 
 // Abort ends a join, re-clone or restore of this host that has not ended, and leaves the host with the data, the state, the
-// certificates and the configuration that it had before: to its peer it is who it was. The other host is told; where it can not be, that has to be done there. token is the one that was used, where this
-// host has no certificate yet; nil: its certificate is shown. After an error the command may be repeated.
+// certificates and the configuration that it had before: to its peer it is who it was. The other host is told; where it can not be,
+// that has to be done there. token is the one that was used, where this host has no certificate yet; nil: its certificate is shown.
+// After an error the command may be repeated.
 func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	journal, err := h.Journal()
 	if err != nil {
