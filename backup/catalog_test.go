@@ -46,10 +46,10 @@ func TestVerify(t *testing.T) {
 	}
 
 	for _, at := range []int64{0, 100, r.Size / 2, r.Size - 1} {
-		flip(t, file, at)
+		pgtest.FlipByte(t, file, at)
 		damaged("a flipped bit", r.Name, "the SHA-256 of its")
 		s.lists(t, r.Name) // a list reads no backup
-		flip(t, file, at)
+		pgtest.FlipByte(t, file, at)
 	}
 	if err := os.Truncate(file, r.Size-1); err != nil {
 		t.Fatal(err)

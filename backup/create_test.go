@@ -157,7 +157,7 @@ func TestUnproven(t *testing.T) {
 		want    string
 	}{
 		"a byte of the file is another": {func(t *testing.T, o *Options) {
-			o.point = at("written", func() { flip(t, partial(t), 1<<20) })
+			o.point = at("written", func() { pgtest.FlipByte(t, partial(t), 1<<20) })
 		}, "decrypt"},
 		"the file is cut": {func(t *testing.T, o *Options) {
 			o.point = at("written", func() {
@@ -179,7 +179,7 @@ func TestUnproven(t *testing.T) {
 			})
 		}, "decrypt"},
 		"a page of the copy is another": {func(t *testing.T, o *Options) {
-			o.point = at("read back", func() { flip(t, work("data/global/1260"), 100) })
+			o.point = at("read back", func() { pgtest.FlipByte(t, work("data/global/1260"), 100) })
 		}, "global/1260"},
 		"a version that does not open": {func(t *testing.T, o *Options) {
 			o.Checker = damaging{func(r *Row, open bool) error {
@@ -206,7 +206,7 @@ func TestUnproven(t *testing.T) {
 			}}
 		}, "version 00000000-0000-4000-8000-000000000003 is not there"},
 		"a dump that is damaged": {func(t *testing.T, o *Options) {
-			o.point = at("restored", func() { flip(t, work(dumpStream), 10) })
+			o.point = at("restored", func() { pgtest.FlipByte(t, work(dumpStream), 10) })
 		}, "its dump: pg_restore"},
 	} {
 		t.Run(name, func(t *testing.T) {

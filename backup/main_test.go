@@ -216,20 +216,3 @@ func (s *site) lists(t *testing.T, want ...string) Catalog {
 
 // files are the names of what a backup leaves.
 func files(r Receipt) []string { return []string{r.Name + fileSuffix, r.Name + receiptSuffix} }
-
-func flip(t *testing.T, path string, at int64) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], at); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 1
-	if _, err := f.WriteAt(b[:], at); err != nil {
-		t.Fatal(err)
-	}
-}

@@ -59,7 +59,7 @@ func TestBaseBackup(t *testing.T) {
 		o := options(t)
 		backup(t, o)
 		const file = "global/1260" // pg_authid
-		flipByte(t, filepath.Join(o.Target, file), 100)
+		pgtest.FlipByte(t, filepath.Join(o.Target, file), 100)
 		err := verify(t, o.Target)
 		damage, ok := errors.AsType[*postgres.DamageError](err)
 		if !ok || !slices.Equal(damage.Files, []string{file}) || !strings.Contains(err.Error(), file) {

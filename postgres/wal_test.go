@@ -61,11 +61,11 @@ func TestWAL(t *testing.T) {
 		}
 		// The standby's own last byte, changed behind its back: its server has read it long ago.
 		path := filepath.Join(standby.Data, "pg_wal", query[string](t, primary, `SELECT pg_walfile_name($1::pg_lsn)`, end.String()))
-		flipByte(t, path, int64((end-1)%(16<<20)))
+		pgtest.FlipByte(t, path, int64((end-1)%(16<<20)))
 		if bytes.Equal(whole, hashWAL(t, standby, tli, from, end)) {
 			t.Error("a changed byte leaves the hash as it was")
 		}
-		flipByte(t, path, int64((end-1)%(16<<20)))
+		pgtest.FlipByte(t, path, int64((end-1)%(16<<20)))
 		if !bytes.Equal(whole, hashWAL(t, standby, tli, from, end)) {
 			t.Error("the byte is back, the hash is not")
 		}
@@ -205,24 +205,6 @@ func hashWAL(t *testing.T, s *postgres.Server, tli postgres.Timeline, from, to p
 func stop(t *testing.T, s *postgres.Server, mode postgres.Mode) {
 	t.Helper()
 	if err := s.Stop(pgtest.Context(t), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// flipByte changes a byte of a file in place; twice, and it is as it was.
-func flipByte(t *testing.T, path string, offset int64) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], offset); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 0xff
-	if _, err := f.WriteAt(b[:], offset); err != nil {
 		t.Fatal(err)
 	}
 }
