@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -29,21 +30,26 @@ func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) 
 		"--manifest-checksums=SHA256", "--no-password")
 }
 
-// keepLog makes the server keep its log from now on until release, or until this process ends.
+// keepLog makes the server keep its log from now on until release returns, or until this process ends.
 func (s *Server) keepLog(ctx context.Context) (release func(), err error) {
 	conn, err := pgx.Connect(ctx, s.ConnString("postgres"))
 	if err != nil {
 		return nil, err
 	}
-	release = func() { conn.Close(context.WithoutCancel(ctx)) }
+	end := func() { conn.Close(context.WithoutCancel(ctx)) }
 	var id [8]byte
 	rand.Read(id[:])
-	// A temporary slot is gone with its session. Its name is none that the pair looks for.
-	if _, err := conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true, true)", "backup_"+hex.EncodeToString(id[:])); err != nil {
-		release()
+	name := "backup_" + hex.EncodeToString(id[:]) // none that the pair looks for
+	if _, err := conn.Exec(ctx, "select pg_create_physical_replication_slot($1, true, true)", name); err != nil {
+		end()
 		return nil, fmt.Errorf("keeping the log for it: %w", err)
 	}
-	return release, nil
+	return func() {
+		defer end() // with which a temporary slot goes anyway, but some time after the session has said good-bye
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		conn.Exec(ctx, "select pg_drop_replication_slot($1)", name)
+	}, nil
 }
 
 // DumpGlobals writes the roles of the server to w, as SQL and without passwords.
