@@ -26,7 +26,7 @@ const everything = "*"
 
 var house = []room{
 	{"kms", "", "kms/kmstest internal/indextest"},
-	{"kms/rest", "kms", "kms/kmstest kms/auth"},
+	{"kms/rest", "kms", "kms/kmstest kms/auth replication replication/peer"},
 	{"kms/auth", "kms", ""},
 	{"kms/acl", "kms", ""},
 	{"kms/audit", "kms internal/durable", "internal/freeport"},

@@ -164,4 +164,9 @@ var repeats = []row{
 		"if response.Header.Get(answeredHeader) == \"\" {", "if false {",
 		"a refusal of the listener is relayed as the active's answer", "kms/rest", "TestForwardUnsent",
 	},
+	{
+		"the waits of a refusal fit into two seconds", "replication/peer/forward.go",
+		"const connectWithin = 1200 * time.Millisecond", "const connectWithin = 1600 * time.Millisecond",
+		"a write that nobody began is refused later than promised", "kms/rest", "TestRefusedWithinTwoSeconds",
+	},
 }

@@ -1,11 +1,18 @@
 package rest_test
 
 import (
+	"context"
+	"crypto/tls"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"keytrustee/kms"
+	"keytrustee/kms/kmstest"
 	"keytrustee/kms/rest"
+	"keytrustee/replication"
+	"keytrustee/replication/peer"
 )
 
 // TestBothPassive: each host takes the other for the active. Neither ends the client's call, and its user reads our sentence.
@@ -51,4 +58,49 @@ func TestNoReadEndsTheCall(t *testing.T) {
 		}
 		p.Store.SetNotReady(nil)
 	}
+}
+
+// TestRefusedWithinTwoSeconds: an active that takes the connection and says nothing, and then a database of the passive's own that does
+// not answer: all the waits of one refusal together are less than what is promised.
+func TestRefusedWithinTwoSeconds(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	active := replication.Peer{Name: "kt01", Address: "127.0.0.1", ClusterPort: mute.Addr().(*net.TCPAddr).Port}
+	client := peer.NewClient(func(string) *tls.Config { return &tls.Config{ServerName: "kt01"} })
+	defer client.Close()
+	route := rest.Route{Transport: client.Forwarder(func() (replication.Peer, bool) { return active, true }),
+		Refusal: &kms.ReadOnlyError{Reason: kms.ReasonActiveUnreachable, Remedy: kms.ElsewhereNone, Since: time.Now(), Sentence: "kt01 is gone"}}
+	stands := &standingStore{asked: make(chan struct{}, 1)}
+	p := newPair(t, func(_, passive *rest.Config) {
+		passive.Cluster = clusterFunc(func() rest.Route { return route })
+		passive.Service = kmstest.NewService(t, func(c *kms.Config) { stands.Store, c.Store = c.Store, stands })
+	})
+	begun := time.Now()
+	a := create(t, p.passive, "k")
+	took := time.Since(begun)
+	wantStatus(t, "create", a, 503)
+	if len(stands.asked) == 0 {
+		t.Error("the passive did not ask its own database: this shows the half of it")
+	}
+	if took < time.Second || took > 2*time.Second {
+		t.Errorf("refused after %s", took)
+	}
+}
+
+// standingStore does not answer.
+type standingStore struct {
+	kms.Store
+	asked chan struct{}
+}
+
+func (s *standingStore) Key(ctx context.Context, _ kms.KeyName) (kms.Key, error) {
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+	<-ctx.Done()
+	return kms.Key{}, ctx.Err()
 }
