@@ -32,6 +32,10 @@ type Options struct {
 	Config  func() (map[string][]byte, error)
 	Checker Checker
 	Stage   func(string) // is told what is done now; nil: nobody is
+	// Retention says how many backups of this host stay when there is a new one. Retired is told which ones went, and why others
+	// that should have could not; nil: nobody is.
+	Retention Retention
+	Retired   func(names []string, err error)
 
 	point func(string) error // in tests, is told each point that a crash may follow
 }
@@ -43,7 +47,7 @@ type run struct {
 }
 
 // Create makes a backup of this host, restores it, and publishes it when every row was found again and opened. When it
-// returns nil the backup is durable, and listed. After an error nothing of it is there, also where this process is killed:
+// returns nil the backup is durable, and listed, and those that Retention does not keep are gone or Retired was told why not. After an error nothing of it is there, also where this process is killed:
 // then the next Create removes what is left. An *UnprovenError means that the backup was made and did not restore; a
 // *postgres.SetupError that this host, as it is, can not make one.
 func Create(ctx context.Context, o Options) (Receipt, error) {
@@ -63,7 +67,13 @@ func Create(ctx context.Context, o Options) (Receipt, error) {
 	defer release()
 	r := &run{o, root}
 	receipt, err := r.create(ctx, started)
-	return receipt, explainDisk(o.Directory, err)
+	if err != nil {
+		return receipt, explainDisk(o.Directory, err)
+	}
+	if removed, err := r.retire(receipt.Verified); o.Retired != nil && (len(removed) > 0 || err != nil) {
+		o.Retired(removed, err)
+	}
+	return receipt, nil
 }
 
 func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err error) {

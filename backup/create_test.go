@@ -291,15 +291,8 @@ func TestKilled(t *testing.T) {
 	names := []string{kept.Name}
 	for _, point := range []string{"begun", "dumped", "written", "read back", "restored", "receipt written"} {
 		t.Run(point, func(t *testing.T) {
-			description, err := json.Marshal(s.doomed(point))
-			if err != nil {
-				t.Fatal(err)
-			}
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), killEnv+"="+string(description))
-			out, err := cmd.CombinedOutput()
-			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
-				t.Fatalf("it ended otherwise: %v: %s", err, out)
+			if status, out := killed(t, s.doomed(point)); status.Signal() != syscall.SIGKILL {
+				t.Fatalf("it ended otherwise: %s", out)
 			}
 			if found, err := filepath.Glob(filepath.Join(s.Directory, "*"+partialSuffix)); err != nil || len(found) != 1 {
 				t.Errorf("it has left %v, %v", found, err)
@@ -314,6 +307,23 @@ func TestKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killed runs such a process to its end.
+func killed(t *testing.T, d doomed) (syscall.WaitStatus, []byte) {
+	t.Helper()
+	description, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), killEnv+"="+string(description))
+	out, err := cmd.CombinedOutput()
+	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return status, out
 }
 
 // processesOf returns the command lines of the processes that name the directory.

@@ -13,6 +13,7 @@
 //	rows.go        Row and Checker: what has to be there again
 //	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
 //	catalog.go     List, Show and Verify
+//	retention.go   Retention: which backups are kept, and how the others go
 //
 // docs/backup.md describes the format, and how to open a backup without this program.
 package backup

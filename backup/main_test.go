@@ -35,6 +35,7 @@ type doomed struct {
 	Server                       *postgres.Server
 	Directory, LockFile, Sockets string
 	Recipients                   []string
+	Retention                    Retention
 	At                           string
 }
 
@@ -47,6 +48,7 @@ func beKilled(description string) int {
 	recipients, err := ParseRecipients(d.Recipients)
 	if err == nil {
 		o := optionsOf(d.Server, d.Directory, d.LockFile, d.Sockets, recipients)
+		o.Retention = d.Retention
 		o.point = func(point string) error {
 			if point == d.At {
 				return syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -107,7 +109,7 @@ func optionsOf(s *postgres.Server, directory, lockFile, sockets string, r Recipi
 }
 
 func (s *site) doomed(at string) doomed {
-	return doomed{s.Server, s.Directory, s.LockFile, s.Sockets, s.texts, at}
+	return doomed{s.Server, s.Directory, s.LockFile, s.Sockets, s.texts, Retention{}, at}
 }
 
 // things is a Checker: a thing opens if what is sealed in it begins with "sealed".

@@ -19,7 +19,8 @@ func newBackupCreateCommand(a *app) *cobra.Command {
 		Short: "Make a backup of this host, restore it, and keep it if every key was found again and opened",
 		Long: "create copies the database and the settings of this host, encrypted before they touch a disk, reads the copy back, starts a PostgreSQL\n" +
 			"from it that nobody reaches, and opens every version of every key in it. Only then is there a backup. It works on either host, and needs\n" +
-			"at least two backup_recipients in keytrustee.yaml; without them there is no backup, and none is ever written in clear.",
+			"at least two backup_recipients in keytrustee.yaml; without them there is no backup, and none is ever written in clear. After it, the\n" +
+			"backups of this host that backup_keep_hourly, backup_keep_daily and backup_keep_weekly do not keep are removed.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.createBackup() },
 	}
@@ -50,12 +51,26 @@ func (a *app) createBackup() error {
 	receipt, err := backup.Create(ctx, backup.Options{
 		Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
 		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
-		Stage: func(what string) { a.say("%s…", what) },
+		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Retired: a.sayRetired,
 	})
 	if err != nil {
 		return err
 	}
 	return a.result(receipt, receiptRows(receipt, c))
+}
+
+func retentionOf(c *config.Config) backup.Retention {
+	return backup.Retention{Hourly: c.BackupKeepHourly, Daily: c.BackupKeepDaily, Weekly: c.BackupKeepWeekly}
+}
+
+// sayRetired tells what became of the backups that are not kept any longer. The new one is there, whatever it was.
+func (a *app) sayRetired(names []string, err error) {
+	for _, name := range names {
+		a.say("removed %s, which is not kept any longer", name)
+	}
+	if err != nil {
+		a.say("note: the backup was made. %v. The next one tries again", err)
+	}
 }
 
 // recipientsOf reads the recipients of backups. What is wrong with them is wrong with the configuration.

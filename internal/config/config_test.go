@@ -45,6 +45,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 		Confdir: confdir, Port: 11371, ClusterPort: 11372, DBPort: 11381, SocketDir: "/run/keytrustee", User: "keytrustee",
 		PGRootDir: filepath.Join(filepath.Dir(confdir), "db"), LogDir: filepath.Join(filepath.Dir(confdir), "log"),
 		BackupDirectory: filepath.Join(filepath.Dir(confdir), "backups"), BackupRecipients: []string{},
+		BackupKeepHourly: 10, BackupKeepDaily: 7, BackupKeepWeekly: 4,
 	}
 	same := cmpopts.IgnoreUnexported(Config{})
 	if diff := cmp.Diff(want, c, same); diff != "" {
@@ -54,6 +55,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
 	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
 	c.BackupDirectory, c.BackupRecipients = "/srv/backups", []string{"age1a", "age1b"}
+	c.BackupKeepHourly, c.BackupKeepWeekly = 24, 0
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(text); !strings.Contains(s, "db_port: 5555") || strings.Contains(s, "cluster_port") || strings.Contains(s, "\nport") {
+	if s := string(text); !strings.Contains(s, "db_port: 5555") || strings.Contains(s, "cluster_port") || strings.Contains(s, "\nport") || strings.Contains(s, "backup_keep_daily") {
 		t.Errorf("node.yaml holds what keytrustee.yaml says too:\n%s", s)
 	}
 }
@@ -92,13 +94,13 @@ func TestPrecedence(t *testing.T) {
 }
 
 func TestReadFindsEveryFaultOfForm(t *testing.T) {
-	confdir := home(t, "port: many\nprot: 1\n", "db_port: [1]\npeer: {nmae: kt02}\n")
+	confdir := home(t, "port: many\nprot: 1\nbackup_keep_daily: few\n", "db_port: [1]\npeer: {nmae: kt02}\n")
 	_, err := Read(confdir)
 	var invalid *InvalidError
 	if !errors.As(err, &invalid) {
 		t.Fatalf("error %v", err)
 	}
-	for _, field := range []string{"port", "db_port", "prot", "peer.nmae"} {
+	for _, field := range []string{"port", "db_port", "prot", "peer.nmae", "backup_keep_daily"} {
 		if !names(invalid, field) {
 			t.Errorf("no fault for %s in:\n%v", field, err)
 		}
@@ -132,10 +134,13 @@ func TestValidate(t *testing.T) {
 		{"syslog without a scheme", func(c *Config) { c.Syslog = "log.example.com:514" }, "syslog"},
 		{"syslog at no port", func(c *Config) { c.Syslog = "tcp://log.example.com:70000" }, "syslog"},
 		{"backups in the confdir", func(c *Config) { c.BackupDirectory = c.Confdir + "/backups" }, "backup_directory"},
+		{"no backups kept", func(c *Config) { c.BackupKeepHourly, c.BackupKeepDaily, c.BackupKeepWeekly = 0, 0, 0 }, "backup_keep_hourly"},
+		{"backups by the day alone", func(c *Config) { c.BackupKeepHourly, c.BackupKeepWeekly = 0, 0 }, ""},
+		{"fewer than none", func(c *Config) { c.BackupKeepDaily, c.BackupKeepWeekly = -1, -7 }, "backup_keep_daily backup_keep_weekly"},
 		{"authorities somewhere", func(c *Config) { c.SyslogCA = "log.pem" }, "syslog_ca"},
 		{"metrics at a port alone", func(c *Config) { c.MetricsAddress = "9100" }, "metrics_address"},
 		{"all at once", func(c *Config) { *c = Config{Confdir: c.Confdir, ListenAddress: "here", Peer: Peer{Source: "x"}} },
-			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir backup_directory user peer.source"},
+			"cluster_id name external_address listen_address port cluster_port db_port pg_rootdir socket_dir log_dir backup_directory user peer.source backup_keep_hourly"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

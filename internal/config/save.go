@@ -2,8 +2,10 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
@@ -53,12 +55,16 @@ func (c *Config) SaveNode() error {
 
 		BackupDirectory  string   `yaml:"backup_directory,omitempty"`
 		BackupRecipients []string `yaml:"backup_recipients,omitempty"`
+		BackupKeepHourly *int     `yaml:"backup_keep_hourly,omitempty"`
+		BackupKeepDaily  *int     `yaml:"backup_keep_daily,omitempty"`
+		BackupKeepWeekly *int     `yaml:"backup_keep_weekly,omitempty"`
 	}{
 		c.Name, c.ExternalAddress, c.ListenAddress,
 		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
 		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
 		c.ownBackups(), c.ownRecipients(),
+		c.ownCount("backup_keep_hourly", c.BackupKeepHourly), c.ownCount("backup_keep_daily", c.BackupKeepDaily), c.ownCount("backup_keep_weekly", c.BackupKeepWeekly),
 	})
 	return durable.WriteFile(c.NodeFile(), text, 0o600)
 }
@@ -94,6 +100,24 @@ func (c *Config) ownRecipients() []string {
 		return nil
 	}
 	return c.BackupRecipients
+}
+
+// ownCount is own for a number that may be 0: nil, where it is what would be read without it.
+func (c *Config) ownCount(key string, n int) *int {
+	without := c.shared[key]
+	if without == nil {
+		without = preset(key)
+	}
+	if fmt.Sprint(without) == strconv.Itoa(n) {
+		return nil
+	}
+	return &n
+}
+
+// preset is the value of a key that no file and no environment gives, where it does not depend on the host.
+func preset(key string) string {
+	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
+	return settings[i].preset(nil)
 }
 
 func document(head string, v any) []byte {

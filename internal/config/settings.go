@@ -39,6 +39,9 @@ var settings = []setting{
 	text("metrics_address", func(c *Config) *string { return &c.MetricsAddress }, ""),
 	directory("backup_directory", func(c *Config) *string { return &c.BackupDirectory }, "backups"),
 	list("backup_recipients", func(c *Config) *[]string { return &c.BackupRecipients }),
+	count("backup_keep_hourly", func(c *Config) *int { return &c.BackupKeepHourly }, 10),
+	count("backup_keep_daily", func(c *Config) *int { return &c.BackupKeepDaily }, 7),
+	count("backup_keep_weekly", func(c *Config) *int { return &c.BackupKeepWeekly }, 4),
 }
 
 func text(key string, field func(*Config) *string, preset string) setting {
@@ -103,4 +106,11 @@ func number(key string, field func(*Config) *int, preset int) setting {
 		},
 		remedy: "give a port number, such as " + strconv.Itoa(preset),
 	}
+}
+
+// count is a number that is no port.
+func count(key string, field func(*Config) *int, preset int) setting {
+	s := number(key, field, preset)
+	s.remedy = "give a number, such as " + strconv.Itoa(preset)
+	return s
 }

@@ -94,6 +94,7 @@ func (c *Config) Validate() error {
 			v.fault("metrics_address", quoted(c.MetricsAddress)+" is not an address and a port", "give it as 127.0.0.1:11373, or nothing")
 		}
 	}
+	v.retention(c)
 	return v.err()
 }
 
@@ -165,6 +166,24 @@ func (v *validation) ports(c *Config) {
 			v.fault(p.field, fmt.Sprintf("%d is already %s", p.port, other), "give each listener a port of its own")
 		}
 		taken[p.port] = p.field
+	}
+}
+
+// retention makes sure that some backup is kept.
+func (v *validation) retention(c *Config) {
+	numbers := []struct {
+		field string
+		n     int
+	}{{"backup_keep_hourly", c.BackupKeepHourly}, {"backup_keep_daily", c.BackupKeepDaily}, {"backup_keep_weekly", c.BackupKeepWeekly}}
+	none := true
+	for _, k := range numbers {
+		if k.n < 0 {
+			v.fault(k.field, fmt.Sprintf("%d is less than none", k.n), "give a number from 0 on")
+		}
+		none = none && k.n == 0
+	}
+	if none {
+		v.fault(numbers[0].field, "is 0, and so are backup_keep_daily and backup_keep_weekly: no backup would be kept", "let one of them be more")
 	}
 }
 
