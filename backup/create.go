@@ -32,6 +32,8 @@ type Options struct {
 	Config  func() (map[string][]byte, error)
 	Checker Checker
 	Stage   func(string) // is told what is done now; nil: nobody is
+	// Record is told of the attempt when it begins and when it has ended, while no other can; nil: nobody is.
+	Record func(Attempt)
 	// Retention says how many backups of this host stay when there is a new one. Retired is told which ones went, and why others
 	// that should have could not; nil: nobody is.
 	Retention Retention
@@ -54,17 +56,27 @@ func Create(ctx context.Context, o Options) (Receipt, error) {
 	if len(o.Recipients.list) < fewest {
 		return Receipt{}, errors.New("making a backup: it has no recipients")
 	}
-	root, err := openDirectory(o.Directory)
-	if err != nil {
-		return Receipt{}, err
-	}
-	defer root.Close()
 	started := time.Now().UTC().Truncate(time.Second)
 	release, err := lock(o.LockFile, started)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer release()
+	if o.Record == nil {
+		o.Record = func(Attempt) {}
+	}
+	o.Record(Attempt{Started: started}) // of one that is killed nothing more is known
+	receipt, err := create(ctx, o, started)
+	o.Record(EndedAttempt(started, receipt.Name, err))
+	return receipt, err
+}
+
+func create(ctx context.Context, o Options, started time.Time) (Receipt, error) {
+	root, err := openDirectory(o.Directory)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer root.Close()
 	r := &run{o, root}
 	receipt, err := r.create(ctx, started)
 	if err != nil {

@@ -402,9 +402,15 @@ func TestOneAtATime(t *testing.T) {
 	}
 	s := newSite(t)
 	o := s.Options
+	var attempts []Attempt
+	s.Record = func(Attempt) { t.Error("one that is refused is recorded as an attempt") }
+	o.Record = func(a Attempt) { attempts = append(attempts, a) }
 	o.point = func(point string) error {
 		if point != "begun" {
 			return nil
+		}
+		if len(attempts) != 1 || !attempts[0].Ended.IsZero() {
+			t.Errorf("while it is made, recorded is %+v", attempts)
 		}
 		_, err := Create(t.Context(), s.Options)
 		setup, ok := errors.AsType[*postgres.SetupError](err)
@@ -418,6 +424,15 @@ func TestOneAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.holds(t, files(r)...)
+	if len(attempts) != 2 || attempts[1].Name != r.Name || attempts[1].Failed() || !attempts[1].Started.Equal(r.Manifest.Started) {
+		t.Errorf("recorded is %+v", attempts)
+	}
+
+	attempts, o.point = nil, nil
+	o.Directory = s.Server.Log // a file
+	if _, err := Create(t.Context(), o); err == nil || len(attempts) != 2 || !attempts[1].Failed() || attempts[1].Error != err.Error() || attempts[1].Hint == "" {
+		t.Errorf("recorded of one that failed is %+v, %v", attempts, err)
+	}
 }
 
 // TestRefused: a host that can make no backup says why, and what to do.

@@ -14,6 +14,7 @@
 //	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
 //	catalog.go     List, Show and Verify
 //	retention.go   Retention: which backups are kept, and how the others go
+//	schedule.go    Schedule, Plan and Timer: when one is begun; attempt.go: what came of the last attempt
 //
 // docs/backup.md describes the format, and how to open a backup without this program.
 package backup
