@@ -51,7 +51,7 @@ var house = []room{
 	{"internal/indextest", "", ""},
 	{"internal/machine", "", ""},
 	{"internal/release", "", ""},
-	{"cmd/internal/thishost", "host internal/config", ""},
+	{"cmd/internal/thishost", "host replication backup internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
 	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal internal/indextest"},

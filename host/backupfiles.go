@@ -53,6 +53,9 @@ func (h *Host) BackupFiles() (map[string][]byte, error) {
 // BackupLock is the lock of whoever makes a backup of this host.
 func (h *Host) BackupLock() string { return filepath.Join(h.NodeDir(), "backup.lock") }
 
+// BackupAttempt is the file that tells of the last attempt to make a backup of this host.
+func (h *Host) BackupAttempt() string { return filepath.Join(h.NodeDir(), "backup.json") }
+
 // onlyCertificates is what of a PEM text is a certificate.
 func onlyCertificates(text []byte) []byte {
 	certificates := []byte{}

@@ -30,6 +30,7 @@ var thrownAway = map[string]string{
 	"hot_standby":     "off",   // nobody is let in before it is a primary
 	"fsync":           "off", "full_page_writes": "off", "synchronous_commit": "off", "synchronous_standby_names": "", "wal_log_hints": "off",
 	"max_wal_senders": "0", "max_replication_slots": "0", "wal_level": "minimal",
+	"jit":        "off", // who starts it may not be let have memory that is written and run
 	"autovacuum": "off", "shared_buffers": "32MB", "idle_in_transaction_session_timeout": "0",
 }
 

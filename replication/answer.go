@@ -22,6 +22,9 @@ func (m *Monitor) Answer(ctx context.Context, q Ask) Answer {
 	a := Answer{Nonce: q.Nonce, Protocol: Protocol, Name: state.Self, Duty: state.Duty, Epoch: state.Epoch, Incarnation: state.Incarnation,
 		Clock: m.now(), DiskFree: free, DiskSize: size, StateTrouble: m.state.Trouble(), Following: m.following(state),
 		Unconfirmed: state.Duty == Passive && state.LastConfirmed == 0}
+	if m.backups != nil {
+		a.Backups = m.backups()
+	}
 	if state.Fenced != nil {
 		a.Fenced = state.Fenced.Reason
 	}

@@ -89,12 +89,19 @@ type Answer struct {
 	DiskFree    uint64    `json:"disk_free"`
 	DiskSize    uint64    `json:"disk_size"`
 	// StateTrouble: its state file can not be written, so it can not confirm anything.
-	StateTrouble string `json:"state_trouble,omitempty"`
+	StateTrouble string     `json:"state_trouble,omitempty"`
+	Backups      BackupWord `json:"backups,omitzero"`
 
 	Root      []byte   `json:"root,omitempty"`
 	RootError string   `json:"root_error,omitempty"`
 	Rows      [][]byte `json:"rows,omitempty"` // the proofs; none if the rows could not be proven
 	RowsError string   `json:"rows_error,omitempty"`
+}
+
+// BackupWord is what a host says of its backups to the other one, so that the two do not both make one.
+type BackupWord struct {
+	Newest  time.Time `json:"newest,omitzero"` // when its newest verified one was begun; zero: it has none
+	Running bool      `json:"running,omitempty"`
 }
 
 // position is what the answering standby has both flushed and replayed.

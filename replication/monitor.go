@@ -31,23 +31,26 @@ type Config struct {
 	Forget func()
 	// Told is called for every change of the gate, and for each fence and each step of an operation: one at a time, in order, from a goroutine of
 	// Run, with no lock held. However long it takes, no decision waits for it. nil: nobody is told.
-	Told   func(Notice)
-	Logger *slog.Logger         // nil: slog.Default()
-	Now    func() time.Time     // nil: time.Now; for people and for clock_skew, never for an age
-	Uptime func() time.Duration // nil: Uptime; the boot-time clock
+	Told func(Notice)
+	// Backups is what this host says of its backups; it answers at once. nil: nothing.
+	Backups func() BackupWord
+	Logger  *slog.Logger         // nil: slog.Default()
+	Now     func() time.Time     // nil: time.Now; for people and for clock_skew, never for an age
+	Uptime  func() time.Duration // nil: Uptime; the boot-time clock
 }
 
 // Monitor is one host's half of the pair. Its methods may be called concurrently, also before Run.
 type Monitor struct {
-	server *postgres.Server
-	state  *StateFile
-	caller Caller
-	prover Prover
-	forget func()
-	policy Policy
-	log    *slog.Logger
-	now    func() time.Time
-	uptime func() time.Duration
+	server  *postgres.Server
+	state   *StateFile
+	caller  Caller
+	prover  Prover
+	forget  func()
+	backups func() BackupWord
+	policy  Policy
+	log     *slog.Logger
+	now     func() time.Time
+	uptime  func() time.Duration
 
 	gate    *Gate
 	horizon *Horizon
@@ -75,7 +78,7 @@ func New(c Config) (*Monitor, error) {
 	if c.Server == nil || c.State == nil || c.Caller == nil || c.Prover == nil {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
-	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, policy: c.Policy.withDefaults(),
+	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, backups: c.Backups, policy: c.Policy.withDefaults(),
 		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1), goOn: make(chan struct{}, 1),
 		notices: notices{told: c.Told, queue: make(chan Notice, maxNotices)}}
 	if m.forget == nil {

@@ -36,6 +36,29 @@ type Beside struct {
 	Syslog      string `json:"syslog,omitempty"`
 	SyslogLost  uint64 `json:"syslog_lost"`
 	Unconfirmed *int   `json:"unconfirmed,omitempty"` // active: changes in its database that are not shown; nil: not known
+
+	Backups *Backups `json:"backups,omitempty"` // nil: not known yet
+}
+
+// Backups is how it stands with the backups of a host, by its own word. Moments are when a backup was begun.
+type Backups struct {
+	Directory  string    `json:"directory"`
+	Recipients int       `json:"recipients"`        // who can read them; 0: none is made
+	Schedule   string    `json:"schedule"`          // a cron expression, in UTC; off
+	Trouble    string    `json:"trouble,omitempty"` // what is wrong with the settings or with the directory
+	Newest     time.Time `json:"newest,omitzero"`   // the newest verified one of this host; zero: there is none
+	Name       string    `json:"name,omitempty"`    // of that one
+	Tried      time.Time `json:"tried,omitzero"`    // the last attempt of this host
+	Failure    string    `json:"failure,omitempty"` // why there is no backup of that
+	Remedy     string    `json:"remedy,omitempty"`
+
+	// What only a daemon knows.
+	Other   time.Time `json:"other_newest,omitzero"` // the newest of the other host, as that last said
+	Mine    bool      `json:"mine"`                  // this host makes the next one
+	Part    string    `json:"part,omitempty"`        // who does, and why
+	Due     time.Time `json:"due,omitzero"`          // when one is wanted next; zero: never
+	Running bool      `json:"running"`               // the daemon makes one
+	Late    time.Time `json:"late,omitzero"`         // from when on the newest of both hosts is too old; zero: there is none
 }
 
 // SyslogConnected is Beside.Syslog while the receiver takes the audit log.

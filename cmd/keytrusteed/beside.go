@@ -14,8 +14,9 @@ import (
 // about is what this host says of itself beside its Monitor.
 type about struct {
 	pair
-	self   *host.Host
-	syslog *audit.Syslog // nil: no receiver
+	self    *host.Host
+	backups *backups
+	syslog  *audit.Syslog // nil: no receiver
 }
 
 // Report is the Monitor's, completed.
@@ -32,6 +33,7 @@ func (a about) Report() replication.Report {
 			b.Syslog = err.Error()
 		}
 	}
+	b.Backups = a.backups.Known()
 	s, err := a.self.Status()
 	if err != nil {
 		return r // what can not be read is not said

@@ -66,18 +66,23 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer recorder.Close()
-	known := &about{self: self, syslog: syslog} // its pair is there before anybody asks
+	maker, err := newBackupChild(self.Confdir, log)
+	if err != nil {
+		return err
+	}
+	hourly := &backups{confdir: self.Confdir, make: maker.Run, now: clock, log: log}
+	known := &about{self: self, backups: hourly, syslog: syslog} // its pair is there before anybody asks
 	exporter := metrics.New(func() replication.Report { return known.Report() })
 
 	// The pair.
 	peers := peer.NewClient(func(node string) *tls.Config { return own.cluster.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: own.ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Now: clock, Logger: log})
+		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: clock, Logger: log})
 	if err != nil {
 		return err
 	}
-	known.pair = pair{monitor, recorder}
+	known.pair, hourly.report = pair{monitor, recorder}, monitor.Report
 	theOther := func() (replication.Peer, bool) {
 		if p := monitor.State().Peer; p != nil {
 			return *p, true
@@ -154,7 +159,7 @@ func run(ctx context.Context, o options) error {
 			return peers.Report(ctx, p)
 		}}
 	return serve(ctx, log, parts{
-		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin,
+		self: self, monitor: monitor, store: store, service: service, recorder: recorder, admin: admin, backups: hourly,
 		exporter: exporter, metricsAddress: c.MetricsAddress,
 		migrate: func(ctx context.Context) { sight.migrate(ctx, keyDatabase, log) },
 		clients: clients, clientsTLS: own.public.PublicConfig(), node: node, nodeTLS: own.cluster.ClusterServer(),

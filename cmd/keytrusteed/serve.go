@@ -33,6 +33,7 @@ type parts struct {
 	service  *kms.Service
 	recorder *audit.Recorder
 	admin    *host.Admin
+	backups  *backups
 	migrate  func(context.Context)
 	exporter *metrics.Exporter
 
@@ -78,6 +79,19 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 	})
 	g.Go(func() error { return p.recorder.Run(running) })
 	g.Go(func() error { return p.admin.Run(running) })
+	g.Go(func() error {
+		making, stopped := context.WithCancel(ctx)
+		defer stopped()
+		go func() {
+			select {
+			case <-changed:
+			case <-running.Done():
+			}
+			stopped()
+		}()
+		p.backups.Run(making)
+		return nil
+	})
 	if p.metricsAddress != "" {
 		g.Go(func() error { p.exporter.Serve(running, p.metricsAddress, log); return nil })
 	}

@@ -19,7 +19,7 @@ func newBackupCommand(a *app) *cobra.Command {
 		Long: "backup makes and shows the backups of this host. They lie in backup_directory, and only who has an identity of one of the\n" +
 			"backup_recipients can read them. docs/backup.md says what is in one, and how it is opened.",
 	}
-	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a))
+	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a), newBackupScheduleCommand(a))
 	return cmd
 }
 

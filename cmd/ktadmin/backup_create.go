@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -31,32 +32,48 @@ func (a *app) createBackup() error {
 	if err != nil {
 		return err
 	}
-	recipients, err := recipientsOf(c)
+	record := func(attempt backup.Attempt) {
+		if err := attempt.Save(hostOf(c).BackupAttempt()); err != nil {
+			a.say("note: that this backup was tried can not be kept for the status of this host: %v", err)
+		}
+	}
+	started := time.Now().UTC().Truncate(time.Second)
+	o, err := a.backupOptions(c)
 	if err != nil {
+		record(backup.EndedAttempt(started, "", err))
 		return err
 	}
-	h, ctx := hostOf(c), a.cmd.Context()
-	ring, err := seal.Load(c.Confdir)
-	if err != nil {
-		return err
-	}
-	facts, err := a.backupFacts(h)
-	if err != nil {
-		return err
-	}
-	server, err := h.Server(ctx)
-	if err != nil {
-		return err
-	}
-	receipt, err := backup.Create(ctx, backup.Options{
-		Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
-		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
-		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Retired: a.sayRetired,
-	})
+	o.Record = record
+	receipt, err := backup.Create(a.cmd.Context(), o)
 	if err != nil {
 		return err
 	}
 	return a.result(receipt, receiptRows(receipt, c))
+}
+
+func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
+	recipients, err := recipientsOf(c)
+	if err != nil {
+		return o, err
+	}
+	h := hostOf(c)
+	ring, err := seal.Load(c.Confdir)
+	if err != nil {
+		return o, err
+	}
+	facts, err := a.backupFacts(h)
+	if err != nil {
+		return o, err
+	}
+	server, err := h.Server(a.cmd.Context())
+	if err != nil {
+		return o, err
+	}
+	return backup.Options{
+		Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
+		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
+		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Retired: a.sayRetired,
+	}, nil
 }
 
 func retentionOf(c *config.Config) backup.Retention {

@@ -45,9 +45,10 @@ type Config struct {
 	BackupDirectory  string   // where backups lie
 	BackupRecipients []string // who can read them; nobody: no backup can be made
 
-	BackupKeepHourly int // of so many hours that have a backup the newest one is kept
-	BackupKeepDaily  int // of so many days
-	BackupKeepWeekly int // of so many weeks
+	BackupSchedule   string // when the daemon makes them: a cron expression, in UTC, or off; its form is not checked here
+	BackupKeepHourly int    // of so many hours that have a backup the newest one is kept
+	BackupKeepDaily  int    // of so many days
+	BackupKeepWeekly int    // of so many weeks
 
 	shared map[string]any // what keytrustee.yaml holds
 	files  *viper.Viper   // what both files hold, without the environment

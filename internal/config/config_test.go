@@ -45,7 +45,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 		Confdir: confdir, Port: 11371, ClusterPort: 11372, DBPort: 11381, SocketDir: "/run/keytrustee", User: "keytrustee",
 		PGRootDir: filepath.Join(filepath.Dir(confdir), "db"), LogDir: filepath.Join(filepath.Dir(confdir), "log"),
 		BackupDirectory: filepath.Join(filepath.Dir(confdir), "backups"), BackupRecipients: []string{},
-		BackupKeepHourly: 10, BackupKeepDaily: 7, BackupKeepWeekly: 4,
+		BackupSchedule: "0 * * * *", BackupKeepHourly: 10, BackupKeepDaily: 7, BackupKeepWeekly: 4,
 	}
 	same := cmpopts.IgnoreUnexported(Config{})
 	if diff := cmp.Diff(want, c, same); diff != "" {
@@ -55,7 +55,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
 	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
 	c.BackupDirectory, c.BackupRecipients = "/srv/backups", []string{"age1a", "age1b"}
-	c.BackupKeepHourly, c.BackupKeepWeekly = 24, 0
+	c.BackupSchedule, c.BackupKeepHourly, c.BackupKeepWeekly = "off", 24, 0
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -248,6 +248,88 @@ func TestFromFileTellsFilesFromTheEnvironment(t *testing.T) {
 	}{"socket_dir": {c.SocketDir, true}, "log_dir": {c.LogDir, false}, "pg_rootdir": {c.PGRootDir, false}} {
 		if got := c.FromFile(key, row.value); got != row.want {
 			t.Errorf("%s %s: from a file: %t", key, row.value, got)
+		}
+	}
+}
+
+// TestBackupSchedule: nothing is off, and what both hosts share, or follows from nothing, stays out of node.yaml.
+func TestBackupSchedule(t *testing.T) {
+	const node = "name: kt01\nexternal_address: kt01\n"
+	for _, row := range []struct{ shared, node, want, saved string }{
+		{"", "", "0 * * * *", ""},
+		{"backup_schedule: off\n", "", "off", ""},
+		{"backup_schedule: \"\"\n", "", "off", "backup_schedule: \"off\""},
+		{"backup_schedule: \"*/30 * * * *\"\n", "", "*/30 * * * *", ""},
+		{"backup_schedule: off\n", "backup_schedule: \" 0 * * * * \"\n", "0 * * * *", "backup_schedule: 0 * * * *"},
+	} {
+		confdir := home(t, "cluster_id: c1\n"+row.shared, node+row.node)
+		c, err := Load(confdir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.BackupSchedule != row.want {
+			t.Errorf("%q and %q are %q, want %q", row.shared, row.node, c.BackupSchedule, row.want)
+		}
+		if err := c.SaveNode(); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(c.NodeFile())
+		if err != nil || strings.Contains(string(text), "backup_schedule") != (row.saved != "") || !strings.Contains(string(text), row.saved) {
+			t.Errorf("%q and %q: node.yaml, %v:\n%s", row.shared, row.node, err, text)
+		}
+		if again, err := Load(confdir); err != nil || again.BackupSchedule != row.want {
+			t.Errorf("saved and loaded: %v, %v", again, err)
+		}
+	}
+}
+
+// TestSetShared: one key gets another value, and whatever else somebody wrote into the file stays.
+func TestSetShared(t *testing.T) {
+	const before = `# ours
+cluster_id: c1 # made by init
+port: 1
+
+# who can read them
+backup_recipients:
+  - age1a
+  - age1b
+`
+	confdir := home(t, before, "name: kt01\nexternal_address: kt01\n")
+	c, err := Load(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(c.SharedFile(), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetShared("cluster_id", "c1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"*/5 * * * *", "off"} {
+		if err := c.SetShared("backup_schedule", value); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(c.SharedFile())
+		if err != nil || string(text) != strings.Replace(before, "c1", `"c1"`, 1)+`backup_schedule: "`+value+"\"\n" {
+			t.Errorf("%v:\n%s", err, text)
+		}
+		info, err := os.Stat(c.SharedFile())
+		if err != nil || info.Mode().Perm() != 0o640 {
+			t.Errorf("its mode is %v, %v", info.Mode(), err)
+		}
+		if c, err := Load(confdir); err != nil || c.BackupSchedule != value {
+			t.Errorf("loaded %v, %v", c, err)
+		}
+	}
+	for _, text := range []string{"- a\n", "a: [", "{cluster_id: c1, backup_schedule: off}", "backup_schedule: |\n  off\ncluster_id: c1\n"} {
+		if err := os.WriteFile(c.SharedFile(), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetShared("backup_schedule", "off"); err == nil {
+			t.Errorf("%q was changed", text)
+		}
+		if got, err := os.ReadFile(c.SharedFile()); err != nil || string(got) != text {
+			t.Errorf("%q is %q now, %v", text, got, err)
 		}
 	}
 }

@@ -55,6 +55,7 @@ func (c *Config) SaveNode() error {
 
 		BackupDirectory  string   `yaml:"backup_directory,omitempty"`
 		BackupRecipients []string `yaml:"backup_recipients,omitempty"`
+		BackupSchedule   string   `yaml:"backup_schedule,omitempty"`
 		BackupKeepHourly *int     `yaml:"backup_keep_hourly,omitempty"`
 		BackupKeepDaily  *int     `yaml:"backup_keep_daily,omitempty"`
 		BackupKeepWeekly *int     `yaml:"backup_keep_weekly,omitempty"`
@@ -64,7 +65,7 @@ func (c *Config) SaveNode() error {
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
 		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
 		c.ownBackups(), c.ownRecipients(),
-		c.ownCount("backup_keep_hourly", c.BackupKeepHourly), c.ownCount("backup_keep_daily", c.BackupKeepDaily), c.ownCount("backup_keep_weekly", c.BackupKeepWeekly),
+		c.ownSchedule(), c.ownCount("backup_keep_hourly", c.BackupKeepHourly), c.ownCount("backup_keep_daily", c.BackupKeepDaily), c.ownCount("backup_keep_weekly", c.BackupKeepWeekly),
 	})
 	return durable.WriteFile(c.NodeFile(), text, 0o600)
 }
@@ -112,6 +113,19 @@ func (c *Config) ownCount(key string, n int) *int {
 		return nil
 	}
 	return &n
+}
+
+// ownSchedule is own for the schedule of backups.
+func (c *Config) ownSchedule() string {
+	const key = "backup_schedule"
+	without := c.shared[key]
+	if without == nil {
+		without = preset(key)
+	}
+	if without == c.BackupSchedule {
+		return ""
+	}
+	return c.BackupSchedule
 }
 
 // preset is the value of a key that no file and no environment gives, where it does not depend on the host.

@@ -39,6 +39,7 @@ var settings = []setting{
 	text("metrics_address", func(c *Config) *string { return &c.MetricsAddress }, ""),
 	directory("backup_directory", func(c *Config) *string { return &c.BackupDirectory }, "backups"),
 	list("backup_recipients", func(c *Config) *[]string { return &c.BackupRecipients }),
+	schedule("backup_schedule", func(c *Config) *string { return &c.BackupSchedule }, "0 * * * *"),
 	count("backup_keep_hourly", func(c *Config) *int { return &c.BackupKeepHourly }, 10),
 	count("backup_keep_daily", func(c *Config) *int { return &c.BackupKeepDaily }, 7),
 	count("backup_keep_weekly", func(c *Config) *int { return &c.BackupKeepWeekly }, 4),
@@ -106,6 +107,18 @@ func number(key string, field func(*Config) *int, preset int) setting {
 		},
 		remedy: "give a port number, such as " + strconv.Itoa(preset),
 	}
+}
+
+// schedule is a text for which nothing means off: in node.yaml nothing would mean what keytrustee.yaml says.
+func schedule(key string, field func(*Config) *string, preset string) setting {
+	s := text(key, field, preset)
+	s.set = func(c *Config, value string) error {
+		if *field(c) = strings.TrimSpace(value); *field(c) == "" {
+			*field(c) = "off"
+		}
+		return nil
+	}
+	return s
 }
 
 // count is a number that is no port.

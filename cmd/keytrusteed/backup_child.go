@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"keytrustee/host"
+	"keytrustee/postgres"
+)
+
+// backupChild is ktadmin backup create, as a process that yields to everybody else.
+type backupChild struct {
+	program string // ktadmin
+	args    []string
+	log     *slog.Logger
+}
+
+// newBackupChild runs the ktadmin that lies beside this program.
+func newBackupChild(confdir string, log *slog.Logger) (c backupChild, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return c, err
+	}
+	user, err := postgres.CurrentOSUser()
+	if err != nil {
+		return c, err
+	}
+	return backupChild{filepath.Join(filepath.Dir(self), "ktadmin"), []string{"backup", "create", "--confdir", confdir, "--user", user.Name}, log}, nil
+}
+
+// Run makes a backup, and spoils the goroutine that it is called in for anything else. It ends when ctx does, with the process; so does the process when this one is killed. An error says in the words of
+// ktadmin why there is no backup.
+func (c backupChild) Run(ctx context.Context) error {
+	// The process inherits from the thread that makes it how it yields, and ends with it. So this goroutine keeps its thread, which ends
+	// with both, for it can not be raised again.
+	runtime.LockOSThread()
+	yield()
+	cmd := exec.CommandContext(ctx, c.program, c.args...)
+	said := &lines{log: c.log}
+	cmd.Stderr = said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = backupPatience
+	err := cmd.Run()
+	if _, failed := errors.AsType[*exec.ExitError](err); failed && said.problem != "" {
+		return &host.HintedError{Err: fmt.Errorf("%s", said.problem), Hint: said.hint}
+	}
+	return err
+}
+
+// How far a backup yields: others come first at the processor, and at the disk among those that are not idle.
+const (
+	niceness = 10
+	leastIO  = 2<<13 | 7 // best effort, the lowest of it
+)
+
+// yield lowers the priority of this thread. It is a kindness, which may be refused.
+func yield() {
+	const process, zero = 1, 20
+	if own, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && zero-own < niceness {
+		unix.Setpriority(unix.PRIO_PROCESS, 0, niceness)
+	}
+	unix.Syscall(unix.SYS_IOPRIO_SET, process, 0, leastIO)
+}
+
+// lines logs what ktadmin says, and keeps its last word.
+type lines struct {
+	log           *slog.Logger
+	rest          []byte
+	problem, hint string
+}
+
+const maxLine = 4096
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	for {
+		line, rest, whole := bytes.Cut(l.rest, []byte("\n"))
+		if !whole && len(l.rest) < maxLine {
+			return len(p), nil
+		}
+		l.rest = rest
+		l.line(string(line))
+	}
+}
+
+func (l *lines) line(text string) {
+	if problem, ok := strings.CutPrefix(text, "ktadmin: "); ok {
+		l.problem, l.hint = problem, ""
+	} else if hint, ok := strings.CutPrefix(text, "hint: "); ok {
+		l.hint = hint
+	} else if l.problem != "" && l.hint == "" {
+		l.problem += " " + strings.TrimSpace(text)
+	}
+	l.log.Info("ktadmin backup create", "says", text)
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"keytrustee/replication"
+)
+
+// takeover is how long the host that should make the backups may be away until the other one makes them: longer than a restart, and
+// than any gate that flaps. The two do not both make one in that time, and no hour is missed for it.
+const takeover = 5 * time.Minute
+
+// backupPart says whether it is this host that makes the next backup of the pair, and who does, and why. The passive does while it is
+// confirmed, by the active's word, for all that it has is on both hosts; the active does while it has no such passive, and a passive that
+// does not hear its active. up is when this daemon started.
+func backupPart(r replication.Report, up, now time.Time) (mine bool, part string) {
+	switch {
+	case r.Fenced != nil:
+		return false, "not this host, which is fenced"
+	case r.Duty == replication.Active && r.PeerName == "":
+		return true, "this host, which has no passive"
+	case r.Duty == replication.Active && r.Open:
+		return false, fmt.Sprintf("%s, the passive, which is confirmed", r.PeerName)
+	case r.Duty == replication.Active:
+		return waited(r.Turned, now, fmt.Sprintf("this host, for %s, its passive, is not confirmed", r.PeerName), r.PeerName+", the passive")
+	case r.Reads.Served == replication.Nothing:
+		return false, "not this host, whose copy is not known to be whole"
+	case r.PeerAnswers && r.ActiveGate != nil && r.ActiveGate.Open && r.Reason == "":
+		return true, "this host, the passive, which is confirmed"
+	case r.PeerAnswers:
+		return false, fmt.Sprintf("%s, the active, while its passive is not confirmed", r.PeerName)
+	}
+	silent := r.PeerHeard
+	if silent.Before(up) { // this daemon has not heard it yet
+		silent = up
+	}
+	return waited(silent, now, fmt.Sprintf("this host, for %s, the active, is not heard", r.PeerName), r.PeerName+", the active")
+}
+
+// waited lets the other host have its time, from since on.
+func waited(since, now time.Time, here, there string) (bool, string) {
+	if until := since.Add(takeover); now.Before(until) {
+		return false, fmt.Sprintf("%s; this host from %s on, if that is away for so long", there, until.UTC().Format("15:04:05 UTC"))
+	}
+	return true, here
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"keytrustee/backup"
+	"keytrustee/cmd/internal/thishost"
+	"keytrustee/internal/config"
+	"keytrustee/replication"
+)
+
+// backups has the backups of this host made when they are due, one at a time, each by a process of its own. No request, no gate and no
+// end of this daemon waits for it, however long its disk takes.
+type backups struct {
+	confdir string
+	report  func() replication.Report // the Monitor's
+	make    func(context.Context) error
+	now     func() time.Time
+	log     *slog.Logger
+
+	up      time.Time // when this daemon started
+	trouble string    // what the log last said is wrong
+
+	mu      sync.Mutex // guards what follows, for moments
+	known   *replication.Backups
+	running bool
+	tried   time.Time // when the last one was begun by this daemon
+}
+
+// How often it is looked whether a backup is due, and how long one that is broken off may take to remove what it has left.
+const (
+	backupTick     = 15 * time.Second
+	backupPatience = 2 * time.Second
+)
+
+// Run looks and begins backups until ctx ends. One that is under way then is broken off, and waited for only so long.
+func (b *backups) Run(ctx context.Context) {
+	b.up = b.now()
+	ended, stopped := make(chan error, 1), make(chan struct{})
+	timer := &backup.Timer{Now: b.now, Plan: b.plan, Begin: func(now time.Time) {
+		b.mu.Lock()
+		b.running, b.tried = true, now.UTC().Truncate(time.Second)
+		b.mu.Unlock()
+		go func() { ended <- b.make(ctx) }()
+	}}
+	go func() { // a directory on a server that is gone may keep it for ever
+		defer close(stopped)
+		tick := time.NewTicker(backupTick)
+		defer tick.Stop()
+		for {
+			b.turn(timer)
+			select {
+			case <-ctx.Done():
+				return
+			case err := <-ended:
+				b.mu.Lock()
+				b.running = false
+				b.mu.Unlock()
+				b.made(err)
+			case <-tick.C:
+			}
+		}
+	}()
+	<-ctx.Done()
+	select {
+	case <-stopped:
+	case <-time.After(backupPatience):
+		return
+	}
+	if b.Word().Running {
+		select {
+		case <-ended:
+		case <-time.After(backupPatience):
+		}
+	}
+}
+
+func (b *backups) turn(timer *backup.Timer) {
+	said := ""
+	if err := timer.Turn(); err != nil {
+		said = err.Error()
+	} else if known := b.Known(); known != nil {
+		said = known.Trouble
+	}
+	if said != b.trouble && said != "" {
+		b.log.Error("backups are in trouble", "error", said)
+	}
+	b.trouble = said
+}
+
+// plan looks anew: the settings hold from the next look on, without a restart.
+func (b *backups) plan(now time.Time) (backup.Plan, error) {
+	c, err := config.Load(b.confdir)
+	if err != nil {
+		return backup.Plan{}, err
+	}
+	k, schedule := thishost.Backups(c, now)
+	r := b.report()
+	k.Other = earlier(r.Peer.Backups.Newest, now)
+	newest := later(k.Newest, k.Other)
+	k.Late = thishost.Late(schedule, newest)
+	k.Mine, k.Part = backupPart(r, b.up, now)
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k.Running = b.running
+	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0,
+		Running: k.Running || r.PeerAnswers && r.Peer.Backups.Running}
+	if !k.Tried.After(now) { // one that was begun by hand counts too
+		p.Tried = later(k.Tried, b.tried)
+	}
+	if k.Recipients > 0 {
+		k.Due = p.Due(now)
+	}
+	b.known = &k
+	return p, nil
+}
+
+// made is told how a process has ended that was to make a backup.
+func (b *backups) made(err error) {
+	if err != nil {
+		b.log.Error("no backup was made", "error", err)
+		return
+	}
+	b.log.Info("a backup was made")
+}
+
+// Known is how it stands; nil, before it was looked once.
+func (b *backups) Known() *replication.Backups {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known == nil {
+		return nil
+	}
+	k := *b.known
+	k.Running = b.running
+	return &k
+}
+
+// Word is what the other host is told.
+func (b *backups) Word() (w replication.BackupWord) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.known != nil {
+		w.Newest = b.known.Newest
+	}
+	w.Running = b.running
+	return w
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// earlier is t, or now where t lies after it: the clocks of two hosts are never quite the same.
+func earlier(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
+}

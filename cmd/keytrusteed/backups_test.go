@@ -1,0 +1,320 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"keytrustee/backup"
+	"keytrustee/cmd/internal/thishost"
+	"keytrustee/host"
+	"keytrustee/internal/config"
+	"keytrustee/replication"
+)
+
+// testLog is a log that may be read while it is written.
+type testLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *testLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *testLog) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.Reset()
+}
+
+func (l *testLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// backupSite is a host's settings and its directory of backups.
+type backupSite struct {
+	*testing.T
+	confdir string
+	log     *testLog
+	report  replication.Report
+}
+
+func newBackupSite(t *testing.T) *backupSite {
+	t.Helper()
+	b := &backupSite{T: t, confdir: filepath.Join(t.TempDir(), ".keytrustee"), log: &testLog{}}
+	var recipients []string
+	for range 2 {
+		identity, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		recipients = append(recipients, identity.Recipient().String())
+	}
+	b.settings("backup_recipients: [" + strings.Join(recipients, ", ") + "]\n")
+	b.report = replication.Report{Status: replication.Status{Duty: replication.Active}}
+	return b
+}
+
+// settings writes both files.
+func (b *backupSite) settings(more string) {
+	b.Helper()
+	for path, text := range map[string]string{
+		filepath.Join(b.confdir, "keytrustee.yaml"):         "cluster_id: c1\n" + more,
+		filepath.Join(b.confdir, "..", "node", "node.yaml"): "name: kt01\nexternal_address: kt01\n",
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func (b *backupSite) config() *config.Config {
+	b.Helper()
+	c, err := config.Load(b.confdir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// lay puts a backup there.
+func (b *backupSite) lay(started time.Time) {
+	b.Helper()
+	name := "kt-kt01-e1-" + started.UTC().Format("20060102T150405Z")
+	dir := b.config().BackupDirectory
+	text, err := json.Marshal(backup.Receipt{Format: backup.Format, Name: name, Size: 3, Manifest: backup.Manifest{Started: started, Facts: backup.Facts{Host: "kt01", Cluster: "c1"}}})
+	if err := errors.Join(err, os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, name+".ktb"), []byte("ktb"), 0o600), os.WriteFile(filepath.Join(dir, name+".json"), text, 0o600)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func (b *backupSite) backups(run func(context.Context) error) *backups {
+	return &backups{confdir: b.confdir, report: func() replication.Report { return b.report }, make: run, now: time.Now, log: slog.New(slog.NewTextHandler(b.log, nil))}
+}
+
+// eventually waits until what is true.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// TestBackupsRun: a host without a backup makes one when its daemon starts, and then none until the next time; the other host is told; one
+// that is under way ends with the daemon.
+func TestBackupsRun(t *testing.T) {
+	b := newBackupSite(t)
+	runs := 0
+	hourly := b.backups(func(ctx context.Context) error {
+		if runs++; runs == 1 {
+			b.lay(time.Now().UTC().Truncate(time.Second))
+		}
+		return nil
+	})
+	if hourly.Known() != nil || hourly.Word() != (replication.BackupWord{}) {
+		t.Error("something is known before it was looked")
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { hourly.Run(ctx); close(ended) }()
+	eventually(t, "a backup is known", func() bool { k := hourly.Known(); return k != nil && !k.Newest.IsZero() && !k.Running })
+	stop()
+	<-ended
+	k := hourly.Known()
+	if runs != 1 || !k.Mine || k.Recipients != 2 || k.Schedule != "0 * * * *" || !k.Due.Equal(k.Newest.Truncate(time.Hour).Add(time.Hour)) || k.Trouble != "" {
+		t.Errorf("%d runs, and known is %+v", runs, *k)
+	}
+	if w := hourly.Word(); !w.Newest.Equal(k.Newest) || w.Running {
+		t.Errorf("the other host is told %+v", w)
+	}
+	if !strings.Contains(b.log.String(), "a backup was made") {
+		t.Errorf("the log: %s", b.log)
+	}
+
+	second := newBackupSite(t)
+	under := make(chan struct{})
+	slow := second.backups(func(ctx context.Context) error { close(under); <-ctx.Done(); return ctx.Err() })
+	ctx, stop = context.WithCancel(t.Context())
+	ended = make(chan struct{})
+	go func() { slow.Run(ctx); close(ended) }()
+	<-under
+	if !slow.Word().Running {
+		t.Error("the other host is not told that one is made")
+	}
+	stop()
+	<-ended
+}
+
+// TestBackupsPlan: whether this host begins one follows from both hosts' backups, from its settings as they are now, and from its part.
+func TestBackupsPlan(t *testing.T) {
+	b := newBackupSite(t)
+	now := time.Date(2026, 11, 29, 15, 20, 0, 0, time.UTC)
+	at := func(hour, minute int) time.Time { return time.Date(2026, 11, 29, hour, minute, 0, 0, time.UTC) }
+	hourly := b.backups(nil)
+	hourly.up = at(3, 0)
+	look := func() (backup.Plan, replication.Backups) {
+		t.Helper()
+		p, err := hourly.plan(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, *hourly.Known()
+	}
+	b.lay(at(13, 0))
+	b.lay(at(23, 0)) // by a clock that was wrong
+	if p, k := look(); !p.Mine || !p.Due(now).Equal(at(14, 0)) || !k.Newest.Equal(at(13, 0)) || !k.Late.Equal(at(15, 0)) {
+		t.Errorf("of its own: %+v, %+v", p, k)
+	}
+	b.report.PeerName, b.report.PeerAnswers, b.report.Turned = "kt02", true, at(15, 0)
+	b.report.Peer.Backups = replication.BackupWord{Newest: at(15, 0), Running: true}
+	if p, k := look(); !p.Mine || !p.Running || !p.Due(now).Equal(at(16, 0)) || !k.Other.Equal(at(15, 0)) || !k.Due.Equal(at(16, 0)) || !k.Late.Equal(at(17, 0)) {
+		t.Errorf("by the other's word: %+v, %+v", p, k)
+	}
+	b.report.PeerAnswers, b.report.Peer.Backups.Newest = false, now.Add(time.Second)
+	if p, k := look(); p.Running || !k.Other.Equal(now) {
+		t.Errorf("of one that is silent, whose clock is ahead: %+v, %+v", p, k)
+	}
+	b.report.Peer.Backups.Newest = at(14, 0)
+	attempt := backup.EndedAttempt(at(15, 15), "", errors.New("no room"))
+	if err := attempt.Save(thishost.From(b.config()).BackupAttempt()); err != nil {
+		t.Fatal(err)
+	}
+	if p, k := look(); !p.Due(now).Equal(at(15, 25)) || k.Failure != "no room" {
+		t.Errorf("after one that failed: %+v, %+v", p, k)
+	}
+	b.report.Open = true
+	if p, k := look(); p.Mine || !strings.Contains(k.Part, "kt02, the passive") {
+		t.Errorf("an active with its passive: %+v, %+v", p, k)
+	}
+	b.settings("backup_schedule: \"61 * * * *\"\nbackup_recipients: [age1nobody, age1nobody]\n")
+	if p, k := look(); p.Mine || !p.Due(now).IsZero() || k.Recipients != 0 || !strings.Contains(k.Trouble, "backup_schedule") || !strings.Contains(k.Trouble, "no recipient of age") {
+		t.Errorf("settings that are wrong: %+v, %+v", p, k)
+	}
+	b.settings("backup_keep_daily: -1\n")
+	if _, err := hourly.plan(now); err == nil || !strings.Contains(err.Error(), "backup_keep_daily") {
+		t.Errorf("a configuration that is wrong: %v", err)
+	}
+	b.settings("")
+	if p, k := look(); k.Recipients != 0 || k.Trouble != "" || p.Mine || !k.Due.IsZero() {
+		t.Errorf("nobody who could read it: %+v, %+v", p, k)
+	}
+}
+
+// script is a program that stands for ktadmin.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ktadmin")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// runChild runs it in a goroutine of its own, as the daemon does.
+func runChild(ctx context.Context, c backupChild) error {
+	ended := make(chan error)
+	go func() { ended <- c.Run(ctx) }()
+	return <-ended
+}
+
+// TestBackupChild: the process yields to others, is logged, says why there is no backup, and ends when it is told to, or is killed.
+func TestBackupChild(t *testing.T) {
+	log := &testLog{}
+	child := func(text string, args ...string) backupChild {
+		return backupChild{script(t, text), args, slog.New(slog.NewTextHandler(log, nil))}
+	}
+	nice := func() int {
+		t.Helper()
+		n, err := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return 20 - n
+	}
+	own := nice()
+	if err := runChild(t.Context(), child(`echo "nice $(cut -d' ' -f19 /proc/self/stat), told $*" >&2`, "backup", "create")); err != nil {
+		t.Error(err)
+	}
+	if want := fmt.Sprintf("nice %d, told backup create", max(own, niceness)); !strings.Contains(log.String(), want) || nice() != own {
+		t.Errorf("want %q of it, and %d of this process, which has %d: %s", want, own, nice(), log)
+	}
+	err := runChild(t.Context(), child(`echo "copying the database…" >&2; echo "ktadmin: the configuration is wrong: a" >&2; echo "  b" >&2; echo "hint: put it right" >&2; exit 2`))
+	if hinted, ok := errors.AsType[*host.HintedError](err); !ok || err.Error() != "the configuration is wrong: a b" || hinted.Hint != "put it right" {
+		t.Errorf("one that fails: %v", err)
+	}
+	if err := runChild(t.Context(), child(`kill -9 $$`)); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("one that is killed: %v", err)
+	}
+	absent := child("")
+	absent.program += "absent"
+	if err := runChild(t.Context(), absent); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("none: %v", err)
+	}
+	for name, text := range map[string]string{"that cleans up": `trap 'echo "ktadmin: interrupted" >&2; exit 1' TERM; echo ready >&2; while :; do sleep 0.05; done`, "that does not listen": `trap '' TERM; echo ready >&2; while :; do sleep 0.05; done`} {
+		ctx, stop := context.WithCancel(t.Context())
+		log.reset()
+		go func() {
+			eventually(t, "it is ready", func() bool { return strings.Contains(log.String(), "ready") })
+			stop()
+		}()
+		begin := time.Now()
+		if err := runChild(ctx, child(text)); err == nil || time.Since(begin) > 10*time.Second {
+			t.Errorf("one %s: %v after %v", name, err, time.Since(begin))
+		}
+		if strings.Contains(log.String(), "interrupted") != (name == "that cleans up") {
+			t.Errorf("one %s: %s", name, log)
+		}
+	}
+}
+
+// childEnv makes the test binary a daemon that has such a process and is killed.
+const childEnv = "KEYTRUSTEE_TEST_BACKUP_CHILD"
+
+// TestBackupChildOfKilled: a daemon that is killed leaves no process that makes a backup.
+func TestBackupChildOfKilled(t *testing.T) {
+	if program := os.Getenv(childEnv); program != "" {
+		runChild(t.Context(), backupChild{program, nil, slog.New(slog.DiscardHandler)})
+		return
+	}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBackupChildOfKilled$")
+	cmd.Env = append(os.Environ(), childEnv+"="+script(t, `echo $$ > `+pidFile+`.new; mv `+pidFile+`.new `+pidFile+`; while :; do sleep 0.05; done`))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := 0
+	eventually(t, "it runs", func() bool {
+		text, err := os.ReadFile(pidFile)
+		if err == nil {
+			pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		}
+		return err == nil
+	})
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	eventually(t, "it is gone", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+}
