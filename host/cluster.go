@@ -107,6 +107,8 @@ type Node struct {
 	SyslogLost   uint64             `json:"syslog_lost,omitempty"`
 	Unfinished   string             `json:"unfinished,omitempty"` // a command that has not ended on it
 
+	Backups *replication.Backups `json:"backups,omitempty"`
+
 	Sees *Sees `json:"sees,omitempty"` // the other host
 }
 

@@ -85,6 +85,9 @@ func problemsOf(c Cluster) (all []Problem) {
 	if recovery == "unconfirmed" || recovery == "missing" {
 		add(nil, "the recovery key is %s: if both hosts are lost, every key may be", recovery)
 	}
+	if what := backupProblem(c); what != "" {
+		add(nil, "%s", what)
+	}
 	if l := c.Line; l != nil && l.SlotSafe != nil && *l.SlotSafe < manyBytes {
 		add(nil, "%s has to be cloned anew when %s more of WAL are written", l.To, size(uint64(max(0, *l.SlotSafe))))
 	}

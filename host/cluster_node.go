@@ -55,6 +55,7 @@ func fromReport(r replication.Report, at time.Time) Node {
 	n.trouble(r)
 	if b := r.Beside; b != nil {
 		n.Release, n.Recovery, n.AuditTrouble, n.AuditLost, n.Syslog, n.SyslogLost = b.Release, b.Recovery, b.AuditTrouble, b.AuditLost, b.Syslog, b.SyslogLost
+		n.Backups = b.Backups
 		n.Certificates = map[string]float64{}
 		for name, expires := range b.Certificates {
 			n.Certificates[name] = days(expires, at)

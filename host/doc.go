@@ -15,6 +15,7 @@
 //	wire.go request.go bundle.go  what the two say to each other, what of it is refused, what of the confdir travels
 //	enable.go    EnableSync: from then on a write needs both hosts
 //	cluster.go   Cluster: the pair as it is seen from one host; cluster_serve.go: over the daemon's socket
+//	backuptrouble.go  BackupTrouble: what is wrong with the backups of the pair
 //	cluster_view.go cluster_node.go cluster_judge.go  how it follows from both hosts' words, or from files; what is GOOD
 //	admin.go adminclient.go status.go  the daemon's socket for ktadmin; admin_cluster.go: operations of the pair; audited.go: what is said to it is kept
 //

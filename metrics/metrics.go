@@ -80,6 +80,16 @@ var table = []metric{
 		}
 	})},
 	{"syslog_lost_total", "Messages that never reached the receiver of syslog.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.SyslogLost)) })},
+	{"backup_age_seconds", "Age of this host's newest verified backup, since it was begun.", nil, gauge, backups(func(b replication.Backups, e emit) {
+		if b.Newest.IsZero() {
+			e(math.Inf(1))
+			return
+		}
+		e(math.Max(0, time.Since(b.Newest).Seconds()))
+	})},
+	{"backup_failed", "1 while this host's last attempt to make a backup has led to none.", nil, gauge, backups(func(b replication.Backups, e emit) { e(truth(b.Failure != "")) })},
+	{"backup_maker", "1 while it is this host that makes the backups of the pair.", nil, gauge, backups(func(b replication.Backups, e emit) { e(truth(b.Mine)) })},
+	{"backup_recipients", "How many can read a backup; with 0 none is made.", nil, gauge, backups(func(b replication.Backups, e emit) { e(float64(b.Recipients)) })},
 	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},
 }
 
@@ -144,4 +154,12 @@ func beside(read func(replication.Beside, emit)) func(replication.Report, emit) 
 			read(*r.Beside, e)
 		}
 	}
+}
+
+func backups(read func(replication.Backups, emit)) func(replication.Report, emit) {
+	return beside(func(b replication.Beside, e emit) {
+		if b.Backups != nil {
+			read(*b.Backups, e)
+		}
+	})
 }

@@ -29,6 +29,7 @@ func whole() replication.Report {
 		Decision: replication.Decision{Reason: replication.OperatorHold}, Since: time.Unix(1700000000, 0), PeerAnswers: true, Waiting: 2,
 		Reads: replication.Reads{Served: replication.Everything},
 		Beside: &replication.Beside{Release: "0.1.0", AuditLost: 4, Syslog: "connection refused", SyslogLost: 5,
+			Backups:      &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Failure: "no room", Mine: true},
 			Certificates: map[string]time.Time{"public": time.Now().Add(36 * time.Hour), "cluster": time.Now().Add(time.Hour), "authority": time.Now().Add(time.Hour)}},
 	}
 }
@@ -57,10 +58,14 @@ func TestValues(t *testing.T) {
 		`attested_age_seconds 0.25`, `lag_bytes{stage="flushed"} 2`, `lag_bytes{stage="replayed"} 3`, `waiting_writes 2`, `slot_safe_bytes 1.073741824e+09`,
 		`clock_skew_seconds -2`, `disk_free_bytes 61`, `certificate_days{certificate="public"} 1.5`, `audit_lost_total 4`, `syslog_up 0`, `syslog_lost_total 5`,
 		`audit_up 1`, `reads_served{extent="everything"} 1`, `build_info{version="0.1.0"} 1`,
+		`backup_failed 1`, `backup_maker 1`, `backup_recipients 2`,
 	} {
 		if !strings.Contains(text, "\n"+prefix+want+"\n") {
 			t.Errorf("no %s%s", prefix, want)
 		}
+	}
+	if age := regexp.MustCompile(`(?m)^keytrustee_backup_age_seconds (3600\.[0-9]+|3601(\.[0-9]+)?)$`); !age.MatchString(text) {
+		t.Error("the backup is not an hour old")
 	}
 	if n := strings.Count(text, prefix+"gate_reason{"); n != len(replication.Reasons()) || n < 25 {
 		t.Errorf("%d reasons are exported of %d", n, len(replication.Reasons()))
@@ -75,10 +80,16 @@ func TestWhatIsNotKnown(t *testing.T) {
 	if !strings.Contains(text, "\n"+prefix+"attested_age_seconds +Inf\n") {
 		t.Error("the age of what never came is not endless")
 	}
-	for _, name := range []string{"lag_bytes", "slot_safe_bytes", "clock_skew_seconds", "syslog_up", "certificate_days", "root_proof_age_seconds"} {
+	for _, name := range []string{"lag_bytes", "slot_safe_bytes", "clock_skew_seconds", "syslog_up", "certificate_days", "root_proof_age_seconds", "backup_age_seconds", "backup_recipients"} {
 		if strings.Contains(text, prefix+name) {
 			t.Errorf("%s has a value, which nobody knows", name)
 		}
+	}
+	none := scrape(t, New(func() replication.Report {
+		return replication.Report{Beside: &replication.Beside{Backups: &replication.Backups{}}}
+	}).Handler())
+	if !strings.Contains(none, "\n"+prefix+"backup_age_seconds +Inf\n") || !strings.Contains(none, "\n"+prefix+"backup_recipients 0\n") {
+		t.Error("the age of a backup that was never made is not endless")
 	}
 	open := scrape(t, New(func() replication.Report { return replication.Report{Decision: replication.Decision{Open: true}} }).Handler())
 	if !strings.Contains(open, "\n"+prefix+"writes_open 1\n") || regexp.MustCompile(`gate_reason\{[^}]*\} 1`).MatchString(open) {

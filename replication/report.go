@@ -49,6 +49,7 @@ type Backups struct {
 	Newest     time.Time `json:"newest,omitzero"`   // the newest verified one of this host; zero: there is none
 	Name       string    `json:"name,omitempty"`    // of that one
 	Tried      time.Time `json:"tried,omitzero"`    // the last attempt of this host
+	Ended      time.Time `json:"ended,omitzero"`    // when that ended; zero: it has not, or was killed
 	Failure    string    `json:"failure,omitempty"` // why there is no backup of that
 	Remedy     string    `json:"remedy,omitempty"`
 

@@ -9,6 +9,7 @@ import (
 	"keytrustee/backup"
 	"keytrustee/cmd/internal/thishost"
 	"keytrustee/internal/config"
+	"keytrustee/kms/audit"
 	"keytrustee/replication"
 )
 
@@ -18,16 +19,20 @@ type backups struct {
 	confdir string
 	report  func() replication.Report // the Monitor's
 	make    func(context.Context) error
+	note    func(audit.Notice) error
 	now     func() time.Time
 	log     *slog.Logger
 
 	up      time.Time // when this daemon started
 	trouble string    // what the log last said is wrong
+	noted   backupNotes
 
 	mu      sync.Mutex // guards what follows, for moments
 	known   *replication.Backups
 	running bool
 	tried   time.Time // when the last one was begun by this daemon
+	ended   time.Time // when that ended, without a backup
+	failed  error     // and why
 }
 
 // How often it is looked whether a backup is due, and how long one that is broken off may take to remove what it has left.
@@ -42,7 +47,7 @@ func (b *backups) Run(ctx context.Context) {
 	ended, stopped := make(chan error, 1), make(chan struct{})
 	timer := &backup.Timer{Now: b.now, Plan: b.plan, Begin: func(now time.Time) {
 		b.mu.Lock()
-		b.running, b.tried = true, now.UTC().Truncate(time.Second)
+		b.running, b.tried, b.failed = true, now.UTC().Truncate(time.Second), nil
 		b.mu.Unlock()
 		go func() { ended <- b.make(ctx) }()
 	}}
@@ -57,9 +62,8 @@ func (b *backups) Run(ctx context.Context) {
 				return
 			case err := <-ended:
 				b.mu.Lock()
-				b.running = false
+				b.running, b.ended, b.failed = false, b.now().UTC(), err
 				b.mu.Unlock()
-				b.made(err)
 			case <-tick.C:
 			}
 		}
@@ -79,16 +83,31 @@ func (b *backups) Run(ctx context.Context) {
 }
 
 func (b *backups) turn(timer *backup.Timer) {
-	said := ""
 	if err := timer.Turn(); err != nil {
-		said = err.Error()
-	} else if known := b.Known(); known != nil {
-		said = known.Trouble
+		b.say(err.Error())
+		return
 	}
-	if said != b.trouble && said != "" {
-		b.log.Error("backups are in trouble", "error", said)
+	k := b.Known()
+	b.say(k.Trouble)
+	for _, n := range b.noted.of(*k, b.certain(), b.now()) {
+		if err := b.note(n); err != nil {
+			b.log.Error("a notice of a backup is missing in the audit log", "error", err)
+		}
 	}
-	b.trouble = said
+}
+
+// say logs what is wrong, once.
+func (b *backups) say(trouble string) {
+	if trouble != b.trouble && trouble != "" {
+		b.log.Error("backups are in trouble", "error", trouble)
+	}
+	b.trouble = trouble
+}
+
+// certain: what the other host has is known, or it was waited for.
+func (b *backups) certain() bool {
+	r := b.report()
+	return r.PeerName == "" || r.PeerAge != replication.Never || b.now().Sub(b.up) >= takeover
 }
 
 // plan looks anew: the settings hold from the next look on, without a restart.
@@ -106,6 +125,9 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if elsewhere := !k.Tried.IsZero() && k.Ended.IsZero(); b.failed != nil && k.Tried.Before(b.tried) && !elsewhere { // it came to no attempt
+		k.Tried, k.Ended, k.Failure, k.Remedy = b.tried, b.ended, b.failed.Error(), hint(b.failed)
+	}
 	k.Running = b.running
 	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0,
 		Running: k.Running || r.PeerAnswers && r.Peer.Backups.Running}
@@ -117,15 +139,6 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	}
 	b.known = &k
 	return p, nil
-}
-
-// made is told how a process has ended that was to make a backup.
-func (b *backups) made(err error) {
-	if err != nil {
-		b.log.Error("no backup was made", "error", err)
-		return
-	}
-	b.log.Info("a backup was made")
 }
 
 // Known is how it stands; nil, before it was looked once.

@@ -23,6 +23,7 @@ import (
 	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/internal/config"
+	"keytrustee/kms/audit"
 	"keytrustee/replication"
 )
 
@@ -56,6 +57,7 @@ type backupSite struct {
 	confdir string
 	log     *testLog
 	report  replication.Report
+	notes   []audit.Notice
 }
 
 func newBackupSite(t *testing.T) *backupSite {
@@ -107,8 +109,13 @@ func (b *backupSite) lay(started time.Time) {
 	}
 }
 
+func (b *backupSite) note(n audit.Notice) error {
+	b.notes = append(b.notes, n)
+	return nil
+}
+
 func (b *backupSite) backups(run func(context.Context) error) *backups {
-	return &backups{confdir: b.confdir, report: func() replication.Report { return b.report }, make: run, now: time.Now, log: slog.New(slog.NewTextHandler(b.log, nil))}
+	return &backups{confdir: b.confdir, report: func() replication.Report { return b.report }, make: run, note: b.note, now: time.Now, log: slog.New(slog.NewTextHandler(b.log, nil))}
 }
 
 // eventually waits until what is true.
@@ -127,10 +134,10 @@ func TestBackupsRun(t *testing.T) {
 	b := newBackupSite(t)
 	runs := 0
 	hourly := b.backups(func(ctx context.Context) error {
-		if runs++; runs == 1 {
-			b.lay(time.Now().UTC().Truncate(time.Second))
-		}
-		return nil
+		runs++
+		started := time.Now().UTC().Truncate(time.Second)
+		b.lay(started)
+		return backup.EndedAttempt(started, "one", nil).Save(thishost.From(b.config()).BackupAttempt())
 	})
 	if hourly.Known() != nil || hourly.Word() != (replication.BackupWord{}) {
 		t.Error("something is known before it was looked")
@@ -148,8 +155,26 @@ func TestBackupsRun(t *testing.T) {
 	if w := hourly.Word(); !w.Newest.Equal(k.Newest) || w.Running {
 		t.Errorf("the other host is told %+v", w)
 	}
-	if !strings.Contains(b.log.String(), "a backup was made") {
-		t.Errorf("the log: %s", b.log)
+
+	if len(b.notes) != 1 || b.notes[0].Kind != "backup" || b.notes[0].Fields[0].Value != "made" || b.notes[0].Grave {
+		t.Errorf("the audit log has %+v", b.notes)
+	}
+
+	broken := newBackupSite(t)
+	dead := broken.backups(func(context.Context) error {
+		return &host.HintedError{Err: errors.New("no such program"), Hint: "install it"}
+	})
+	ctx, stop = context.WithCancel(t.Context())
+	ended = make(chan struct{})
+	go func() { dead.Run(ctx); close(ended) }()
+	eventually(t, "it has failed", func() bool { k := dead.Known(); return k != nil && k.Failure != "" })
+	stop()
+	<-ended
+	if k := dead.Known(); k.Failure != "no such program" || k.Remedy != "install it" || !k.Due.Equal(k.Tried.Add(10*time.Minute)) {
+		t.Errorf("of one that could not even begin is known %+v", *k)
+	}
+	if len(broken.notes) != 2 || broken.notes[0].Fields[0].Value != "failed" || broken.notes[0].Text != "no such program" || broken.notes[1].Fields[0].Value != "alarm" {
+		t.Errorf("the audit log has %+v", broken.notes)
 	}
 
 	second := newBackupSite(t)
@@ -317,4 +342,44 @@ func TestBackupChildOfKilled(t *testing.T) {
 	cmd.Process.Kill()
 	cmd.Wait()
 	eventually(t, "it is gone", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })
+}
+
+// TestBackupNotes: an attempt that ends is told once, whoever made it; that the pair has no new backup when that begins and when it is over.
+func TestBackupNotes(t *testing.T) {
+	at := func(hour, minute int) time.Time { return time.Date(2026, 11, 29, hour, minute, 0, 0, time.UTC) }
+	good := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: at(14, 0), Name: "kt-1", Late: at(16, 0), Tried: at(14, 0), Ended: at(14, 1)}
+	with := func(edit func(*replication.Backups)) replication.Backups { k := good; edit(&k); return k }
+	failed := with(func(k *replication.Backups) { k.Tried, k.Ended, k.Failure = at(15, 0), at(15, 1), "no room" })
+	var notes backupNotes
+	for _, row := range []struct {
+		name    string
+		known   replication.Backups
+		certain bool
+		now     time.Time
+		want    string
+	}{
+		{"at its start, an old one", good, true, at(14, 30), ""},
+		{"one fails", failed, true, at(15, 1), "failed(no room) since=2026-11-29T15:00:00Z"},
+		{"once", failed, true, at(15, 2), ""},
+		{"late, and perhaps the other host has one", failed, false, at(16, 1), ""},
+		{"late, and one is being made", with(func(k *replication.Backups) { k.Running = true }), true, at(16, 1), "made() backup=kt-1 since=2026-11-29T14:00:00Z"},
+		{"late", failed, true, at(16, 1), "failed(no room) since=2026-11-29T15:00:00Z alarm(the newest verified backup was begun 2h1m0s ago, at 2026-11-29 14:00:00 UTC; the attempt at 15:00:00 UTC failed: no room)"},
+		{"once", failed, true, at(16, 2), ""},
+		{"the other host has made one", with(func(k *replication.Backups) { *k = failed; k.Other, k.Late = at(16, 0), at(18, 0) }), true, at(16, 3), "in_order()"},
+	} {
+		var got []string
+		for _, n := range notes.of(row.known, row.certain, row.now) {
+			text := n.Fields[0].Value + "(" + n.Text + ")"
+			for _, f := range n.Fields[1:] {
+				text += " " + f.Name + "=" + f.Value
+			}
+			if n.Kind != "backup" || n.Grave != (n.Text != "") || !n.At.Equal(row.now) {
+				t.Errorf("%s: %+v", row.name, n)
+			}
+			got = append(got, text)
+		}
+		if text := strings.Join(got, " "); text != row.want {
+			t.Errorf("%s: %q, want %q", row.name, text, row.want)
+		}
+	}
 }

@@ -70,7 +70,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	hourly := &backups{confdir: self.Confdir, make: maker.Run, now: clock, log: log}
+	hourly := &backups{confdir: self.Confdir, make: maker.Run, note: recorder.Note, now: clock, log: log}
 	known := &about{self: self, backups: hourly, syslog: syslog} // its pair is there before anybody asks
 	exporter := metrics.New(func() replication.Report { return known.Report() })
 

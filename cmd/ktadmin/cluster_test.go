@@ -149,6 +149,9 @@ var situations = []struct {
 		left := int64(9 << 20)
 		r.Slot.WALStatus, r.Slot.SafeBytes = "unreserved", &left
 		p.Beside.Release, p.Beside.Recovery = "0.1.0", "unconfirmed"
+		r.Beside.Backups = &replication.Backups{Recipients: 2, Schedule: "0 * * * *", Other: ago(3 * time.Hour), Late: ago(time.Hour)}
+		p.Beside.Backups = &replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: ago(3 * time.Hour), Late: ago(time.Hour), Tried: ago(8 * time.Minute),
+			Failure: "there is no room for a backup in /srv/backups"}
 		return seenFrom(r, p, "")
 	}, exitOK},
 }

@@ -21,7 +21,7 @@ func TestBackupUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		all, err := unit.Deserialize(f)
+		all, err := unit.DeserializeOptions(f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,8 @@ func newStatusCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.result(s, statusRows(s, down)); err != nil {
+			rows := append(statusRows(s, down), backupRows(a.backupsFor(c, s), time.Now())...)
+			if err := a.result(s, rows); err != nil {
 				return err
 			}
 			return statusError(s, down)

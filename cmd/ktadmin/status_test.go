@@ -94,3 +94,55 @@ func TestStatusOfDaemonThatIsStuck(t *testing.T) {
 		t.Errorf("exit status %d, want %d", got, exitNobody)
 	}
 }
+
+// TestBackupRows: the status says when the newest backup was begun and on which host, or what is wrong and what to do.
+func TestBackupRows(t *testing.T) {
+	now := time.Date(2026, 11, 29, 15, 30, 0, 0, time.UTC)
+	at := func(hour int) time.Time { return time.Date(2026, 11, 29, hour, 0, 0, 0, time.UTC) }
+	good := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: at(15), Name: "kt-kt01-e1-20261129T150000Z", Late: at(17), Part: "this host, which has no passive", Mine: true,
+		Due: at(16), Tried: at(15), Ended: at(15), Directory: "/srv/backups"}
+	with := func(edit func(*replication.Backups)) *replication.Backups { b := good; edit(&b); return &b }
+	for _, row := range []struct {
+		name string
+		b    *replication.Backups
+		want []string // the rows of status, then those of backup schedule
+	}{
+		{"not known", nil, nil},
+		{"in order", &good, []string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on this host",
+			"schedule: 0 * * * *, in UTC", "made by: this host, which has no passive", "next: 2026-11-29 16:00:00 UTC", "newest: kt-kt01-e1-20261129T150000Z, begun at 2026-11-29 15:00:00 UTC, 30m0s ago",
+			"last try: at 2026-11-29 15:00:00 UTC, which succeeded", "directory: /srv/backups", "recipients: 2"}},
+		{"the other host has it", with(func(b *replication.Backups) {
+			b.Newest, b.Name, b.Other, b.Tried, b.Ended = time.Time{}, "", at(15), time.Time{}, time.Time{}
+		}), []string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on the other host, by its word", "schedule: 0 * * * *, in UTC", "made by: this host, which has no passive", "next: 2026-11-29 16:00:00 UTC",
+			"newest: none on this host", ": of the other host begun at 2026-11-29 15:00:00 UTC, as that said last", "last try: none on this host", "directory: /srv/backups", "recipients: 2"}},
+		{"it has failed since", with(func(b *replication.Backups) { b.Tried, b.Failure, b.Remedy = now, "no room", "free some" }),
+			[]string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on this host", ": the attempt at 2026-11-29 15:30:00 UTC failed: no room",
+				"schedule: 0 * * * *, in UTC", "made by: this host, which has no passive", "next: 2026-11-29 16:00:00 UTC", "newest: kt-kt01-e1-20261129T150000Z, begun at 2026-11-29 15:00:00 UTC, 30m0s ago",
+				"last try: at 2026-11-29 15:30:00 UTC, which FAILED: no room", ": free some", "directory: /srv/backups", "recipients: 2"}},
+		{"late, by its files", with(func(b *replication.Backups) {
+			b.Newest, b.Late, b.Part, b.Due, b.Running, b.Tried = at(12), at(14), "", at(13), false, at(13)
+		}), []string{"backups: NOT IN ORDER: the newest verified backup was begun 3h30m0s ago, at 2026-11-29 12:00:00 UTC (only this host's directory was looked at)", ": ktadmin backup schedule says",
+			"schedule: 0 * * * *, in UTC", "made by: ", "next: is due since 2026-11-29 13:00:00 UTC", "newest: kt-kt01-e1-20261129T150000Z, begun at 2026-11-29 12:00:00 UTC, 3h30m0s ago",
+			"last try: at 2026-11-29 13:00:00 UTC, which has not ended, or was killed", "directory: /srv/backups", "recipients: 2"}},
+		{"nobody could read it", with(func(b *replication.Backups) { b.Recipients, b.Due = 0, time.Time{} }), []string{"backups: NOT IN ORDER: nobody could read a backup, so none is made", ": Give at least two",
+			"schedule: 0 * * * *, in UTC", "made by: this host", "next: never: backup_recipients names nobody who could read it"}},
+		{"off, one runs, and the settings are wrong", with(func(b *replication.Backups) {
+			b.Schedule, b.Due, b.Running, b.Trouble = "off", time.Time{}, true, "wrong"
+		}),
+			[]string{"backups: NOT IN ORDER: wrong", ": Put it right", "schedule: off: keytrusteed makes no backup; a timer or cron may", "made by: this host", "next: is being made now", "newest: kt-kt01", "last try: at 2026-11-29 15:00:00 UTC, which succeeded",
+				"directory: /srv/backups", "recipients: 2", "trouble: wrong"}},
+	} {
+		rows := backupRows(row.b, now)
+		if row.b != nil {
+			rows = append(rows, scheduleRows(*row.b, now)...)
+		}
+		for i, want := range row.want {
+			if i >= len(rows) {
+				t.Fatalf("%s: %d rows: %v", row.name, len(rows), rows)
+			}
+			if got := rows[i].name + ": " + rows[i].value; !strings.HasPrefix(got, want) {
+				t.Errorf("%s: row %d is %q, want %q", row.name, i, got, want)
+			}
+		}
+	}
+}

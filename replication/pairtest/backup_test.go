@@ -3,7 +3,10 @@ package pairtest_test
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,15 +22,7 @@ var slow = []string{"passive_unreachable", "passive_daemon_down", "passive_stale
 // that was acknowledged before, and nothing of a backup is a reason to shut the gate.
 func TestBackupOfEachHost(t *testing.T) {
 	p := pairtest.New(t)
-	recipients := ""
-	for range 2 {
-		identity, err := age.GenerateHybridIdentity()
-		if err != nil {
-			t.Fatal(err)
-		}
-		recipients += identity.Recipient().String() + ","
-	}
-	t.Setenv("KEYTRUSTEE_BACKUP_RECIPIENTS", recipients)
+	t.Setenv("KEYTRUSTEE_BACKUP_RECIPIENTS", strings.Join(recipients(t), ","))
 	made, unsure := 0, 0
 	for _, n := range []*pairtest.Node{p.Passive, p.Active} {
 		p.Active.MustCreate(t)
@@ -75,5 +70,73 @@ func TestBackupOfEachHost(t *testing.T) {
 		}
 		made += wrote
 		pairtest.Await(t, 30*time.Second, "writes are open after the backup of "+n.Name, func() bool { return p.Active.Writable(t) })
+	}
+}
+
+// recipients are two, whose identities nobody keeps.
+func recipients(t *testing.T) (texts []string) {
+	t.Helper()
+	for range 2 {
+		identity, err := age.GenerateHybridIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, identity.Recipient().String())
+	}
+	return texts
+}
+
+// settle adds settings to those of a host.
+func settle(t *testing.T, n *pairtest.Node, settings string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(n.Home, "node", "node.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(settings); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitBackup gives both hosts of a pair recipients, without a restart, and waits until it has a backup: the passive's daemon makes it, the
+// active's does not, and each knows of it.
+func awaitBackup(t *testing.T, p *pairtest.Pair) {
+	t.Helper()
+	common := "backup_recipients: [" + strings.Join(recipients(t), ", ") + "]\n"
+	for _, n := range p.Nodes {
+		settle(t, n, common)
+	}
+	type schedule struct {
+		Newest time.Time
+		Other  time.Time `json:"other_newest"`
+		Mine   bool
+		Part   string
+	}
+	var seen [2]schedule
+	pairtest.Await(t, 2*time.Minute, "a backup by the passive's daemon, which the active knows of", func() bool {
+		for i, n := range []*pairtest.Node{p.Active, p.Passive} {
+			out, _, _ := n.Ktadmin(t, "backup", "schedule", "-o", "json")
+			seen[i] = schedule{}
+			if json.Unmarshal([]byte(out), &seen[i]) != nil {
+				return false
+			}
+		}
+		a, b := seen[0], seen[1]
+		return !b.Newest.IsZero() && b.Mine && !a.Mine && a.Other.Equal(b.Newest)
+	})
+	if a := seen[0]; !a.Newest.IsZero() {
+		t.Errorf("the active has made one too: %+v", a)
+	}
+	text, err := os.ReadFile(filepath.Join(p.Passive.Home, "log", "kms-audit.log"))
+	if err != nil || !strings.Contains(string(text), "NOTICE[kind=backup, state=made, backup=kt-"+p.Passive.Name+"-") {
+		t.Errorf("the passive's audit log does not have it, %v:\n%s", err, text)
+	}
+	for _, n := range p.Nodes {
+		if out, _, _ := n.Ktadmin(t, "status"); !strings.Contains(out, "the newest was begun at ") || strings.Contains(out, "NOT IN ORDER") {
+			t.Errorf("the status of %s:\n%s", n.Name, out)
+		}
 	}
 }

@@ -161,16 +161,15 @@ func TestView(t *testing.T) {
 		t.Fatal(err)
 	}
 	told, address := receive(t)
-	f, err := os.OpenFile(filepath.Join(a.Home, "node", "node.yaml"), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(f, "syslog: tcp://%s\nmetrics_address: 127.0.0.1:%d\n", address, ports[0])
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	settle(t, a, fmt.Sprintf("syslog: tcp://%s\nmetrics_address: 127.0.0.1:%d\n", address, ports[0]))
+	seen(t, a, 0, "a pair that nobody could read a backup of", func(v view) bool {
+		return v.Summary == "BAD" && slices.ContainsFunc(v.Problems, func(p struct{ Node, Message string }) bool {
+			return p.Node == "" && strings.HasPrefix(p.Message, "nobody could read a backup")
+		})
+	})
 	a.Stop(t, pairtest.Keytrusteed)
 	a.Start(t, pairtest.Keytrusteed)
+	awaitBackup(t, p)
 
 	whole := func(v view) bool {
 		return v.Writes.State == "open" && v.Writes.Host == a.Name && v.Summary == "GOOD" && len(v.Problems) == 0 && len(v.Nodes) == 2 && v.Line != nil &&
@@ -190,7 +189,7 @@ func TestView(t *testing.T) {
 	awaitLine(t, a, told, "NOTICE[kind=gate, state=open,", "host="+a.Name, "duty=active")
 	key, _ := b.MustCreate(t)
 	awaitLine(t, a, told, "OK[op=CREATE_KEY, key="+key+",")
-	text := metric(t, ports[0], `keytrustee_writes_open 1`, `keytrustee_peer_up 1`, `keytrustee_syslog_up 1`, `keytrustee_syslog_lost_total 0`)
+	text := metric(t, ports[0], `keytrustee_backup_recipients 2`, `keytrustee_backup_maker 0`, `keytrustee_backup_age_seconds +Inf`, `keytrustee_writes_open 1`, `keytrustee_peer_up 1`, `keytrustee_syslog_up 1`, `keytrustee_syslog_lost_total 0`)
 	if strings.Contains(text, key) {
 		t.Error("the name of a key is in the metrics")
 	}

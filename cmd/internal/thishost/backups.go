@@ -29,7 +29,7 @@ func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Sched
 	}
 	last, err := backup.LoadAttempt(From(c).BackupAttempt())
 	troubles = append(troubles, err)
-	b.Tried, b.Failure, b.Remedy = last.Started, last.Error, last.Hint
+	b.Tried, b.Ended, b.Failure, b.Remedy = last.Started, last.Ended, last.Error, last.Hint
 	if err := errors.Join(troubles...); err != nil {
 		b.Trouble = err.Error()
 	}

@@ -1,0 +1,78 @@
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"keytrustee/replication"
+)
+
+const noRecipients = "nobody could read a backup, so none is made: if both hosts are lost, every key is"
+
+// BackupTrouble is what is wrong with the backups of the pair, as far as the host of b knows, and what to do; empty: nothing.
+func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
+	newest := b.Newest
+	if b.Other.After(newest) {
+		newest = b.Other
+	}
+	switch {
+	case b.Recipients == 0 && b.Trouble == "":
+		return noRecipients, "Give at least two backup_recipients on both hosts, as docs/backup.md says."
+	case newest.IsZero():
+		what = "there is no verified backup"
+	case now.After(b.Late):
+		what = fmt.Sprintf("the newest verified backup was begun %s ago, at %s", now.Sub(newest).Truncate(time.Minute), newest.UTC().Format("2006-01-02 15:04:05 UTC"))
+	case b.Trouble != "":
+		return b.Trouble, "Put it right: no backup is made before that."
+	default:
+		return "", ""
+	}
+	do = "ktadmin backup schedule says who makes them, and when; ktadmin backup create makes one now."
+	switch {
+	case b.Failure != "" && b.Tried.After(newest):
+		what += fmt.Sprintf("; the attempt at %s failed: %s", b.Tried.UTC().Format("15:04:05 UTC"), b.Failure)
+		if b.Remedy != "" {
+			do = b.Remedy
+		}
+	case b.Trouble != "":
+		what += "; " + b.Trouble
+	case b.Schedule == "off":
+		what += "; backup_schedule is off"
+	}
+	return what, do
+}
+
+// backupProblem is what is wrong with the backups of the pair, by the words of all hosts that give one.
+func backupProblem(c Cluster) (what string) {
+	var pair *replication.Backups
+	for _, n := range c.Nodes {
+		b := n.Backups
+		if b == nil {
+			continue
+		}
+		if pair == nil {
+			sum := *b
+			pair = &sum
+			continue
+		}
+		for _, t := range []time.Time{b.Newest, b.Other} {
+			if t.After(pair.Other) {
+				pair.Other = t
+			}
+		}
+		if b.Late.After(pair.Late) {
+			pair.Late = b.Late
+		}
+		pair.Recipients = min(pair.Recipients, b.Recipients)
+		if b.Failure != "" && (pair.Failure == "" || b.Tried.After(pair.Tried)) {
+			pair.Tried, pair.Failure = b.Tried, n.Name+": "+b.Failure
+		}
+		if pair.Trouble == "" && b.Trouble != "" {
+			pair.Trouble = n.Name + ": " + b.Trouble
+		}
+	}
+	if pair != nil {
+		what, _ = BackupTrouble(*pair, c.Updated)
+	}
+	return what
+}

@@ -1,0 +1,74 @@
+package host
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/replication"
+)
+
+// TestBackupTrouble: the newest backup of both hosts counts, and what is wrong comes with why, and with what to do.
+func TestBackupTrouble(t *testing.T) {
+	now := time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC)
+	old, fresh := now.Add(-3*time.Hour), now.Add(-time.Hour)
+	good := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: fresh, Late: fresh.Add(2 * time.Hour)}
+	with := func(edit func(*replication.Backups)) replication.Backups { b := good; edit(&b); return b }
+	late := with(func(b *replication.Backups) { b.Newest, b.Late = old, old.Add(2*time.Hour) })
+	for _, row := range []struct {
+		name     string
+		b        replication.Backups
+		what, do string // how they begin
+	}{
+		{"in order", good, "", ""},
+		{"the other host has it", with(func(b *replication.Backups) { b.Newest, b.Other = time.Time{}, fresh }), "", ""},
+		{"it failed since, and is not late", with(func(b *replication.Backups) { b.Tried, b.Failure = now, "no room" }), "", ""},
+		{"nobody could read it", with(func(b *replication.Backups) { b.Recipients = 0 }), noRecipients, "Give at least two backup_recipients"},
+		{"none", with(func(b *replication.Backups) { b.Newest, b.Late = time.Time{}, time.Time{} }), "there is no verified backup", "ktadmin backup schedule says"},
+		{"late", late, "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC", "ktadmin backup schedule says"},
+		{"late, for it fails", with(func(b *replication.Backups) { *b = late; b.Tried, b.Failure, b.Remedy = fresh, "no room", "free some" }),
+			"the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC; the attempt at 14:00:00 UTC failed: no room", "free some"},
+		{"late, and it failed before", with(func(b *replication.Backups) { *b = late; b.Tried, b.Failure = old.Add(-time.Hour), "no room" }), "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC", ""},
+		{"late, for nobody makes it", with(func(b *replication.Backups) { *b = late; b.Schedule = "off" }), "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC; backup_schedule is off", ""},
+		{"off, and a timer makes them", with(func(b *replication.Backups) { b.Schedule = "off" }), "", ""},
+		{"wrong settings", with(func(b *replication.Backups) { b.Trouble = "backup_schedule: wrong" }), "backup_schedule: wrong", "Put it right"},
+		{"wrong recipients", with(func(b *replication.Backups) { b.Recipients, b.Trouble = 0, "backup_recipients: wrong" }), "backup_recipients: wrong", "Put it right"},
+		{"wrong settings, and late", with(func(b *replication.Backups) { *b = late; b.Trouble = "backup_schedule: wrong" }),
+			"the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC; backup_schedule: wrong", ""},
+	} {
+		what, do := BackupTrouble(row.b, now)
+		if what != row.what || !strings.HasPrefix(do, row.do) || (what == "") != (do == "") {
+			t.Errorf("%s: %q, %q", row.name, what, do)
+		}
+	}
+}
+
+// TestBackupProblemOfPair: a host's lack is no problem of a pair whose other host has what is wanted.
+func TestBackupProblemOfPair(t *testing.T) {
+	now := time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC)
+	fresh := now.Add(-time.Hour)
+	has := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: fresh, Late: fresh.Add(2 * time.Hour)}
+	none := replication.Backups{Recipients: 2, Schedule: "0 * * * *"}
+	old := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: now.Add(-5 * time.Hour), Late: now.Add(-3 * time.Hour), Tried: now, Failure: "no room"}
+	unread := has
+	unread.Recipients = 0
+	for _, row := range []struct {
+		name  string
+		hosts []*replication.Backups
+		want  string
+	}{
+		{"nothing is known", []*replication.Backups{nil, nil}, ""},
+		{"of one nothing is known", []*replication.Backups{nil, &has}, ""},
+		{"one has none", []*replication.Backups{&none, &has}, ""},
+		{"one fails", []*replication.Backups{&old, &has}, ""},
+		{"the other one", []*replication.Backups{&has, &old}, ""},
+		{"both have none", []*replication.Backups{&none, &none}, "there is no verified backup"},
+		{"both are late", []*replication.Backups{&none, &old}, "the newest verified backup was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC; the attempt at 15:00:00 UTC failed: kt02: no room"},
+		{"one could make none", []*replication.Backups{&has, &unread}, noRecipients},
+	} {
+		c := Cluster{Updated: now, Nodes: []Node{{Name: "kt01", Backups: row.hosts[0]}, {Name: "kt02", Backups: row.hosts[1]}}}
+		if got := backupProblem(c); got != row.want {
+			t.Errorf("%s: %q, want %q", row.name, got, row.want)
+		}
+	}
+}
