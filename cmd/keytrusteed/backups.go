@@ -89,7 +89,7 @@ func (b *backups) turn(timer *backup.Timer) {
 	}
 	k := b.Known()
 	b.say(k.Trouble)
-	for _, n := range b.noted.of(*k, b.certain(), b.now()) {
+	for _, n := range b.noted.of(*k, b.certain(b.now()), b.now()) {
 		if err := b.note(n); err != nil {
 			b.log.Error("a notice of a backup is missing in the audit log", "error", err)
 		}
@@ -105,9 +105,9 @@ func (b *backups) say(trouble string) {
 }
 
 // certain: what the other host has is known, or it was waited for.
-func (b *backups) certain() bool {
+func (b *backups) certain(now time.Time) bool {
 	r := b.report()
-	return r.PeerName == "" || r.PeerAge != replication.Never || b.now().Sub(b.up) >= takeover
+	return r.PeerName == "" || r.PeerAge != replication.Never || now.Sub(b.up) >= takeover
 }
 
 // plan looks anew: the settings hold from the next look on, without a restart.
@@ -125,11 +125,11 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if elsewhere := !k.Tried.IsZero() && k.Ended.IsZero(); b.failed != nil && k.Tried.Before(b.tried) && !elsewhere { // it came to no attempt
+	if begun, ended := !k.Tried.Before(b.tried), k.Tried.IsZero() || !k.Ended.IsZero(); b.failed != nil && begun != ended { // it came to no attempt, or was killed
 		k.Tried, k.Ended, k.Failure, k.Remedy = b.tried, b.ended, b.failed.Error(), hint(b.failed)
 	}
 	k.Running = b.running
-	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0,
+	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0 && b.certain(now),
 		Running: k.Running || r.PeerAnswers && r.Peer.Backups.Running}
 	if !k.Tried.After(now) { // one that was begun by hand counts too
 		p.Tried = later(k.Tried, b.tried)

@@ -177,6 +177,17 @@ func TestBackupsRun(t *testing.T) {
 		t.Errorf("the audit log has %+v", broken.notes)
 	}
 
+	killed := newBackupSite(t)
+	oom := killed.backups(func(context.Context) error {
+		return errors.Join(backup.Attempt{Started: time.Now().UTC().Truncate(time.Second)}.Save(thishost.From(killed.config()).BackupAttempt()), errors.New("signal: killed"))
+	})
+	ctx, stop = context.WithCancel(t.Context())
+	ended = make(chan struct{})
+	go func() { oom.Run(ctx); close(ended) }()
+	eventually(t, "it was killed", func() bool { k := oom.Known(); return k != nil && k.Failure == "signal: killed" })
+	stop()
+	<-ended
+
 	second := newBackupSite(t)
 	under := make(chan struct{})
 	slow := second.backups(func(ctx context.Context) error { close(under); <-ctx.Done(); return ctx.Err() })
@@ -228,6 +239,11 @@ func TestBackupsPlan(t *testing.T) {
 	if p, k := look(); !p.Due(now).Equal(at(15, 25)) || k.Failure != "no room" {
 		t.Errorf("after one that failed: %+v, %+v", p, k)
 	}
+	hourly.up, b.report.PeerAge = at(15, 19), replication.Never
+	if p, _ := look(); p.Mine {
+		t.Errorf("of the other host nothing is known yet: %+v", p)
+	}
+	hourly.up, b.report.PeerAge = at(3, 0), 0
 	b.report.Open = true
 	if p, k := look(); p.Mine || !strings.Contains(k.Part, "kt02, the passive") {
 		t.Errorf("an active with its passive: %+v, %+v", p, k)
