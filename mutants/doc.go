@@ -23,4 +23,5 @@
 //	operations_test.go   rows: hold, promotion, removal
 //	seal_test.go         rows: sealing, proofs
 //	admission_test.go    rows: who is let in, who is believed to be the peer
+//	backups_test.go      rows: when a backup is made and by whom, which ones go
 package mutants

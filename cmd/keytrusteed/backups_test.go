@@ -355,6 +355,11 @@ func TestBackupChildOfKilled(t *testing.T) {
 	if err := syscall.Kill(pid, 0); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
 	cmd.Process.Kill()
 	cmd.Wait()
 	eventually(t, "it is gone", func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) })

@@ -1,0 +1,58 @@
+package mutants
+
+// backups are the guards of when a backup is made and by whom, and of which ones go.
+var backups = []row{
+	{
+		"an hour of the schedule is one of UTC", "backup/schedule.go",
+		"return s.times.Next(t.UTC())", "return s.times.Next(t.In(time.Local))",
+		"a time of the schedule comes twice on one day and never on another", "backup", "TestOnceADay",
+	}, {
+		"a backup that fails is waited for", "backup/schedule.go",
+		"failed && retry.After(due)", "false && failed && retry.After(due)",
+		"backups that fail are begun one after the other without end", "backup", "TestTimer|TestDue",
+	}, {
+		"a backup by a wrong clock is not the newest", "backup/schedule.go",
+		"!started.After(now) && (", "(",
+		"a clock that was ahead once ends the backups", "backup", "TestTimer",
+	}, {
+		"one backup at a time", "backup/schedule.go",
+		"p.Mine && !p.Running && ", "p.Mine && ",
+		"both hosts make a backup, or one makes two", "backup", "TestTimer",
+	}, {
+		"the newest backup stays", "backup/retention.go",
+		"keep := newest || ", "keep := newest && false || ",
+		"the last backup is removed", "backup", "TestKeep",
+	}, {
+		"a backup of tomorrow takes no place", "backup/retention.go",
+		"if started.After(now) {", "if false && started.After(now) {",
+		"backups by a clock that was wrong push out those of today", "backup", "TestKeep",
+	}, {
+		"another host's backups stay", "backup/retention.go",
+		"b.Manifest.Host == r.Facts.Host && ", "",
+		"a backup that somebody put there is removed", "backup", "TestRetire",
+	}, {
+		"another cluster's backups stay", "backup/retention.go",
+		" && b.Manifest.Cluster == r.Facts.Cluster", "",
+		"a host that was made anew by mistake removes the backups that could mend it", "backup", "TestRetire",
+	}, {
+		"a backup loses its name before its receipt", "backup/retention.go",
+		"durable.Rename(path+fileSuffix, path+partialSuffix)", "durable.Remove(path + receiptSuffix)",
+		"a removal that is killed leaves a file that nobody dares to remove", "backup", "TestRetireBrokenOff",
+	}, {
+		"the active leaves backups to its passive", "cmd/keytrusteed/backup_part.go",
+		"case r.Duty == replication.Active && r.Open:", "case r.Duty == replication.Active && r.Open && false:",
+		"both hosts make every backup", "cmd/keytrusteed", "TestBackupPart",
+	}, {
+		"a fenced host makes no backup", "cmd/keytrusteed/backup_part.go",
+		"case r.Fenced != nil:", "case r.Fenced != nil && false:",
+		"a copy that is of another history is taken for the newest backup", "cmd/keytrusteed", "TestBackupPart",
+	}, {
+		"the other host is heard first", "cmd/keytrusteed/backups.go",
+		"k.Recipients > 0 && b.certain(now)", "k.Recipients > 0",
+		"a host that has just started repeats the other one's backup", "cmd/keytrusteed", "TestBackupsPlan",
+	}, {
+		"a backup ends with its daemon", "cmd/keytrusteed/backup_child.go",
+		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}", "&syscall.SysProcAttr{}",
+		"a daemon that is killed leaves a process that makes a backup", "cmd/keytrusteed", "TestBackupChildOfKilled",
+	},
+}
