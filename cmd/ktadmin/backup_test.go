@@ -57,6 +57,7 @@ func newBackupHost(t *testing.T) *backupHost {
 	for key, value := range map[string]string{
 		"USER": user.Name, "SOCKET_DIR": filepath.Join(dir, "s"), "LISTEN_ADDRESS": "127.0.0.1", "DB_PORT": strconv.Itoa(pgtest.FreePort(t)),
 		"CLUSTER_PORT": strconv.Itoa(pgtest.FreePort(t)), "BACKUP_RECIPIENTS": strings.Join(recipients, ","),
+		"BACKUP_KEEP_HOURLY": "1", "BACKUP_KEEP_DAILY": "0", "BACKUP_KEEP_WEEKLY": "0",
 	} {
 		t.Setenv("KEYTRUSTEE_"+key, value)
 	}
@@ -154,19 +155,19 @@ func TestBackup(t *testing.T) {
 	b.key("a name with\na line feed", material)
 	stdout, stderr, status := b.ktadmin("backup", "create")
 	if status != exitOK || !strings.Contains(stdout, "keys           2\n") || !strings.Contains(stdout, ", by a restore on kt01\n") ||
-		stderr != "copying the database…\nreading the backup back…\nrestoring it…\n" {
+		stderr != "copying the database…\nreading the backup back…\nrestoring it…\nremoved "+empty.Name+", which is not kept any longer\n" {
 		t.Fatalf("create: %d\n%s%s", status, stdout, stderr)
 	}
 	var catalog backup.Catalog
 	decode(t, b.must("backup", "list", "-o", "json"), &catalog)
-	if len(catalog.Backups) != 2 || len(catalog.LeftOut) != 0 {
+	if len(catalog.Backups) != 1 || len(catalog.LeftOut) != 0 {
 		t.Fatalf("listed are %+v", catalog)
 	}
-	r := catalog.Backups[1]
+	r := catalog.Backups[0]
 	if r.Rows != (backup.Count{Keys: 2, Versions: 2, Changes: 2}) {
 		t.Errorf("the receipt %+v", r)
 	}
-	if list := b.must("backup", "list"); strings.Count(list, "\n") != 3 || !strings.Contains(list, r.Name) {
+	if list := b.must("backup", "list"); strings.Count(list, "\n") != 2 || !strings.Contains(list, r.Name) {
 		t.Errorf("list:\n%s", list)
 	}
 	var shown backup.Receipt
@@ -208,8 +209,11 @@ func TestBackup(t *testing.T) {
 		t.Errorf("a flipped byte: %d, %s", status, stderr)
 	}
 	decode(t, b.must("backup", "list", "-o", "json"), &catalog)
-	if len(catalog.Backups) != 1 || catalog.Backups[0].Name != empty.Name {
+	if len(catalog.Backups) != 0 || len(catalog.LeftOut) != 1 || catalog.LeftOut[0].File != r.Name+".ktb" {
 		t.Errorf("listed are %+v", catalog)
+	}
+	if text := b.must("backup", "schedule"); !strings.Contains(text, `which FAILED: `) || !strings.Contains(text, `version "payroll@0"`) || !strings.Contains(text, "none on this host") {
+		t.Errorf("schedule:\n%s", text)
 	}
 	err := filepath.WalkDir(b.BackupDirectory, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
