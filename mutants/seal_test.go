@@ -3,6 +3,11 @@ package mutants
 // seal are the guards of what is sealed, and of the proofs that it can be opened.
 var seal = []row{
 	{
+		"what is sealed is encrypted", "kms/seal/kek.go",
+		"	return gcm(key).Seal(nil, nil, plaintext, bound)\n}\n\n// decrypt returns what encrypt was given, or an error if anything differs.\nfunc decrypt(key, box, bound []byte) ([]byte, error) { return gcm(key).Open(nil, nil, box, bound) }",
+		"	return append(append(make([]byte, 12), plaintext...), make([]byte, 16)...)\n}\n\nfunc decrypt(key, box, bound []byte) ([]byte, error) { return append([]byte{}, box[12:len(box)-16]...), nil }",
+		"keys lie on the disks in clear", "replication/pairtest", "TestForgetful",
+	}, {
 		"sealed for its KEK", "kms/seal/version.go",
 		"bind(\"keytrustee version 1\", cluster, kekID, v.KeyID.String(), ", "bind(\"keytrustee version 1\", cluster, v.KeyID.String(), ",
 		"a version opens under another key-encryption key's name", "kms/seal", "TestWhatAVersionIsBoundTo",

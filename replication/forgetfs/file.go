@@ -57,6 +57,9 @@ func (h *handle) Write(_ context.Context, data []byte, offset int64) (uint32, sy
 	if err == nil && h.durable {
 		h.node.fs.names.syncNew(h.node.ino)
 	}
+	if told := h.node.fs.options.Written; told != nil {
+		told(h.node.lies, offset, data[:written])
+	}
 	return uint32(written), errno(err)
 }
 

@@ -19,6 +19,9 @@ type Options struct {
 	// Lasting are patterns of file names, as filepath.Match takes them, whose data is durable when it is written: logs that
 	// a test wants to read after the loss.
 	Lasting []string
+	// Written, if it is not nil, is told of each write that a file has taken, of several at once. file says where that file lies in
+	// backing now. data is the writer's again when it returns.
+	Written func(file func() string, offset int64, data []byte)
 }
 
 // FS is one mounted file system. Its methods may not be called at once.

@@ -43,6 +43,15 @@ func (n *node) fd() int { return int(n.file.Fd()) }
 // path is a name for what n holds open, whatever its own names are.
 func (n *node) path() string { return fmt.Sprintf("/proc/self/fd/%d", n.fd()) }
 
+// lies is where the file lies in backing.
+func (n *node) lies() string {
+	path, err := os.Readlink(n.path())
+	if err != nil {
+		return err.Error()
+	}
+	return path
+}
+
 // child is what bears the name in n; out says of it what the kernel wants to know. The caller holds the lock of names.
 func (n *node) child(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, *node, error) {
 	file, err := openPath(n.fd(), name)

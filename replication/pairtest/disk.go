@@ -77,16 +77,27 @@ func (n *Node) PowerOn(t testing.TB) {
 // The pair has to be Forgetful.
 func (n *Node) ForgetUnsynced(t testing.TB) {
 	t.Helper()
-	h := n.hosts(t)
-	ask, ok := h.memory[n]
-	if !ok {
-		t.Fatal("this pair's disks forget nothing: NewHosts with Options.Forgetful makes one whose disks do")
-	}
+	n.disk(t) // or the test ends, with the node as it was
 	n.Kill(t)
-	if answer, err := ask("forget"); err != nil || answer != "forgotten" {
-		t.Fatalf("forgetting on %s: %s, %v", n.Name, answer, err)
-	}
+	n.askDisk(t, "forget", "forgotten")
 	t.Logf("forgotten on %s: what was not synced", n.Name)
+}
+
+// disk asks what serves the node's disk.
+func (n *Node) disk(t testing.TB) (ask func(string) (string, error)) {
+	t.Helper()
+	ask, ok := n.hosts(t).memory[n]
+	if !ok {
+		t.Fatal("this pair's disks are this machine's: NewHosts with Options.Forgetful makes a pair of which each has one of its own")
+	}
+	return ask
+}
+
+func (n *Node) askDisk(t testing.TB, line, want string) {
+	t.Helper()
+	if answer, err := n.disk(t)(line); err != nil || answer != want {
+		t.Fatalf("the disk of %s: %q, %v", n.Name, answer, err)
+	}
 }
 
 // remember puts the node's files on a file system that can forget.

@@ -11,6 +11,7 @@
 //	network.go    Cut, CutTo, Reject, CutClients, Delay; Heal; ForgetNames
 //	disk.go       FillDisk, Destroy, PowerOff, ForgetUnsynced
 //	forgetful.go  the program that serves a disk which can forget
+//	clear.go      WatchFor, WrittenInClear, LiesInClear: a secret that is on a disk; watch.go: how it is known
 //	clock.go      SetClock
 //	hold.go       HoldAnswers: both hosts have a write, and nobody is told
 //	process.go    the processes of a host

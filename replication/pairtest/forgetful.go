@@ -2,8 +2,11 @@ package pairtest
 
 import (
 	"bufio"
+	"encoding/hex"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"keytrustee/internal/machine"
 	"keytrustee/replication/forgetfs"
@@ -17,17 +20,35 @@ const (
 
 func init() { machine.Program(forgetful, serveForgetful) }
 
-// serveForgetful mounts at its first argument what lies below the second one, and forgets when it is told to.
+// serveForgetful mounts at its first argument what lies below the second one, looks for secrets in what is written, and forgets, when it is
+// told to.
 func serveForgetful() error {
-	files, err := forgetfs.Mount(os.Args[1], os.Args[2], forgetfs.Options{Lasting: []string{"*.log", "*.out"}})
+	w := newWatch()
+	written := func(file func() string, offset int64, data []byte) {
+		if w.looks() {
+			w.written(file(), offset, data)
+		}
+	}
+	files, err := forgetfs.Mount(os.Args[1], os.Args[2], forgetfs.Options{Lasting: []string{"*.log", "*.out"}, Written: written})
 	if err != nil {
 		return err
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		switch lines.Text() {
-		case "ready?":
+		word, secret, _ := strings.Cut(lines.Text(), "watch for ")
+		switch {
+		case secret != "":
+			raw, err := hex.DecodeString(secret)
+			if err != nil {
+				fmt.Println(err)
+				continue
+			}
+			w.lookFor(raw)
+			fmt.Println("watching")
+		case word == "ready?":
 			fmt.Println("ready")
-		case "forget":
+		case word == "seen?":
+			fmt.Println(strings.Join(slices.Sorted(w.files), "\x00"))
+		case word == "forget":
 			if err := files.Forget(); err != nil {
 				fmt.Println(err)
 				continue

@@ -24,6 +24,7 @@ func TestForgetful(t *testing.T) {
 	}{
 		{"what was not synced is forgotten", forgotten},
 		{"a clock is wrong", clockWrong},
+		{"nothing is written in clear", nothingInClear},
 	} {
 		if !t.Run(test.name, func(t *testing.T) { test.run(t, p) }) {
 			return
