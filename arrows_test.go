@@ -57,6 +57,7 @@ var house = []room{
 	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal internal/indextest"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
+	{"interop/disasters", "", "interop replication/pairtest"},
 	{"mutants", "", "internal/indextest"},
 	{"demo", "interop internal/freeport", ""},
 }

@@ -32,6 +32,7 @@
 //	hazards                every known way to lose a write or to show a ghost, played on a real pair
 //	interop                the stock Hadoop client, as a program to run
 //	interop/twohosts       the original's command lines, between two hosts made of namespaces
+//	interop/disasters      a host, or both, lost for good and brought back, by the stock client's word
 //	mutants                switches guards off, one at a time, to see that the tests notice
 //	demo                   shows a newcomer the promises, with the stock Hadoop client
 //

@@ -7,6 +7,7 @@
 //	command.go   what a test does on a host: commands, files, processes
 //	inside.go    connections that begin on a host, or where the clients are
 //	network.go   the switch and the wires
+//	java.go      a JVM where the clients are
 //	cut.go       what the switch lets through
 //	delay.go     a line on which everything takes longer
 //	names.go     a host that knows no names any more

@@ -28,6 +28,7 @@ type Birth struct {
 type Site struct {
 	Hosts   []*Host
 	clients int // a process in the clients' network
+	names   string
 
 	mu    sync.Mutex // guards what follows while the network is changed
 	cuts  []cut
@@ -48,7 +49,7 @@ func New(t testing.TB, plan Plan) *Site {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make hosts out of namespaces")
 	}
-	s := &Site{clients: startNetwork(t), ruled: map[int]string{}, lines: map[*Host]*line{}}
+	s := &Site{clients: startNetwork(t), names: plan.Names, ruled: map[int]string{}, lines: map[*Host]*line{}}
 	t.Cleanup(s.stopLines)
 	for _, b := range plan.Hosts {
 		s.Hosts = append(s.Hosts, startHost(t, plan, b))

@@ -40,9 +40,6 @@ func (s *Site) PutWire(t testing.TB, h *Host) {
 	ip(t, s.clients, "link set "+h.wire()+" up")
 }
 
-// AtClients is what a command line begins with that is to run in the clients' network.
-func (s *Site) AtClients() string { return fmt.Sprintf("nsenter --target %d --net", s.clients) }
-
 // ip runs ip where the process is.
 func ip(t testing.TB, pid int, line string) {
 	t.Helper()

@@ -3,10 +3,6 @@ package twohosts
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +110,7 @@ func (s *site) newClient(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.javaLivesHere(t)
+	s.JavaAtClients(t)
 	driver, err := c.StartDriver(context.WithoutCancel(t.Context()), t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -125,29 +121,6 @@ func (s *site) newClient(t *testing.T) *client {
 		}
 	})
 	return &client{t, driver, map[string][]byte{}}
-}
-
-// javaLivesHere puts a java on the PATH whose network is the clients', and which knows the site's names.
-func (s *site) javaLivesHere(t *testing.T) {
-	t.Helper()
-	java, err := exec.LookPath("java")
-	if err != nil {
-		t.Fatal(err)
-	}
-	self, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	hosts := filepath.Join(dir, "hosts")
-	if err := os.WriteFile(hosts, []byte("127.0.0.1 localhost\n"+names+machine.ClientsAddress+" "+self+"\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	script := fmt.Sprintf("#!/bin/sh\nexec %s %s -Djdk.net.hosts.file=%s \"$@\"\n", s.AtClients(), java, hosts)
-	if err := os.WriteFile(filepath.Join(dir, "java"), []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 }
 
 func (c *client) do(uri string, call interop.Call, value any) error {

@@ -58,6 +58,12 @@ func (p *Pair) healLater(t testing.TB) *hosts {
 	return p.hosts(t)
 }
 
+// JavaAtClients puts a java on the PATH, until the test ends, whose network is the clients', and which knows the nodes' names.
+func (p *Pair) JavaAtClients(t testing.TB) {
+	t.Helper()
+	p.hosts(t).site.JavaAtClients(t)
+}
+
 // Received is how many bytes have come from the other host to the node.
 func (n *Node) Received(t testing.TB) uint64 {
 	t.Helper()
