@@ -8,7 +8,7 @@ build:
 
 # One package at a time: several start PostgreSQL servers, and some measure seconds.
 test:
-	@tools/need postgresql java maven ip rsync nft mkfs.ext4 rsyslogd
+	@tools/need postgresql java maven ip rsync nft mkfs.ext4 rsyslogd sshd
 	go build ./...
 	go test -p 1 -count=1 -timeout 20m ./...
 

@@ -26,6 +26,7 @@
 //	internal/indextest     for tests that hold a page or a table to the tests which it names
 //	internal/machine       hosts for tests, made of namespaces: a network that can be cut, disks that can be full
 //	internal/release       the version of what is running
+//	internal/sshtest       OpenSSH servers for tests
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other
 //	cmd/ktadmin            the operator's tool
