@@ -15,6 +15,8 @@
 //	catalog.go     List, Show and Verify
 //	retention.go   Retention: which backups are kept, and how the others go
 //	schedule.go    Schedule, Plan and Timer: when one is begun; attempt.go: what came of the last attempt
+//	target.go      Target: where copies of the backups go
+//	attend.go      what stands still is given up
 //
 // docs/backup.md describes the format, and how to open a backup without this program.
 package backup
