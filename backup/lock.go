@@ -12,15 +12,20 @@ import (
 	"keytrustee/postgres"
 )
 
-// holder is who makes a backup, as the lock file tells.
+// holder is who has a lock, as its file tells.
 type holder struct {
 	PID   int       `json:"pid"`
 	Since time.Time `json:"since"`
 }
 
-// lock holds off other backups of this host, until release or the end of this process. A *postgres.SetupError says who has
-// the lock.
+// lock holds off other backups of this host, until release or the end of this process.
 func lock(path string, now time.Time) (release func(), err error) {
+	return hold(path, now, "a backup of this host is being made already", "wait until it has ended: ktadmin backup list shows it then")
+}
+
+// hold takes a lock, until release or the end of this process. Where somebody has it, a *postgres.SetupError says so by the
+// problem, and who it is.
+func hold(path string, now time.Time, problem, remedy string) (release func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -30,7 +35,7 @@ func lock(path string, now time.Time) (release func(), err error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
 		}
-		return nil, &postgres.SetupError{Problem: "a backup of this host is being made already" + heldBy(f), Remedy: "wait until it has ended: ktadmin backup list shows it then"}
+		return nil, &postgres.SetupError{Problem: problem + heldBy(f), Remedy: remedy}
 	}
 	text, err := json.Marshal(holder{os.Getpid(), now.UTC().Truncate(time.Second)})
 	if err == nil {

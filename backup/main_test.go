@@ -27,6 +27,9 @@ func TestMain(m *testing.M) {
 	if description := os.Getenv(killEnv); description != "" {
 		os.Exit(beKilled(description))
 	}
+	if description := os.Getenv(shipKilledEnv); description != "" {
+		os.Exit(beKilledShipping(description))
+	}
 	goleak.VerifyTestMain(m)
 }
 
