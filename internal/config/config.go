@@ -50,6 +50,10 @@ type Config struct {
 	BackupKeepDaily  int    // of so many days
 	BackupKeepWeekly int    // of so many weeks
 
+	BackupTargets       []string // where copies of the backups are sent: sftp://USER@HOST/DIRECTORY or file:///DIRECTORY
+	BackupSSHKnownHosts string   // file with the keys of those hosts, as OpenSSH's known_hosts; empty: none is known
+	BackupSSHKey        string   // file with the private key that lets this host in there; empty: the agent of SSH_AUTH_SOCK is asked
+
 	shared map[string]any // what keytrustee.yaml holds
 	files  *viper.Viper   // what both files hold, without the environment
 	owners map[string]int // of the files

@@ -45,7 +45,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 		Confdir: confdir, Port: 11371, ClusterPort: 11372, DBPort: 11381, SocketDir: "/run/keytrustee", User: "keytrustee",
 		PGRootDir: filepath.Join(filepath.Dir(confdir), "db"), LogDir: filepath.Join(filepath.Dir(confdir), "log"),
 		BackupDirectory: filepath.Join(filepath.Dir(confdir), "backups"), BackupRecipients: []string{},
-		BackupSchedule: "0 * * * *", BackupKeepHourly: 10, BackupKeepDaily: 7, BackupKeepWeekly: 4,
+		BackupSchedule: "0 * * * *", BackupKeepHourly: 10, BackupKeepDaily: 7, BackupKeepWeekly: 4, BackupTargets: []string{},
 	}
 	same := cmpopts.IgnoreUnexported(Config{})
 	if diff := cmp.Diff(want, c, same); diff != "" {
@@ -56,6 +56,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
 	c.BackupDirectory, c.BackupRecipients = "/srv/backups", []string{"age1a", "age1b"}
 	c.BackupSchedule, c.BackupKeepHourly, c.BackupKeepWeekly = "off", 24, 0
+	c.BackupTargets, c.BackupSSHKnownHosts, c.BackupSSHKey = []string{"sftp://kt@store/kt", "file:///mnt/kt"}, "/etc/kt/known_hosts", "/etc/kt/id"
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +138,7 @@ func TestValidate(t *testing.T) {
 		{"no backups kept", func(c *Config) { c.BackupKeepHourly, c.BackupKeepDaily, c.BackupKeepWeekly = 0, 0, 0 }, "backup_keep_hourly"},
 		{"backups by the day alone", func(c *Config) { c.BackupKeepHourly, c.BackupKeepWeekly = 0, 0 }, ""},
 		{"fewer than none", func(c *Config) { c.BackupKeepDaily, c.BackupKeepWeekly = -1, -7 }, "backup_keep_daily backup_keep_weekly"},
+		{"an SSH key somewhere", func(c *Config) { c.BackupSSHKnownHosts, c.BackupSSHKey = "known_hosts", "id" }, "backup_ssh_known_hosts backup_ssh_key"},
 		{"authorities somewhere", func(c *Config) { c.SyslogCA = "log.pem" }, "syslog_ca"},
 		{"metrics at a port alone", func(c *Config) { c.MetricsAddress = "9100" }, "metrics_address"},
 		{"all at once", func(c *Config) { *c = Config{Confdir: c.Confdir, ListenAddress: "here", Peer: Peer{Source: "x"}} },

@@ -59,13 +59,17 @@ func (c *Config) SaveNode() error {
 		BackupKeepHourly *int     `yaml:"backup_keep_hourly,omitempty"`
 		BackupKeepDaily  *int     `yaml:"backup_keep_daily,omitempty"`
 		BackupKeepWeekly *int     `yaml:"backup_keep_weekly,omitempty"`
+		BackupTargets    []string `yaml:"backup_targets,omitempty"`
+		BackupKnownHosts string   `yaml:"backup_ssh_known_hosts,omitempty"`
+		BackupSSHKey     string   `yaml:"backup_ssh_key,omitempty"`
 	}{
 		c.Name, c.ExternalAddress, c.ListenAddress,
 		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
 		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
-		c.ownBackups(), c.ownRecipients(),
+		c.ownBackups(), c.ownList("backup_recipients", c.BackupRecipients),
 		c.ownSchedule(), c.ownCount("backup_keep_hourly", c.BackupKeepHourly), c.ownCount("backup_keep_daily", c.BackupKeepDaily), c.ownCount("backup_keep_weekly", c.BackupKeepWeekly),
+		c.ownList("backup_targets", c.BackupTargets), c.ownText("backup_ssh_known_hosts", c.BackupSSHKnownHosts), c.ownText("backup_ssh_key", c.BackupSSHKey),
 	})
 	return durable.WriteFile(c.NodeFile(), text, 0o600)
 }
@@ -94,13 +98,13 @@ func (c *Config) ownBackups() string {
 	return c.ownText("backup_directory", c.BackupDirectory)
 }
 
-// ownRecipients is own for the recipients of backups.
-func (c *Config) ownRecipients() []string {
-	shared, _ := c.shared["backup_recipients"].([]any)
-	if slices.EqualFunc(shared, c.BackupRecipients, func(a any, b string) bool { return a == b }) {
+// ownList is own for a list of texts.
+func (c *Config) ownList(key string, texts []string) []string {
+	shared, _ := c.shared[key].([]any)
+	if slices.EqualFunc(shared, texts, func(a any, b string) bool { return a == b }) {
 		return nil
 	}
-	return c.BackupRecipients
+	return texts
 }
 
 // ownCount is own for a number that may be 0: nil, where it is what would be read without it.

@@ -43,6 +43,9 @@ var settings = []setting{
 	count("backup_keep_hourly", func(c *Config) *int { return &c.BackupKeepHourly }, 10),
 	count("backup_keep_daily", func(c *Config) *int { return &c.BackupKeepDaily }, 7),
 	count("backup_keep_weekly", func(c *Config) *int { return &c.BackupKeepWeekly }, 4),
+	list("backup_targets", func(c *Config) *[]string { return &c.BackupTargets }),
+	text("backup_ssh_known_hosts", func(c *Config) *string { return &c.BackupSSHKnownHosts }, ""),
+	text("backup_ssh_key", func(c *Config) *string { return &c.BackupSSHKey }, ""),
 }
 
 func text(key string, field func(*Config) *string, preset string) setting {

@@ -95,6 +95,12 @@ func (c *Config) Validate() error {
 		}
 	}
 	v.retention(c)
+	if c.BackupSSHKnownHosts != "" {
+		v.absolute("backup_ssh_known_hosts", c.BackupSSHKnownHosts)
+	}
+	if c.BackupSSHKey != "" {
+		v.absolute("backup_ssh_key", c.BackupSSHKey)
+	}
 	return v.err()
 }
 
