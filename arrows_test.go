@@ -40,7 +40,7 @@ var house = []room{
 	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", ""},
 	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
 	{"faults", "postgres postgres/pgtest replication/pairtest", ""},
-	{"backup", "postgres internal/durable", "postgres/pgtest internal/sshtest"},
+	{"backup", "postgres internal/durable", "postgres/pgtest internal/sshtest internal/indextest replication/forgetfs"},
 	{"certs", "", ""},
 	{"host", "kms/seal postgres replication certs internal/durable", "postgres/pgtest replication/peer"},
 	{"status", "", ""},

@@ -15,7 +15,7 @@
 //	catalog.go     List, Show and Verify
 //	retention.go   Retention: which backups are kept, and how the others go
 //	schedule.go    Schedule, Plan and Timer: when one is begun; attempt.go: what came of the last attempt
-//	ship.go        Ship: every target gets what it lacks; send.go: one backup on its way to one target
+//	ship.go        Ship: every target gets what it lacks; send.go: one backup on its way to one target; thin.go: what stays there
 //	target.go      Target: where copies of the backups go; place.go: the directory there, of this host; sftp.go: behind SFTP
 //	hostkey.go     the host of a target is the one that is known; sshkey.go: what lets this host in there
 //	attend.go      what stands still is given up

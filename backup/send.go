@@ -31,7 +31,7 @@ type sending struct {
 	begin   func(at int64)
 	reached func(point string) error
 	sent    int64 // bytes
-	given   bool  // it got its name
+	given   bool  // it was not there, and is now
 }
 
 func (s *sending) file() string    { return s.backup.Name + fileSuffix }
@@ -95,11 +95,11 @@ func (s *sending) send(files map[string]int64) error {
 	if err := s.rename(s.partial(), s.file()); err != nil {
 		return fmt.Errorf("giving %s its name: %w", s.backup.Name, err)
 	}
-	s.given = true
-	if err := s.reached("named"); err != nil {
+	if err := errors.Join(s.reached("named"), s.look()); err != nil {
 		return err
 	}
-	return s.look()
+	s.given = true
+	return nil
 }
 
 // there reports whether the target has the backup under its name. An error means that another one lies there, or none can be read.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,9 +18,15 @@ type ShipOptions struct {
 	Targets   []Target
 	SSH       SSH
 	Patience  time.Duration // a target on which nothing moves for so long is given up; zero: a minute
+	Enough    time.Duration // after so long no further backup is begun with; zero: all are sent, however long that takes
 	Stage     func(string)  // is told what is done now; nil: nobody is. It may be called by several at once
+	// Retention says how many backups of this host stay at a target that has all of these. A target gets none that it would not
+	// keep. Host and Cluster tell which backups are of this host; empty: none is removed.
+	Retention     Retention
+	Host, Cluster string
 
 	point func(target, point string) error // in tests, is told each point that a crash may follow
+	now   func() time.Time                 // in tests, another time than the present
 }
 
 // Delivery is what came of one target.
@@ -27,7 +34,8 @@ type Delivery struct {
 	Target  string   `json:"target"`
 	Sent    []string `json:"sent"`       // in their order
 	Bytes   int64    `json:"bytes_sent"` // less than their sizes, where an earlier run had begun
-	Missing []string `json:"missing"`    // what it has not confirmed, the newest first
+	Removed []string `json:"removed"`    // not kept there any longer
+	Missing []string `json:"missing"`    // what it is to have and has not confirmed, the newest first
 	Problem string   `json:"problem,omitempty"`
 	Remedy  string   `json:"remedy,omitempty"`
 }
@@ -35,7 +43,8 @@ type Delivery struct {
 // Ship sends each target the backups that it lacks, the newest first: that one has every key, the older ones are for the day on
 // which the newest is not wanted. All targets are written to at once, and none waits for another. When it returns nil, each has
 // given back every byte of every backup that List lists, and lists it too. Otherwise the error is a *ShipError, what a target
-// lists is whole all the same, and the next Ship goes on; or a *postgres.SetupError, where another process is sending.
+// lists is whole all the same, and the next Ship goes on; or a *postgres.SetupError, where another process is sending. What
+// Retention does not keep at a target is neither sent nor asked for, and is removed there once nothing is missing.
 func Ship(ctx context.Context, o ShipOptions) ([]Delivery, error) {
 	release, err := hold(o.LockFile, time.Now(), "the backups of this host are being sent already", "it sends those too that are made meanwhile; ktadmin backup list shows where each is")
 	if err != nil {
@@ -44,6 +53,9 @@ func Ship(ctx context.Context, o ShipOptions) ([]Delivery, error) {
 	defer release()
 	if o.Patience == 0 {
 		o.Patience = time.Minute
+	}
+	if o.now == nil {
+		o.now = time.Now
 	}
 	shipped, err := ReadShipped(o.Directory)
 	if err != nil && o.Stage != nil {
@@ -103,7 +115,7 @@ type shipping struct {
 
 // deliver sends one target what it lacks.
 func (s *shipping) deliver(ctx context.Context, t Target) (Delivery, error) {
-	d := &delivery{Delivery: Delivery{Target: t.String(), Sent: []string{}, Missing: []string{}}}
+	d := &delivery{Delivery: Delivery{Target: t.String(), Sent: []string{}, Removed: []string{}, Missing: []string{}}}
 	err := attend(ctx, s.Patience, func(ctx context.Context, moved func()) error {
 		p, err := t.open(ctx, s.SSH, s.Directory, moved)
 		if err != nil {
@@ -113,9 +125,12 @@ func (s *shipping) deliver(ctx context.Context, t Target) (Delivery, error) {
 		return s.all(ctx, t, p, moved, d)
 	})
 	catalog, lerr := List(s.Directory)
-	done := d.now()
+	done, expendable := d.now()
+	if expendable == nil {
+		expendable = (&thinning{shipping: s}).expendable(catalog.Backups)
+	}
 	for i := range catalog.Backups {
-		if b := catalog.Backups[len(catalog.Backups)-1-i]; !s.record.has(t.String(), b) {
+		if b := catalog.Backups[len(catalog.Backups)-1-i]; !s.record.has(t.String(), b) && !expendable[b.Name] {
 			done.Missing = append(done.Missing, b.Name)
 		}
 	}
@@ -126,12 +141,25 @@ func (s *shipping) deliver(ctx context.Context, t Target) (Delivery, error) {
 type delivery struct {
 	mu sync.Mutex
 	Delivery
+	expendable map[string]bool // what the target would not keep; nil: it was not asked what it has
 }
 
-func (d *delivery) now() Delivery {
+func (d *delivery) now() (Delivery, map[string]bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.Delivery
+	return d.Delivery, d.expendable
+}
+
+func (d *delivery) leaveOut(expendable map[string]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.expendable = expendable
+}
+
+func (d *delivery) remove(names []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.Removed = append(d.Removed, names...)
 }
 
 func (d *delivery) add(s *sending) {
@@ -153,14 +181,27 @@ func (s *shipping) all(ctx context.Context, t Target, p place, moved func(), d *
 		return unreadable(s.Directory, err)
 	}
 	defer root.Close()
-	seen := map[string]bool{}
+	files, err := p.files()
+	if err != nil {
+		return fmt.Errorf("looking what is there: %w", err)
+	}
+	n := &thinning{place: p, shipping: s}
+	if err := n.look(files); err != nil {
+		return err
+	}
+	seen, begun := map[string]bool{}, time.Now()
 	var faults []error
 	for {
-		next, err := s.next(seen)
+		next, err := s.next(n, seen, d)
 		if err != nil {
 			return errors.Join(append(faults, t.fault(err))...)
-		} else if next == nil {
+		} else if next == nil && len(faults) > 0 {
 			return errors.Join(faults...)
+		} else if next == nil {
+			return s.thin(ctx, t, n, d)
+		}
+		if s.Enough > 0 && len(seen) > 0 && time.Since(begun) > s.Enough && !s.record.has(t.String(), *next) {
+			return errors.Join(append(faults, &TargetError{t.String(), fmt.Errorf("no more was begun after %v", s.Enough), "the next backup goes on with the rest, and ktadmin backup ship at once"})...)
 		}
 		seen[next.Name] = true
 		files, err := p.files()
@@ -178,18 +219,32 @@ func (s *shipping) all(ctx context.Context, t Target, p place, moved func(), d *
 	}
 }
 
-// next is the newest backup that was not looked at yet.
-func (s *shipping) next(seen map[string]bool) (*Receipt, error) {
+// next is the newest backup that was not looked at yet and would be kept there.
+func (s *shipping) next(n *thinning, seen map[string]bool, d *delivery) (*Receipt, error) {
 	catalog, err := List(s.Directory)
 	if err != nil {
 		return nil, err
 	}
+	expendable := n.expendable(catalog.Backups)
+	d.leaveOut(expendable)
 	for i := range catalog.Backups {
-		if b := &catalog.Backups[len(catalog.Backups)-1-i]; !seen[b.Name] {
+		if b := &catalog.Backups[len(catalog.Backups)-1-i]; !seen[b.Name] && !expendable[b.Name] {
 			return b, nil
 		}
 	}
 	return nil, nil
+}
+
+// thin removes what the target does not keep any longer, and notes it.
+func (s *shipping) thin(ctx context.Context, t Target, n *thinning, d *delivery) error {
+	removed, err := n.thin(ctx, func(point string) error {
+		if s.point == nil {
+			return nil
+		}
+		return s.point(t.String(), point)
+	})
+	d.remove(removed)
+	return errors.Join(err, s.record.forget(t.String(), func(name string) bool { return !slices.Contains(removed, name) }))
 }
 
 // one makes sure that a target has one backup, and notes it.
