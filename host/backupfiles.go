@@ -56,6 +56,9 @@ func (h *Host) BackupLock() string { return filepath.Join(h.NodeDir(), "backup.l
 // BackupAttempt is the file that tells of the last attempt to make a backup of this host.
 func (h *Host) BackupAttempt() string { return filepath.Join(h.NodeDir(), "backup.json") }
 
+// ShipLock is the lock of whoever sends this host's backups elsewhere.
+func (h *Host) ShipLock() string { return filepath.Join(h.NodeDir(), "ship.lock") }
+
 // onlyCertificates is what of a PEM text is a certificate.
 func onlyCertificates(text []byte) []byte {
 	certificates := []byte{}

@@ -19,7 +19,8 @@ func newBackupCommand(a *app) *cobra.Command {
 		Long: "backup makes and shows the backups of this host. They lie in backup_directory, and only who has an identity of one of the\n" +
 			"backup_recipients can read them. docs/backup.md says what is in one, and how it is opened.",
 	}
-	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a), newBackupScheduleCommand(a))
+	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a), newBackupScheduleCommand(a),
+		newBackupShipCommand(a))
 	return cmd
 }
 
@@ -37,8 +38,12 @@ func newBackupListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			shipped, err := backup.ReadShipped(c.BackupDirectory)
+			if err != nil {
+				a.say("note: %v", err)
+			}
 			if a.format == "json" {
-				return a.result(catalog, nil)
+				return a.result(inventory{catalog, shipped}, nil)
 			}
 			if n := len(catalog.LeftOut); n > 0 {
 				a.say("note: %d left out, for it was not verified, or is not what was:", n)
@@ -46,17 +51,25 @@ func newBackupListCommand(a *app) *cobra.Command {
 			for _, l := range catalog.LeftOut {
 				a.say("  %q: %s", l.File, l.Why)
 			}
-			return a.table(catalog.Backups)
+			a.whereAll(c, catalog.Backups, shipped)
+			return a.table(catalog.Backups, shipped)
 		},
 	}
 }
 
+// inventory is the result of backup list.
+type inventory struct {
+	backup.Catalog
+	Shipped backup.Shipped `json:"shipped"`
+}
+
 // table shows backups, one a line.
-func (a *app) table(backups []backup.Receipt) error {
+func (a *app) table(backups []backup.Receipt, shipped backup.Shipped) error {
 	t := tabwriter.NewWriter(a.cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS")
+	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS\tALSO AT")
 	for _, b := range backups {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions,
+			orDash(strings.Join(shipped.Where(b), ", ")))
 	}
 	return t.Flush()
 }

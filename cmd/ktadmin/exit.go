@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keytrustee/backup"
 	"keytrustee/host"
 	"keytrustee/internal/config"
 	"keytrustee/postgres"
@@ -85,12 +86,15 @@ func exitStatus(err error) int {
 		setup   *postgres.SetupError
 		damage  *postgres.DamageError
 		child   *childError
+		ship    *backup.ShipError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &child):
 		return child.status
+	case errors.As(err, &ship): // what a target refuses is nothing that this user may not
+		return exitFailed
 	case errors.As(err, &usage), errors.As(err, &invalid), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
 	case errors.As(err, &denied), errors.Is(err, fs.ErrPermission):
