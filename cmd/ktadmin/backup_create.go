@@ -21,7 +21,8 @@ func newBackupCreateCommand(a *app) *cobra.Command {
 		Long: "create copies the database and the settings of this host, encrypted before they touch a disk, reads the copy back, starts a PostgreSQL\n" +
 			"from it that nobody reaches, and opens every version of every key in it. Only then is there a backup. It works on either host, and needs\n" +
 			"at least two backup_recipients in keytrustee.yaml; without them there is no backup, and none is ever written in clear. After it, the\n" +
-			"backups of this host that backup_keep_hourly, backup_keep_daily and backup_keep_weekly do not keep are removed.",
+			"backups of this host that backup_keep_hourly, backup_keep_daily and backup_keep_weekly do not keep are removed, and what\n" +
+			"the backup_targets lack is sent to them, as by backup ship: a target that is down is noted, and the backup is there all the same.",
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.createBackup() },
 	}
@@ -48,7 +49,11 @@ func (a *app) createBackup() error {
 	if err != nil {
 		return err
 	}
-	return a.result(receipt, receiptRows(receipt, c))
+	if err := a.result(receipt, receiptRows(receipt, c)); err != nil {
+		return err
+	}
+	a.shipNew(c)
+	return nil
 }
 
 func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func newBackupShipCommand(a *app) *cobra.Command {
 			"backup_ssh_known_hosts has, or to a directory of this host that is mounted from elsewhere. What was sent is read back and compared\n" +
 			"before it gets its name. What was interrupted is gone on with. A target that is down keeps no other from being sent to; the exit status\n" +
 			"is 0 when every target has everything. Then those backups of this host are removed there that backup_keep_hourly, backup_keep_daily and\n" +
-			"backup_keep_weekly do not keep.",
+			"backup_keep_weekly do not keep. backup create does the same when it has made a backup.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := a.load()
@@ -35,7 +36,7 @@ func newBackupShipCommand(a *app) *cobra.Command {
 				return &config.InvalidError{Faults: []config.Fault{{Field: "backup_targets", Problem: "there is none",
 					Remedy: "give one or more, as sftp://USER@HOST/DIRECTORY or file:///DIRECTORY: docs/backup.md"}}}
 			}
-			deliveries, err := a.ship(c)
+			deliveries, err := a.ship(c, 0)
 			if deliveries == nil {
 				return err
 			}
@@ -46,7 +47,8 @@ func newBackupShipCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) ship(c *config.Config) ([]backup.Delivery, error) {
+// ship sends the backups. After enough, if that is not 0, it begins with no further one.
+func (a *app) ship(c *config.Config, enough time.Duration) ([]backup.Delivery, error) {
 	targets, err := targetsOf(c)
 	if err != nil {
 		return nil, err
@@ -54,7 +56,7 @@ func (a *app) ship(c *config.Config) ([]backup.Delivery, error) {
 	return backup.Ship(a.cmd.Context(), backup.ShipOptions{
 		Directory: c.BackupDirectory, LockFile: hostOf(c).ShipLock(), Targets: targets,
 		SSH:   backup.SSH{KnownHosts: c.BackupSSHKnownHosts, Key: c.BackupSSHKey, Agent: os.Getenv("SSH_AUTH_SOCK")},
-		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Host: c.Name, Cluster: c.ClusterID,
+		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Host: c.Name, Cluster: c.ClusterID, Enough: enough,
 	})
 }
 
@@ -89,6 +91,18 @@ func (a *app) deliveries(deliveries []backup.Delivery) error {
 		fmt.Fprintf(t, "%s\t%d\t%s\t%d\t%d\n", d.Target, len(d.Sent), mebibytes(d.Bytes), len(d.Removed), len(d.Missing))
 	}
 	return t.Flush()
+}
+
+// shipNew sends a backup that was just made. That is there whatever comes of this, so it is no error. What it sends besides must not
+// hold up the next backup.
+func (a *app) shipNew(c *config.Config) {
+	if len(c.BackupTargets) == 0 {
+		return
+	}
+	const enough = 15 * time.Minute
+	if _, err := a.ship(c, enough); err != nil {
+		a.say("note: the backup was made. %v\nhint: %s", err, hint(a.cmd, err))
+	}
 }
 
 // whereAll notes which targets lack some of the backups.

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,4 +106,89 @@ func (b *backupHost) handMade(hour int) backup.Receipt {
 		b.Fatal(err)
 	}
 	return r
+}
+
+// TestBackupShip: a backup goes to each target when it was made; one that is down costs neither the backup nor the others, is
+// told, and gets everything later. What lies at a target is what an identity opens.
+func TestBackupShip(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	s := sshtest.New(t)
+	b, mounted := newBackupHost(t), pgtest.Dir(t)
+	remote, local := s.URL(s.Port), "file://"+mounted
+	for key, value := range map[string]string{"TARGETS": remote + "," + local, "SSH_KNOWN_HOSTS": s.KnownHosts, "SSH_KEY": s.Key} {
+		t.Setenv("KEYTRUSTEE_BACKUP_"+key, value)
+	}
+	listed := func(dir string) (names []string) {
+		t.Helper()
+		catalog, err := backup.List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range catalog.Backups {
+			names = append(names, r.Name)
+			if _, err := backup.Verify(t.Context(), dir, r.Name); err != nil {
+				t.Error(err)
+			}
+		}
+		return names
+	}
+
+	stdout, stderr, status := b.ktadmin("backup", "create", "-o", "json")
+	var first backup.Receipt
+	decode(t, stdout, &first)
+	for _, target := range []string{remote, local} {
+		if status != exitOK || !strings.Contains(stderr, "sending "+first.Name+" to "+target) || strings.Contains(stderr, "note: the backup") {
+			t.Errorf("create: %d, %s", status, stderr)
+		}
+	}
+	for _, dir := range []string{s.Store, mounted} {
+		if got := listed(dir); !slices.Equal(got, []string{first.Name}) {
+			t.Errorf("%s has %v", dir, got)
+		}
+		if plain := b.opened(backup.File(dir, first.Name)); !bytes.Contains(plain, []byte("manifest.json")) {
+			t.Errorf("%s: what the identity opens is no backup", dir)
+		}
+	}
+	if list := b.must("backup", "list"); !strings.Contains(list, "  "+local+", "+remote+"\n") {
+		t.Errorf("list:\n%s", list)
+	}
+
+	away := s.Store + ".away"
+	if err := os.Rename(s.Store, away); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, status = b.ktadmin("backup", "create", "-o", "json")
+	var second backup.Receipt
+	decode(t, stdout, &second)
+	if status != exitOK || !strings.Contains(stderr, "note: the backup was made. not every target has every backup: the target "+remote+": its directory is not there\nhint: mount it") {
+		t.Errorf("create: %d, %s", status, stderr)
+	}
+	kept := listed(b.BackupDirectory) // one, if both are of one hour
+	if !slices.Contains(kept, second.Name) || !slices.Equal(listed(mounted), kept) {
+		t.Errorf("kept are %v here, and %v elsewhere", kept, listed(mounted))
+	}
+	_, stderr, _ = b.ktadmin("backup", "list")
+	if want := fmt.Sprintf("note: %s has confirmed %d of %d; to send what it lacks: ktadmin backup ship\n", remote, len(kept)-1, len(kept)); stderr != want {
+		t.Errorf("list: %s, want %s", stderr, want)
+	}
+	if _, stderr, status := b.ktadmin("backup", "ship"); status != exitFailed || !strings.Contains(stderr, "its directory is not there") {
+		t.Errorf("ship: %d, %s", status, stderr)
+	}
+	if err := os.Rename(away, s.Store); err != nil {
+		t.Fatal(err)
+	}
+	var deliveries []backup.Delivery
+	decode(t, b.must("backup", "ship", "-o", "json"), &deliveries)
+	if len(deliveries) != 2 || !slices.Equal(deliveries[0].Sent, []string{second.Name}) || deliveries[0].Bytes != second.Size || len(deliveries[1].Sent) != 0 {
+		t.Errorf("ship: %+v", deliveries)
+	}
+	if got := listed(s.Store); !slices.Equal(got, kept) {
+		t.Errorf("the target has %v, want %v", got, kept)
+	}
+	_, stderr, _ = b.ktadmin("backup", "list")
+	if stderr != "" {
+		t.Errorf("list: %s", stderr)
+	}
 }
