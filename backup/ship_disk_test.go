@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -30,4 +31,26 @@ func own(t *testing.T, path string, like fs.FileInfo) {
 	if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestShipReadOnly: a directory that may only be read, as those outside of the state are for the service, is told with what to do.
+func TestShipReadOnly(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a disk")
+	}
+	dir := t.TempDir()
+	smallDisk(t, dir, 8*mib)
+	y := newYard(t, parsed(t, "file://"+dir))
+	a := y.add(1, 100)
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	if d := y.fails("read-only file system"); !strings.Contains(d.Remedy, "ReadWritePaths="+dir) {
+		t.Errorf("%+v", d)
+	}
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	y.ship(a)
+	holds(t, dir, a)
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // Target is where copies of the backups go: a directory behind SFTP, or one that this host has mounted.
@@ -159,6 +160,8 @@ func (t Target) fault(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		remedy = "let " + t.who() + " read and write " + t.dir + " there, and what lies in it"
+	case errors.Is(err, syscall.EROFS):
+		remedy = "let it be written to: mount it so, and let the service write there: systemctl edit keytrusteed, with ReadWritePaths=" + t.dir + " below [Service]"
 	case errors.Is(err, errNoDirectory):
 		remedy = "mount it, or make it there, for " + t.who() + " alone. It is not made by this program: where a disk is not mounted, backups would lie in its place"
 	}
