@@ -10,6 +10,7 @@
 //	wrap.go      Wrap: a KEK closed to one root, bound to its cluster, signed by the host that made it
 //	confdir.go   Create, Load, WriteWraps: what lies where in the confdir
 //	keyring.go   Keyring: the KEKs that this host has opened, and opens anew when asked for proof
+//	recovered.go LoadWithRecovery: a Keyring where no host's root key is at hand
 //	version.go   Seal and Open: the material of key versions (kms.Sealer)
 //	prove.go     what shows the other host that this one can open what it holds
 //	box.go       secrets that are no key material: the authority's key, the cookie secret

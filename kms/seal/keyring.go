@@ -2,7 +2,6 @@ package seal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -127,25 +126,14 @@ func (k *Keyring) WrapFor(to Public, by Signer) ([]Wrap, error) {
 
 // ConfirmRecovery proves that text is the private half of the recovery key of confdir: every KEK in use opens with it.
 func (k *Keyring) ConfirmRecovery(text string) error {
-	root, err := ParseRecovery(text)
-	if err != nil {
-		return err
-	}
-	public, err := ReadRecovery(k.confdir)
-	if err != nil {
-		return err
-	}
-	if root.Public().Fingerprint() != public.Fingerprint() {
-		return errors.New("this is a recovery key, but not this cluster's")
-	}
-	_, opened, err := openAll(k.confdir, root)
+	recovered, err := LoadWithRecovery(k.confdir, text)
 	if err != nil {
 		return err
 	}
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	for id, mine := range k.keks {
-		if o := opened[id]; o == nil || o.secret != mine.secret {
+		if o := recovered.keks[id]; o == nil || o.secret != mine.secret {
 			return fmt.Errorf("key-encryption key %s is not wrapped to the recovery key", id)
 		}
 	}
