@@ -9,7 +9,10 @@
 //	create.go      Create: one backup, from the lock to its name
 //	copy.go        what goes into it, in which order
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
-//	prove.go       the restore that each backup has to stand; unpack.go: what it begins with
+//	identities.go  ParseIdentities: what opens a backup
+//	unpack.go      Unpack: a backup laid out in a directory, each byte held against what it says of itself
+//	untar.go       how the tars within it are unpacked, and nothing beside them
+//	prove.go       the restore that each backup has to stand
 //	rows.go        Row and Checker: what has to be there again
 //	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
 //	catalog.go     List, Show and Verify

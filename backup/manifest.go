@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"time"
@@ -33,6 +34,28 @@ type Manifest struct {
 	Timeline   postgres.Timeline `json:"timeline"`
 	Started    time.Time         `json:"started"`
 	Recipients []string          `json:"recipients"`
+}
+
+// parseManifest reads a manifest. A *postgres.SetupError means that a newer version has written it.
+func parseManifest(text []byte) (m Manifest, err error) {
+	var head struct {
+		Format  int    `json:"format"`
+		Product string `json:"product_version"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return m, fmt.Errorf("its manifest: %w", err)
+	}
+	switch {
+	case head.Format > Format:
+		return m, &postgres.SetupError{Problem: fmt.Sprintf("the backup has the format %d, of keytrustee %q, and this version reads %d", head.Format, head.Product, Format),
+			Remedy: "use the version that wrote it, or a later one"}
+	case head.Format != Format:
+		return m, fmt.Errorf("its manifest has the format %d", head.Format)
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("its manifest: %w", err)
+	}
+	return m, nil
 }
 
 // Trailer is what was known when all was written: the last member.

@@ -1,17 +1,12 @@
 package backup
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"filippo.io/age"
@@ -81,58 +76,29 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 }
 
 // readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory.
-func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, identity age.Identity) error {
+func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own age.Identity) error {
 	f, err := r.root.Open(name + partialSuffix)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	seen := &counted{w: io.Discard, sum: sha256.New()}
-	file := io.TeeReader(reader{ctx, f}, seen)
-	a, manifest, err := openArchive(file, identity)
+	into, err := r.root.OpenRoot(workDir)
 	if err != nil {
 		return err
 	}
-	if !sameJSON(manifest, m) {
+	defer into.Close()
+	u, err := unpack(reader{ctx, f}, Identities{[]identity{{own, "of the run"}}}, into)
+	switch {
+	case err != nil:
+		return err
+	case !sameJSON(u.manifest, m):
 		return errors.New("its manifest is not what was written")
-	}
-	for _, s := range []struct {
-		name string
-		use  func(io.Reader) error
-	}{
-		{globalsStream, func(io.Reader) error { return nil }}, // its sum is held below
-		{dumpStream, r.toFile(dumpStream)},
-		{rowsStream, r.toFile(rowsStream)},
-		{baseStream, func(in io.Reader) error { return unpackTar(in, r.root, filepath.Join(workDir, "data")) }},
-		{configStream, func(io.Reader) error { return nil }},
-	} {
-		if err := a.stream(s.name, s.use); err != nil {
-			return err
-		}
-	}
-	trailer, err := a.close()
-	if err != nil {
-		return err
-	}
-	var t Trailer
-	if err := json.Unmarshal(trailer, &t); err != nil {
-		return fmt.Errorf("its trailer: %w", err)
-	}
-	if !sameJSON(trailer, w.trailer) || !slices.Equal(t.Streams, a.done) {
-		return errors.New("its streams are not what its trailer says")
-	}
-	if _, err := io.Copy(io.Discard, file); err != nil {
-		return err
-	}
-	if seen.size != w.size || !bytes.Equal(seen.sum.Sum(nil), w.sum) {
+	case !sameJSON(u.trailer, w.trailer):
+		return errors.New("its trailer is not what was written")
+	case u.Size != w.size || u.SHA256 != hex.EncodeToString(w.sum):
 		return errors.New("the file is not what was written")
 	}
 	return nil
-}
-
-// toFile keeps a stream in the work directory.
-func (r *run) toFile(name string) func(io.Reader) error {
-	return func(in io.Reader) error { return unpackFile(r.root, filepath.Join(workDir, name), in) }
 }
 
 // compare holds the rows of a database against the list of rows. With exact there is nothing else in it; otherwise everything
@@ -193,15 +159,15 @@ func (r *run) restoreDump(ctx context.Context, server *postgres.Server, want Cou
 	return err
 }
 
-// reader reads a file until ctx ends.
+// reader reads until ctx ends.
 type reader struct {
 	ctx  context.Context
-	file *os.File
+	from io.Reader
 }
 
 func (r reader) Read(p []byte) (int, error) {
 	if r.ctx.Err() != nil {
 		return 0, context.Cause(r.ctx)
 	}
-	return r.file.Read(p)
+	return r.from.Read(p)
 }

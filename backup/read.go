@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -24,9 +25,18 @@ type reading struct {
 	done   []Stream
 }
 
+// ageMagic begins every file of age.
+const ageMagic = "age-encryption.org/"
+
 // openArchive reads the manifest of a backup.
-func openArchive(file io.Reader, identity age.Identity) (r *reading, manifest []byte, err error) {
-	plain, err := age.Decrypt(file, identity)
+func openArchive(file io.Reader, identities ...age.Identity) (r *reading, manifest []byte, err error) {
+	buffered := bufio.NewReaderSize(file, 1<<20)
+	if head, err := buffered.Peek(len(ageMagic)); err == io.EOF {
+		return nil, nil, fmt.Errorf("decrypting: it ends after %d bytes", len(head))
+	} else if err == nil && string(head) != ageMagic {
+		return nil, nil, errors.New("decrypting: it is no file of age")
+	}
+	plain, err := age.Decrypt(buffered, identities...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("decrypting: %w", err)
 	}

@@ -116,6 +116,15 @@ func parseRecipient(which, text string) (ageRecipient, string, *RecipientFault) 
 	return bad("is not an age recipient: one begins with age1", makeOne)
 }
 
+// ShortRecipient is a recipient for people: one of the post-quantum kind has two thousand characters.
+func ShortRecipient(recipient string) string {
+	const most = 62 // of the other kind
+	if len(recipient) <= most {
+		return recipient
+	}
+	return recipient[:most-1] + "…"
+}
+
 // ephemeral is an identity for one run, of the same kind, and its recipient. The private half is in memory alone.
 func (r Recipients) ephemeral() (age.Identity, age.Recipient, error) {
 	if fips140.Enforced() {

@@ -1,59 +1,117 @@
 package backup
 
 import (
-	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
+	"slices"
+
+	"keytrustee/postgres"
 )
 
-// unpackTar unpacks a base backup into the directory, which nothing of it leaves. The files are not synced.
-func unpackTar(r io.Reader, root *os.Root, dir string) error {
-	if err := root.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	in, err := root.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	t := tar.NewReader(r)
-	for {
-		header, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := unpackMember(in, header, t); err != nil {
-			return fmt.Errorf("unpacking %q: %w", header.Name, err)
-		}
-	}
+// What Unpack makes in its directory, beside the list of rows.
+const (
+	DataDir     = "data"   // the data directory, with the log that it needs; it was not started
+	ConfigDir   = "config" // settings, state, certificates, wraps and boxes, as they lie below a host's home
+	DumpFile    = dumpStream
+	GlobalsFile = globalsStream
+)
+
+// Unpacked is what a backup says of itself, after every byte of it was held against that.
+type Unpacked struct {
+	Manifest  Manifest
+	Trailer   Trailer
+	Size      int64  // of the file
+	SHA256    string // of the file
+	Recipient string // whose identity has opened it
+
+	manifest, trailer []byte // as they were written
 }
 
-func unpackMember(in *os.Root, header *tar.Header, content io.Reader) error {
-	name := path.Clean(header.Name)
-	if !filepath.IsLocal(name) {
-		return errors.New("it lies outside")
+// Unpack reads a backup from its first byte to its last and lays it out in dir, which it makes, and which nobody else can enter. What
+// lies there is not synced, and is sealed as in the database. It needs no receipt, so it says that the backup is whole, not that it
+// was verified. After an error dir is as it was: not there. A *StrangerError means that none of the identities opens it, a
+// *DamageError that it is not what was written, a *postgres.SetupError that a newer version has written it, or that there is no room.
+func Unpack(ctx context.Context, file *os.File, ids Identities, dir string) (u Unpacked, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return u, err
 	}
-	switch header.Typeflag {
-	case tar.TypeDir:
-		return in.MkdirAll(name, 0o700)
-	case tar.TypeReg:
-		return unpackFile(in, name, content)
+	defer func() {
+		if err != nil {
+			err = errors.Join(explainUnpack(ctx, filepath.Base(file.Name()), dir, err), os.RemoveAll(dir))
+		}
+	}()
+	into, err := os.OpenRoot(dir)
+	if err != nil {
+		return u, err
 	}
-	return errors.New("it is neither a file nor a directory")
+	defer into.Close()
+	return unpack(reader{ctx, file}, ids, into)
 }
 
-func unpackFile(in *os.Root, name string, content io.Reader) (err error) {
-	f, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// unpack is Unpack into a directory that is there and has nothing in it. Its errors are of whoever failed.
+func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err error) {
+	seen := &counted{w: io.Discard, sum: sha256.New()}
+	all := io.TeeReader(file, seen)
+	list, opened := ids.decrypting()
+	a, manifest, err := openArchive(all, list...)
 	if err != nil {
-		return err
+		return u, ids.stranger(err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	_, err = io.Copy(f, content)
-	return err
+	if u.Manifest, err = parseManifest(manifest); err != nil {
+		return u, err
+	}
+	for _, s := range []struct {
+		name string
+		use  func(io.Reader) error
+	}{
+		{globalsStream, func(in io.Reader) error { return unpackFile(into, GlobalsFile, in) }},
+		{dumpStream, func(in io.Reader) error { return unpackFile(into, DumpFile, in) }},
+		{rowsStream, func(in io.Reader) error { return unpackFile(into, rowsStream, in) }},
+		{baseStream, func(in io.Reader) error { return unpackTar(in, into, DataDir) }},
+		{configStream, func(in io.Reader) error { return unpackTar(in, into, ConfigDir) }},
+	} {
+		if err := a.stream(s.name, s.use); err != nil {
+			return u, err
+		}
+	}
+	trailer, err := a.close()
+	if err != nil {
+		return u, err
+	}
+	if err := json.Unmarshal(trailer, &u.Trailer); err != nil {
+		return u, fmt.Errorf("its trailer: %w", err)
+	}
+	if u.Trailer.Format != u.Manifest.Format || !slices.Equal(u.Trailer.Streams, a.done) {
+		return u, errors.New("its streams are not what its trailer says")
+	}
+	if _, err := io.Copy(io.Discard, all); err != nil {
+		return u, err
+	}
+	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), *opened
+	u.manifest, u.trailer = manifest, trailer
+	return u, nil
+}
+
+// explainUnpack tells a damaged backup from all else that can go wrong.
+func explainUnpack(ctx context.Context, name, dir string, err error) error {
+	_, setup := errors.AsType[*postgres.SetupError](err)
+	_, stranger := errors.AsType[*StrangerError](err)
+	_, local := errors.AsType[*fs.PathError](err)
+	switch {
+	case diskFull(err):
+		return &postgres.SetupError{Problem: "there is no room to unpack a backup in " + dir, Err: err, Remedy: "free some, or name a directory on another disk"}
+	case setup, ctx.Err() != nil:
+		return err
+	case stranger, local:
+		return fmt.Errorf("opening the backup %s: %w", name, err)
+	}
+	return &DamageError{name, err}
 }

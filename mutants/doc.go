@@ -22,6 +22,7 @@
 //	decide_test.go       rows: every rule of the gate
 //	operations_test.go   rows: hold, promotion, removal
 //	seal_test.go         rows: sealing, proofs
+//	opened_test.go       rows: backups, and what opens them
 //	admission_test.go    rows: who is let in, who is believed to be the peer
 //	backups_test.go      rows: when a backup is made and by whom, which ones go
 //	ship_test.go         rows: what is sent elsewhere, what is removed there

@@ -154,18 +154,9 @@ func receiptRows(r backup.Receipt, c *config.Config) []row {
 		if i == 0 {
 			name = "recipients"
 		}
-		rows = append(rows, row{name, shortened(text)})
+		rows = append(rows, row{name, backup.ShortRecipient(text)})
 	}
 	return rows
-}
-
-// shortened is a recipient for people: one of the post-quantum kind has two thousand characters.
-func shortened(recipient string) string {
-	const most = 62 // of the other kind
-	if len(recipient) <= most {
-		return recipient
-	}
-	return recipient[:most-1] + "…"
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
