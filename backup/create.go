@@ -162,7 +162,7 @@ func (r *run) manifest(ctx context.Context, started time.Time) (Manifest, error)
 	if _, runs := r.Server.Pid(); !runs {
 		return Manifest{}, &postgres.SetupError{Problem: "PostgreSQL does not run on this host", Remedy: "start it: service keytrustee-db start"}
 	}
-	restored, err := r.throwaway()
+	restored, err := r.trial().throwaway()
 	if err != nil {
 		return Manifest{}, err
 	}

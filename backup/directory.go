@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -24,24 +23,31 @@ const closedTo = 0o077
 
 // openDirectory makes the directory of the backups, or takes it, and refuses one that others may enter.
 func openDirectory(path string) (*os.Root, error) {
+	return openClosed(path, "the directory of the backups", "backup_directory")
+}
+
+// openClosed makes a directory for this process's user alone, or takes it. The errors say what it is to the operator, and with which
+// setting another one is named.
+func openClosed(path, what, setting string) (*os.Root, error) {
+	refuse := func(problem string, err error, remedy string) (*os.Root, error) {
+		return nil, &postgres.SetupError{Problem: what + ", " + path + ", " + problem, Err: err, Remedy: remedy + ", or name another one as " + setting}
+	}
 	if err := durable.MkdirAll(path, 0o700); err != nil {
-		return nil, &postgres.SetupError{Problem: "the directory of the backups, " + path + ", can not be made", Err: err,
-			Remedy: "make it for the service's user, or name another one as backup_directory"}
+		return refuse("can not be made", err, "make it for the user that this runs as")
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return refuse("can not be read", err, "let the user that this runs as read it")
 	}
 	info, err := root.Stat(".")
 	if err != nil {
 		root.Close()
-		return nil, unreadable(path, err)
+		return refuse("can not be read", err, "let the user that this runs as read it")
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if mode := info.Mode().Perm(); mode&closedTo != 0 || !ok || int(owner.Uid) != os.Geteuid() {
 		root.Close()
-		return nil, &postgres.SetupError{Problem: fmt.Sprintf("the directory of the backups, %s, has mode %04o or another owner: others could enter it", path, mode),
-			Remedy: "give it to the service's user alone: chown and chmod 0700, or name another one as backup_directory"}
+		return refuse(fmt.Sprintf("has mode %04o or another owner: others could enter it", mode), nil, "give it to the user that this runs as, alone (chown, and chmod 0700)")
 	}
 	return root, nil
 }
@@ -56,16 +62,25 @@ const reserve = 512 << 20
 
 // checkRoom refuses to begin where the backup, and the two databases that it is proven with, would not fit beside reserve.
 func checkRoom(path string, database int64) error {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(path, &disk); err != nil {
-		return fmt.Errorf("looking for room in %s: %w", path, err)
+	free, err := freeIn(path)
+	if err != nil {
+		return err
 	}
 	const copies = 4 // the base backup and the dump, each in the backup and restored
-	free, want := disk.Bavail*uint64(disk.Bsize), copies*uint64(database)+reserve
+	want := copies*uint64(database) + reserve
 	if free < want {
 		return noRoom(path, fmt.Errorf("%d MiB are free, and %d MiB are wanted for a database of %d MiB", free>>20, want>>20, database>>20))
 	}
 	return nil
+}
+
+// freeIn is how many bytes are free for this process's user.
+func freeIn(path string) (uint64, error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(path, &disk); err != nil {
+		return 0, fmt.Errorf("looking for room in %s: %w", path, err)
+	}
+	return disk.Bavail * uint64(disk.Bsize), nil
 }
 
 func noRoom(path string, err error) error {
@@ -88,7 +103,7 @@ func diskFull(err error) bool {
 // clean removes what a run that was killed has left: its server, its partial file, its receipt if the backup never got its
 // name, and the directory that it worked in. The caller has the lock. Nothing is followed out of the directory.
 func (r *run) clean(ctx context.Context) error {
-	if err := r.removeWork(ctx); err != nil {
+	if err := r.trial().remove(ctx); err != nil {
 		return err
 	}
 	entries, err := fs.ReadDir(r.root.FS(), ".")
@@ -130,35 +145,4 @@ func (r *run) remove(name string) error {
 		return err
 	}
 	return durable.SyncDir(r.Directory)
-}
-
-// removeWork ends the server that a backup was proven with, if it runs, and removes its files.
-func (r *run) removeWork(ctx context.Context) error {
-	for _, dir := range []string{workDir, filepath.Join(workDir, "data")} {
-		info, err := r.root.Lstat(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			break
-		} else if err != nil {
-			return err
-		}
-		if !info.IsDir() { // a link, which could name the data of a server that is no throw-away
-			if err := r.root.Remove(dir); err != nil {
-				return err
-			}
-			break
-		}
-	}
-	server, err := r.throwaway()
-	if err != nil {
-		return err
-	}
-	if err := server.Stop(ctx, postgres.Immediate); err != nil {
-		return err
-	}
-	return errors.Join(r.root.RemoveAll(workDir), os.RemoveAll(server.Socket))
-}
-
-// throwaway is the server that a backup is proven with.
-func (r *run) throwaway() (*postgres.Server, error) {
-	return postgres.Throwaway(r.Server.Installation, filepath.Join(r.Directory, workDir), filepath.Join(r.Sockets, "backup"))
 }

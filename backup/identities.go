@@ -10,7 +10,7 @@ import (
 	"keytrustee/postgres"
 )
 
-// Identities are private keys that open backups. They have no printable form.
+// Identities are private keys that open backups. Printed, they tell whose they are, and no secret.
 type Identities struct{ list []identity }
 
 // identity is one of them, and the recipient whose it is.
@@ -18,9 +18,6 @@ type identity struct {
 	age.Identity
 	recipient string
 }
-
-// Format prints how many there are, for every verb.
-func (i Identities) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%d identities]", len(i.list)) }
 
 // ParseIdentities reads what is in a file of identities as age-keygen makes it: one or more, each on a line, X25519
 // (AGE-SECRET-KEY-1…) or post-quantum (AGE-SECRET-KEY-PQ-1…); empty lines and those that begin with # do not count. The error is a

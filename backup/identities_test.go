@@ -16,8 +16,11 @@ func TestParseIdentities(t *testing.T) {
 		t.Fatalf("%v, %v", ids, err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
-		if text := fmt.Sprintf(verb, ids); text != "[2 identities]" {
-			t.Errorf("%s prints %s", verb, text)
+		text := fmt.Sprintf(verb, ids) + fmt.Sprintf(verb, &ids)
+		for _, secret := range []string{classic.String()[20:30], hybrid.String()[20:30]} {
+			if strings.Contains(strings.ToUpper(text), secret) || len(text) > 20_000 {
+				t.Errorf("%s prints %s", verb, text)
+			}
 		}
 	}
 }

@@ -59,3 +59,19 @@ func heldBy(f io.Reader) string {
 	}
 	return fmt.Sprintf(", by process %d since %s", h.PID, h.Since.Format("2006-01-02 15:04:05 UTC"))
 }
+
+// lockDirectory holds off others that would work in the directory, until release or the end of this process.
+func lockDirectory(root *os.Root, path string) (release func(), err error) {
+	f, err := root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("locking %s: %w", path, err)
+		}
+		return nil, &postgres.SetupError{Problem: "a restore test is under way in " + path, Remedy: "wait until it has ended, or name another directory with --directory"}
+	}
+	return func() { f.Close() }, nil
+}

@@ -40,6 +40,7 @@ type doomed struct {
 	Recipients                   []string
 	Retention                    Retention
 	At                           string
+	File, Identity               string // for a restore test of that file
 }
 
 func beKilled(description string) int {
@@ -48,16 +49,26 @@ func beKilled(description string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	kill := func(point string) error {
+		if point == d.At {
+			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		}
+		return nil
+	}
+	if d.File != "" {
+		o, err := testOptionsOf(d.File, d.Identity, d.Directory)
+		if err == nil {
+			o.point = kill
+			_, err = RestoreTest(context.Background(), o)
+		}
+		fmt.Fprintln(os.Stderr, "it was not killed:", err)
+		return 1
+	}
 	recipients, err := ParseRecipients(d.Recipients)
 	if err == nil {
 		o := optionsOf(d.Server, d.Directory, d.LockFile, d.Sockets, recipients)
 		o.Retention = d.Retention
-		o.point = func(point string) error {
-			if point == d.At {
-				return syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			}
-			return nil
-		}
+		o.point = kill
 		_, err = Create(context.Background(), o)
 	}
 	fmt.Fprintln(os.Stderr, "it was not killed:", err)
@@ -112,7 +123,7 @@ func optionsOf(s *postgres.Server, directory, lockFile, sockets string, r Recipi
 }
 
 func (s *site) doomed(at string) doomed {
-	return doomed{s.Server, s.Directory, s.LockFile, s.Sockets, s.texts, Retention{}, at}
+	return doomed{Server: s.Server, Directory: s.Directory, LockFile: s.LockFile, Sockets: s.Sockets, Recipients: s.texts, At: at}
 }
 
 // things is a Checker: a thing opens if what is sealed in it begins with "sealed".

@@ -30,6 +30,9 @@ const ageMagic = "age-encryption.org/"
 
 // openArchive reads the manifest of a backup.
 func openArchive(file io.Reader, identities ...age.Identity) (r *reading, manifest []byte, err error) {
+	if err := checkCiphers(); err != nil {
+		return nil, nil, err
+	}
 	buffered := bufio.NewReaderSize(file, 1<<20)
 	if head, err := buffered.Peek(len(ageMagic)); err == io.EOF {
 		return nil, nil, fmt.Errorf("decrypting: it ends after %d bytes", len(head))

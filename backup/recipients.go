@@ -2,11 +2,12 @@ package backup
 
 import (
 	"crypto/fips140"
-	"errors"
 	"fmt"
 	"strings"
 
 	"filippo.io/age"
+
+	"keytrustee/postgres"
 )
 
 // fewest is how many recipients there have to be: the loss of one identity must not be the loss of every backup.
@@ -127,8 +128,8 @@ func ShortRecipient(recipient string) string {
 
 // ephemeral is an identity for one run, of the same kind, and its recipient. The private half is in memory alone.
 func (r Recipients) ephemeral() (age.Identity, age.Recipient, error) {
-	if fips140.Enforced() {
-		return nil, nil, errors.New("backups are encrypted with age, whose ciphers the FIPS 140 mode that is enforced here forbids")
+	if err := checkCiphers(); err != nil {
+		return nil, nil, err
 	}
 	if r.hybrid {
 		identity, err := age.GenerateHybridIdentity()
@@ -142,4 +143,13 @@ func (r Recipients) ephemeral() (age.Identity, age.Recipient, error) {
 		return nil, nil, err
 	}
 	return identity, identity.Recipient(), nil
+}
+
+// checkCiphers returns a *postgres.SetupError where age can neither encrypt nor decrypt.
+func checkCiphers() error {
+	if !fips140.Enforced() {
+		return nil
+	}
+	return &postgres.SetupError{Problem: "backups are encrypted with age, whose ciphers the FIPS 140 mode that is enforced here forbids",
+		Remedy: "run the command without GODEBUG=fips140=only, or on a computer that does not enforce it"}
 }

@@ -1,11 +1,16 @@
 package backup
 
 import (
+	"crypto/fips140"
 	"errors"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"filippo.io/age"
+
+	"keytrustee/postgres"
 )
 
 // TestParseRecipients: every fault is named with the position of its value and what to do, and no value is repeated in a
@@ -88,5 +93,24 @@ func opensOwn(t *testing.T, r Recipients) {
 	}
 	if _, err := age.Decrypt(strings.NewReader(file.String()), identity); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCiphers: where FIPS 140 is enforced, a backup is neither made nor opened, and it is not called damaged.
+func TestCiphers(t *testing.T) {
+	if !fips140.Enforced() {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestCiphers$")
+		cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		return
+	}
+	_, _, made := Recipients{}.ephemeral()
+	_, _, opened := openArchive(strings.NewReader(ageMagic))
+	for _, err := range []error{made, opened} {
+		if setup, ok := errors.AsType[*postgres.SetupError](err); !ok || setup.Hint() == "" {
+			t.Errorf("error %v", err)
+		}
 	}
 }

@@ -35,17 +35,36 @@ type Unpacked struct {
 	manifest, trailer []byte // as they were written
 }
 
+// ReadManifest is what a backup says of itself at its beginning, and whose identity has opened it. It reads no further, so the rest
+// may be damaged. The next read of the file begins at its beginning. The errors are those of Unpack.
+func ReadManifest(ctx context.Context, file *os.File, ids Identities) (m Manifest, recipient string, err error) {
+	list, opened := ids.decrypting()
+	_, text, err := openArchive(reader{ctx, file}, list...)
+	if err = ids.stranger(err); err == nil {
+		m, err = parseManifest(text)
+	}
+	if err != nil {
+		return m, "", explainUnpack(ctx, filepath.Base(file.Name()), "", err)
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return m, *opened, err
+}
+
 // Unpack reads a backup from its first byte to its last and lays it out in dir, which it makes, and which nobody else can enter. What
 // lies there is not synced, and is sealed as in the database. It needs no receipt, so it says that the backup is whole, not that it
 // was verified. After an error dir is as it was: not there. A *StrangerError means that none of the identities opens it, a
 // *DamageError that it is not what was written, a *postgres.SetupError that a newer version has written it, or that there is no room.
 func Unpack(ctx context.Context, file *os.File, ids Identities, dir string) (u Unpacked, err error) {
+	return unpackFrom(ctx, file, filepath.Base(file.Name()), ids, dir)
+}
+
+func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities, dir string) (u Unpacked, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return u, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(explainUnpack(ctx, filepath.Base(file.Name()), dir, err), os.RemoveAll(dir))
+			err = errors.Join(explainUnpack(ctx, name, dir, err), os.RemoveAll(dir))
 		}
 	}()
 	into, err := os.OpenRoot(dir)

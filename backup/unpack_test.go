@@ -24,8 +24,8 @@ import (
 	"keytrustee/postgres/pgtest"
 )
 
-// small is a backup whose streams are made up: no server is in it.
-func small(t *testing.T, m Manifest, recipients ...age.Recipient) []byte {
+// smallBackup is a backup whose streams are made up: no server is in it.
+func smallBackup(t *testing.T, m Manifest, recipients ...age.Recipient) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	a, err := newArchive(&file, m, recipients)
@@ -102,9 +102,9 @@ func unpackText(t *testing.T, text []byte, keys ...interface{ String() string })
 // TestUnpack: the identity of any recipient opens a backup, of either kind, and it lies there as it went in, closed to others.
 func TestUnpack(t *testing.T) {
 	stranger, first, second := newIdentity(t), newIdentity(t), newIdentity(t)
-	classic := small(t, smallManifest, first.Recipient(), second.Recipient())
+	classic := smallBackup(t, smallManifest, first.Recipient(), second.Recipient())
 	h1, h2 := newHybrid(t), newHybrid(t)
-	hybrid := small(t, smallManifest, h1.Recipient(), h2.Recipient())
+	hybrid := smallBackup(t, smallManifest, h1.Recipient(), h2.Recipient())
 	for name, row := range map[string]struct {
 		text []byte
 		keys []interface{ String() string }
@@ -145,7 +145,7 @@ func TestUnpack(t *testing.T) {
 // TestUnpackDamaged: whatever was done to a file, it is refused as damaged, and nothing of it is left.
 func TestUnpackDamaged(t *testing.T) {
 	key := newIdentity(t)
-	whole := small(t, smallManifest, newIdentity(t).Recipient(), key.Recipient())
+	whole := smallBackup(t, smallManifest, newIdentity(t).Recipient(), key.Recipient())
 	payload := bytes.Index(whole, []byte("\n---")) + 48 + 16 + 1 // the line of the header's sum, and the nonce
 	const chunk = 64<<10 + 16                                    // of age, encrypted
 	damaged := func(name string, text []byte, want string) {
@@ -256,7 +256,7 @@ func rewritten(t *testing.T, text []byte, key *age.X25519Identity, change func(n
 // TestUnpackNewer: a backup of a newer form is not damaged, and the error says which version reads it, whatever else that form has.
 func TestUnpackNewer(t *testing.T) {
 	key := newIdentity(t)
-	newer := rewritten(t, small(t, smallManifest, key.Recipient()), key, func(name string, content []byte) []byte {
+	newer := rewritten(t, smallBackup(t, smallManifest, key.Recipient()), key, func(name string, content []byte) []byte {
 		if name != manifestMember {
 			return content
 		}
@@ -277,7 +277,7 @@ func TestUnpackIsInterrupted(t *testing.T) {
 	key := newIdentity(t)
 	dir := pgtest.Dir(t)
 	path := filepath.Join(dir, "x.ktb")
-	if err := os.WriteFile(path, small(t, smallManifest, key.Recipient()), 0o600); err != nil {
+	if err := os.WriteFile(path, smallBackup(t, smallManifest, key.Recipient()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.Open(path)

@@ -59,6 +59,9 @@ func (h *Host) BackupAttempt() string { return filepath.Join(h.NodeDir(), "backu
 // ShipLock is the lock of whoever sends this host's backups elsewhere.
 func (h *Host) ShipLock() string { return filepath.Join(h.NodeDir(), "ship.lock") }
 
+// RestoreTestFile is where this host keeps what the last restore test has shown.
+func (h *Host) RestoreTestFile() string { return filepath.Join(h.NodeDir(), "restore-test.json") }
+
 // onlyCertificates is what of a PEM text is a certificate.
 func onlyCertificates(text []byte) []byte {
 	certificates := []byte{}

@@ -26,5 +26,34 @@ var opened = []row{
 		"what does not unpack is not left", "backup/unpack.go",
 		", os.RemoveAll(dir))", ")",
 		"half a database lies about, and the next try finds it in its way", "backup", "TestUnpackDamaged|TestUnpackIsInterrupted",
+	}, {
+		"as many rows as the backup says", "backup/trial.go",
+		"\tif e.count != want {\n", "\tif false {\n",
+		"a backup whose list of rows was cut passes for whole", "backup", "TestRestoreTestFails",
+	}, {
+		"a restore test leaves nothing", "backup/restoretest.go",
+		"\tdefer func() { err = errors.Join(err, t.remove(context.WithoutCancel(ctx))) }()\n", "",
+		"the database of a backup lies on the computer of a drill", "backup", "TestRestoreTest|TestRestoreTestFails",
+	}, {
+		"a restore test removes what one that was killed has left", "backup/restoretest.go",
+		"\t\terr = t.remove(ctx)\n", "\t\terr = ctx.Err()\n",
+		"after a kill no test is possible, and a server runs on", "backup", "TestRestoreTestKilled",
+	}, {
+		"a restore test asks for the right key first", "backup/restoretest.go",
+		"if err := o.Fits(m); err != nil {", "if err := o.Fits(m); err != nil && false {",
+		"the wrong recovery key is noticed after an hour, or not", "backup", "TestRestoreTestFails",
+	}, {
+		"one restore test in one place", "backup/lock.go",
+		"\t\tf.Close()\n\t\tif !errors.Is(err, syscall.EWOULDBLOCK) {\n\t\t\treturn nil, fmt.Errorf(\"locking %s: %w\", path, err)\n\t\t}\n\t\treturn nil, &postgres.SetupError{Problem: \"a restore test is under way",
+		"\t\tif errors.Is(err, syscall.EWOULDBLOCK) {\n\t\t\treturn func() { f.Close() }, nil\n\t\t}\n\t\treturn nil, &postgres.SetupError{Problem: \"a restore test is under way",
+		"a second test removes the first one's files", "backup", "TestRestoreTestRefused",
+	}, {
+		"an older restore test is not the last", "backup/tested.go",
+		"!t.Tested.After(last.Tested)", "last.Tested.IsZero()",
+		"a test of last year passes for the newest", "backup", "TestLastRestoreTest",
+	}, {
+		"a restore test of the future is none", "backup/tested.go",
+		"\tif t.Tested.After(now.Add(ahead)) {\n", "\tif now.Add(ahead).IsZero() {\n",
+		"no alarm says for years that backups are not tested", "backup", "TestLastRestoreTest",
 	},
 }

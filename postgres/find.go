@@ -71,9 +71,14 @@ func FindFor(ctx context.Context, data string) (Installation, error) {
 	if err != nil {
 		return Installation{}, fmt.Errorf("%s names no version of PostgreSQL", filepath.Join(data, "PG_VERSION"))
 	}
+	return FindMajor(ctx, "the data directory "+data, major)
+}
+
+// FindMajor is Find for one major version, which what needs: the *SetupError says so.
+func FindMajor(ctx context.Context, what string, major int) (Installation, error) {
 	inst, err := find(ctx, candidates(), func(v Version) bool { return v.Major == major })
 	if setup, ok := err.(*SetupError); ok {
-		setup.Problem = fmt.Sprintf("the data directory %s is of PostgreSQL %d, and %s", data, major, setup.Problem)
+		setup.Problem = fmt.Sprintf("%s is of PostgreSQL %d, and %s", what, major, setup.Problem)
 		setup.Remedy = packages(major)
 	}
 	return inst, err

@@ -1,0 +1,202 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"keytrustee/postgres"
+)
+
+// TestOptions are what RestoreTest needs.
+type TestOptions struct {
+	File       *os.File // the backup, from its beginning
+	Identities Identities
+	Directory  string // where it is restored: made if it is not there, this process's user's alone, and empty again afterwards
+	Database   string // whose rows are looked for
+	// Fits is asked before anything is unpacked: an error ends it.
+	Fits func(Manifest) error
+	// Keys returns who knows the rows and opens them, with what lies in config, a ConfigDir.
+	Keys  func(config string, m Manifest) (Checker, error)
+	Stage func(string)            // is told what is done now; nil: nobody is
+	Read  func(done, total int64) // is told how much of the file was read; nil: nobody is
+
+	point func(string) error // in tests, is told each point that a crash may follow
+}
+
+// Tested is what a restore test has shown of a backup. It holds no secret.
+type Tested struct {
+	Format      int       `json:"format"`
+	Name        string    `json:"name"`
+	SHA256      string    `json:"sha256"` // of the file
+	Host        string    `json:"host"`   // that it is of
+	Cluster     string    `json:"cluster_id"`
+	Started     time.Time `json:"started"` // the backup
+	Tested      time.Time `json:"tested"`
+	Recipient   string    `json:"recipient"`    // whose identity has opened it
+	RecoveryKey string    `json:"recovery_key"` // fingerprint of the one that has opened every version
+	Rows        Count     `json:"rows"`
+	Newer       int64     `json:"newer_rows"`         // in the base backup alone
+	PostgreSQL  string    `json:"postgresql_version"` // that it was restored with
+}
+
+// FailedTestError means that a backup was opened and did not stand its restore test.
+type FailedTestError struct {
+	Name string
+	Err  error
+}
+
+func (e *FailedTestError) Error() string {
+	return "the backup " + e.Name + " did not stand the test: " + e.Err.Error()
+}
+func (e *FailedTestError) Unwrap() error { return e.Err }
+
+// Hint is what the operator can do.
+func (e *FailedTestError) Hint() string {
+	return "repeat the test on another computer, for this one may be at fault; test another backup; and look at both hosts before you need one of them: ktadmin backup create"
+}
+
+// RestoreTest proves a backup with nothing but what lies off the hosts: an identity opens it, a server is started from it, every row is
+// there again, and every version opens with what Keys returns. When it returns, nothing of that is left in Directory, whatever came of
+// it; what a run that was killed has left there it removes first. The errors are those of Unpack, and a *FailedTestError.
+func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) {
+	m, recipient, err := ReadManifest(ctx, o.File, o.Identities)
+	if err != nil {
+		return tested, err
+	}
+	if err := o.Fits(m); err != nil {
+		return tested, err
+	}
+	name, err := newName(m)
+	if err != nil {
+		return tested, &DamageError{filepath.Base(o.File.Name()), err}
+	}
+	t, done, err := o.trial(ctx, m)
+	if err != nil {
+		return tested, err
+	}
+	defer done()
+	defer func() { err = errors.Join(err, t.remove(context.WithoutCancel(ctx))) }()
+
+	o.stage("unpacking the backup")
+	u, err := unpackFrom(ctx, o.measured(), filepath.Base(o.File.Name()), o.Identities, filepath.Join(o.Directory, workDir))
+	if err != nil {
+		return tested, err
+	}
+	if err := t.reached("unpacked"); err != nil {
+		return tested, err
+	}
+	checker, err := o.Keys(filepath.Join(o.Directory, workDir, ConfigDir), u.Manifest)
+	if err != nil {
+		return tested, err
+	}
+	o.stage("restoring it, and opening every version")
+	found, err := t.restore(ctx, checker, u.Trailer.Rows)
+	if err != nil {
+		if _, setup := errors.AsType[*postgres.SetupError](err); setup || ctx.Err() != nil {
+			return tested, err
+		}
+		return tested, &FailedTestError{name, err}
+	}
+	return Tested{
+		Format: Format, Name: name, SHA256: u.SHA256, Host: m.Host, Cluster: m.Cluster, Started: m.Started, Tested: time.Now().UTC().Truncate(time.Second),
+		Recipient: recipient, RecoveryKey: m.RecoveryKey, Rows: u.Trailer.Rows, Newer: found.newer, PostgreSQL: t.installation.Version.String(),
+	}, nil
+}
+
+// trial makes a place for the restore, with nothing in it. done gives it to others.
+func (o TestOptions) trial(ctx context.Context, m Manifest) (t trial, done func(), err error) {
+	major, _, _ := strings.Cut(m.PostgreSQL, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return t, nil, &DamageError{filepath.Base(o.File.Name()), fmt.Errorf("its manifest names no version of PostgreSQL: %w", err)}
+	}
+	inst, err := postgres.FindMajor(ctx, "the backup", n)
+	if err != nil {
+		return t, nil, err
+	}
+	root, err := openClosed(o.Directory, "the directory to restore into", "--directory")
+	if err != nil {
+		return t, nil, err
+	}
+	release, err := lockDirectory(root, o.Directory)
+	if err != nil {
+		root.Close()
+		return t, nil, err
+	}
+	done = func() { release(); root.Close() }
+	t = trial{root: root, directory: o.Directory, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, reached: o.reached}
+	server, err := t.throwaway()
+	if err == nil {
+		err = server.Check() // now, not after an hour
+	}
+	if err == nil {
+		err = t.remove(ctx)
+	}
+	if err == nil {
+		err = o.checkRoom()
+	}
+	if err != nil {
+		done()
+	}
+	return t, done, err
+}
+
+// checkRoom refuses to begin where the backup, unpacked and restored, would not fit.
+func (o TestOptions) checkRoom() error {
+	info, err := o.File.Stat()
+	if err != nil {
+		return err
+	}
+	free, err := freeIn(o.Directory)
+	if err != nil {
+		return err
+	}
+	const copies = 3 // as it was unpacked, the dump restored, and the log of that
+	if want := copies*uint64(info.Size()) + reserve; free < want {
+		return &postgres.SetupError{Problem: fmt.Sprintf("there is no room to restore the backup in %s: %d MiB are free, and %d MiB are wanted", o.Directory, free>>20, want>>20),
+			Remedy: "free some, or name a directory on another disk with --directory"}
+	}
+	return nil
+}
+
+// measured is the file, and Read is told of each part of it that was read.
+func (o TestOptions) measured() io.Reader {
+	info, err := o.File.Stat()
+	if err != nil || o.Read == nil {
+		return o.File
+	}
+	return &measured{o.File, info.Size(), 0, o.Read}
+}
+
+type measured struct {
+	from        io.Reader
+	total, done int64
+	tell        func(done, total int64)
+}
+
+func (m *measured) Read(p []byte) (int, error) {
+	n, err := m.from.Read(p)
+	m.done += int64(n)
+	m.tell(m.done, m.total)
+	return n, err
+}
+
+func (o TestOptions) stage(what string) {
+	if o.Stage != nil {
+		o.Stage(what)
+	}
+}
+
+func (o TestOptions) reached(point string) error {
+	if o.point == nil {
+		return nil
+	}
+	return o.point(point)
+}

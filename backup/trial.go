@@ -1,0 +1,149 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
+)
+
+// trial is the restore that a backup has to stand: where it is unpacked, and the server that is started from it.
+type trial struct {
+	root         *os.Root // of directory
+	directory    string   // has, or gets, a workDir
+	socket       string   // of the server, a directory of its own
+	installation postgres.Installation
+	database     string // whose rows are looked for
+	reached      func(point string) error
+}
+
+// restored is what was seen of a backup that was restored.
+type restored struct {
+	start, end Position
+	newer      int64 // rows of the base backup that are not on the list
+}
+
+// restore starts a server from what was unpacked into the work directory and looks for every row, in the base backup and in the
+// dump. The server may run then; remove ends it.
+func (t trial) restore(ctx context.Context, c Checker, want Count) (found restored, err error) {
+	server, err := t.throwaway()
+	if err != nil {
+		return found, err
+	}
+	if err := postgres.VerifyBackup(ctx, server.Installation, server.Data, nil); err != nil {
+		return found, err
+	}
+	start, end, timeline, err := postgres.BackupRange(server.Data)
+	if err != nil {
+		return found, err
+	}
+	found.start, found.end = Position{LSN: start}, Position{timeline, end}
+	if err := server.StartThrowaway(ctx); err != nil {
+		return found, err
+	}
+	if err := t.reached("restored"); err != nil {
+		return found, err
+	}
+	if found.newer, err = t.compare(ctx, server, t.database, c, want, false); err != nil {
+		return found, fmt.Errorf("its base backup: %w", err)
+	}
+	if err := t.restoreDump(ctx, server, c, want); err != nil {
+		return found, fmt.Errorf("its dump: %w", err)
+	}
+	return found, nil
+}
+
+// compare holds the rows of a database against the list of rows. With exact there is nothing else in it; otherwise everything
+// that is sealed is opened too, and newer is how many rows are not on the list.
+func (t trial) compare(ctx context.Context, server *postgres.Server, db string, c Checker, want Count, exact bool) (newer int64, err error) {
+	list, err := t.root.Open(filepath.Join(workDir, rowsStream))
+	if err != nil {
+		return 0, err
+	}
+	defer list.Close()
+	conn, err := pgx.Connect(ctx, server.ConnString(db))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	e, err := expect(list, exact)
+	if err != nil {
+		return 0, err
+	}
+	look := c.Open
+	if exact {
+		look = c.Rows
+	}
+	if err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		return look(ctx, tx, e.found)
+	}); err != nil {
+		return 0, err
+	}
+	if err := e.end(); err != nil {
+		return 0, err
+	}
+	if e.count != want {
+		return 0, fmt.Errorf("its list of rows has %+v, its trailer says %+v", e.count, want)
+	}
+	return e.newer, nil
+}
+
+// restoreDump restores the dump into a database of its own and holds that against the list of rows.
+func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
+	const db = "restored_dump"
+	conn, err := pgx.Connect(ctx, server.ConnString("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "create database "+db+" template template0")
+	if err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))); err != nil {
+		return err
+	}
+	dump, err := t.root.Open(filepath.Join(workDir, dumpStream))
+	if err != nil {
+		return err
+	}
+	defer dump.Close()
+	if err := server.RestoreDump(ctx, dump, db); err != nil {
+		return err
+	}
+	_, err = t.compare(ctx, server, db, c, want, true)
+	return err
+}
+
+// remove ends the server, if it runs, and removes the work directory with all that is in it.
+func (t trial) remove(ctx context.Context) error {
+	for _, dir := range []string{workDir, filepath.Join(workDir, DataDir)} {
+		info, err := t.root.Lstat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return err
+		}
+		if !info.IsDir() { // a link, which could name the data of a server that is no throw-away
+			if err := t.root.Remove(dir); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	server, err := t.throwaway()
+	if err != nil {
+		return err
+	}
+	if err := server.Stop(ctx, postgres.Immediate); err != nil {
+		return err
+	}
+	return errors.Join(t.root.RemoveAll(workDir), os.RemoveAll(server.Socket))
+}
+
+// throwaway is the server that is started from the backup.
+func (t trial) throwaway() (*postgres.Server, error) {
+	return postgres.Throwaway(t.installation, filepath.Join(t.directory, workDir), t.socket)
+}
