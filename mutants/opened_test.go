@@ -55,5 +55,13 @@ var opened = []row{
 		"a restore test of the future is none", "backup/tested.go",
 		"\tif t.Tested.After(now.Add(ahead)) {\n", "\tif now.Add(ahead).IsZero() {\n",
 		"no alarm says for years that backups are not tested", "backup", "TestLastRestoreTest",
+	}, {
+		"a restore test of this pair", "cmd/ktadmin/backup_restoretest.go",
+		"\tif tested.Cluster != c.ClusterID {\n", "\tif false {\n",
+		"a pair whose backups were never tested says that they were", "cmd/ktadmin", "TestRestoreTest",
+	}, {
+		"the wraps of a backup are its cluster's", "cmd/ktadmin/backup_restoretest.go",
+		"\tif ring.Cluster() != m.Cluster {\n", "\tif false {\n",
+		"a backup passes that was put together of two", "cmd/ktadmin", "TestRestoreTest",
 	},
 }

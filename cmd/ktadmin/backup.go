@@ -20,7 +20,7 @@ func newBackupCommand(a *app) *cobra.Command {
 			"backup_recipients can read them. docs/backup.md says what is in one, and how it is opened.",
 	}
 	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a), newBackupScheduleCommand(a),
-		newBackupShipCommand(a))
+		newBackupShipCommand(a), newRestoreTestCommand(a))
 	return cmd
 }
 
@@ -42,9 +42,14 @@ func newBackupListCommand(a *app) *cobra.Command {
 			if err != nil {
 				a.say("note: %v", err)
 			}
-			if a.format == "json" {
-				return a.result(inventory{catalog, shipped}, nil)
+			last, err := backup.LastRestoreTest(hostOf(c).RestoreTestFile())
+			if err != nil {
+				a.say("note: %v", err)
 			}
+			if a.format == "json" {
+				return a.result(inventory{catalog, shipped, last}, nil)
+			}
+			a.sayLastTest(last)
 			if n := len(catalog.LeftOut); n > 0 {
 				a.say("note: %d left out, for it was not verified, or is not what was:", n)
 			}
@@ -60,7 +65,16 @@ func newBackupListCommand(a *app) *cobra.Command {
 // inventory is the result of backup list.
 type inventory struct {
 	backup.Catalog
-	Shipped backup.Shipped `json:"shipped"`
+	Shipped  backup.Shipped `json:"shipped"`
+	LastTest *backup.Tested `json:"last_restore_test"` // null: none is on record
+}
+
+func (a *app) sayLastTest(t *backup.Tested) {
+	if t == nil {
+		a.say("note: no restore test is on record, so nothing has shown that an identity opens a backup, and the recovery key its keys: docs/backup.md")
+		return
+	}
+	a.say("note: the last restore test was %d days ago, of %s: %s", int(time.Since(t.Tested).Hours()/24), t.Name, stamp(t.Tested))
 }
 
 // table shows backups, one a line.

@@ -35,9 +35,11 @@ import (
 type backupHost struct {
 	*testing.T
 	*config.Config
-	host     *host.Host
-	server   *postgres.Server
-	identity *age.X25519Identity
+	host       *host.Host
+	server     *postgres.Server
+	identity   *age.X25519Identity // the last of
+	identities []*age.X25519Identity
+	recovery   string // the file of the recovery key
 }
 
 func newBackupHost(t *testing.T) *backupHost {
@@ -52,6 +54,7 @@ func newBackupHost(t *testing.T) *backupHost {
 		if b.identity, err = age.GenerateX25519Identity(); err != nil {
 			t.Fatal(err)
 		}
+		b.identities = append(b.identities, b.identity)
 		recipients = append(recipients, b.identity.Recipient().String())
 	}
 	for key, value := range map[string]string{
@@ -62,7 +65,8 @@ func newBackupHost(t *testing.T) *backupHost {
 		t.Setenv("KEYTRUSTEE_"+key, value)
 	}
 	b.Config = &config.Config{Confdir: filepath.Join(dir, "kt01", ".keytrustee")}
-	b.must("init", "--external-address", "127.0.0.1", "--name", "kt01", "--recovery-key-out", filepath.Join(dir, "recovery.key"))
+	b.recovery = filepath.Join(dir, "recovery.key")
+	b.must("init", "--external-address", "127.0.0.1", "--name", "kt01", "--recovery-key-out", b.recovery)
 	b.must("db", "--bootstrap")
 	if b.Config, err = config.Load(b.Confdir); err != nil {
 		t.Fatal(err)

@@ -46,13 +46,34 @@ func (a *app) serviceUser(c *config.Config) (*postgres.OSUser, error) {
 // become makes this process the service's user: root prepares what only root can, and then is root no more. After it every
 // file is made by, and belongs to, the service's user.
 func (a *app) become(c *config.Config) error {
+	return a.becomeFor(c, "")
+}
+
+// becomeFor is become, and root makes the directory too, which the command line names; empty: none.
+func (a *app) becomeFor(c *config.Config, directory string) error {
 	syscall.Umask(0o077)
 	u, err := a.serviceUser(c)
-	if err != nil || u == nil {
+	if err != nil {
 		return err
 	}
-	if err := prepare(c, u); err != nil {
-		return err
+	if u != nil {
+		if err := prepare(c, u); err != nil {
+			return err
+		}
+	}
+	return turnInto(u, directory, c.Home())
+}
+
+// turnInto makes the directory for the user, unless it is there or empty, and makes this process that user, whose home is home. A nil
+// user is whom it is already.
+func turnInto(u *postgres.OSUser, directory, home string) error {
+	if u == nil {
+		return nil
+	}
+	if directory != "" {
+		if err := makeFor(u, directory); err != nil {
+			return err
+		}
 	}
 	if err := syscall.Setgroups([]int{u.GID}); err != nil {
 		return fmt.Errorf("becoming %s: %w", u.Name, err)
@@ -63,7 +84,7 @@ func (a *app) become(c *config.Config) error {
 	if err := syscall.Setuid(u.UID); err != nil {
 		return fmt.Errorf("becoming %s: %w", u.Name, err)
 	}
-	return os.Setenv("HOME", c.Home())
+	return os.Setenv("HOME", home)
 }
 
 // checkOwner refuses a user whose the configuration is not: whoever can write it would choose whom root becomes.

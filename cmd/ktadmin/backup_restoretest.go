@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keytrustee/backup"
+	"keytrustee/host"
+	"keytrustee/internal/config"
+	"keytrustee/kms/seal"
+	"keytrustee/postgres"
+)
+
+// restoreTest is one call of backup restore-test.
+type restoreTest struct {
+	*app
+	config      *config.Config // nil: this computer is no host of a pair
+	identities  backup.Identities
+	key         string // the recovery key, as a person keeps it
+	fingerprint string // its
+}
+
+func newRestoreTestCommand(a *app) *cobra.Command {
+	var identity, key, directory, record string
+	cmd := &cobra.Command{
+		Use:   "restore-test NAME|FILE",
+		Short: "Prove with an identity and the recovery key alone that a backup restores",
+		Long: "restore-test opens a backup with the identity of one of its recipients, starts a PostgreSQL from it that nobody reaches, looks for every row,\n" +
+			"and opens every version of every key with the recovery key. It needs no host: run it where the identity and the recovery key are kept, on a\n" +
+			"computer with this program and PostgreSQL of the same major version. Neither secret is written anywhere, and nothing of the backup is left.\n" +
+			"On a host of the pair it notes when that was; for a test that was made elsewhere, restore-test --record FILE does, with its output (-o json).",
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().StringVar(&identity, "identity", "", "file with the identity of a recipient, as age-keygen made it")
+	cmd.Flags().StringVar(&key, "recovery-key", "", "file with the recovery key")
+	cmd.Flags().StringVar(&directory, "directory", "", "where to restore to (default below backup_directory, or below /var/tmp on a computer that is no host of a pair)")
+	cmd.Flags().StringVar(&record, "record", "", "note on this host a test that was made elsewhere: FILE is what it said with -o json")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if record != "" {
+			if len(args) > 0 || identity != "" || key != "" || directory != "" {
+				return usagef("--record only notes a test that was made elsewhere: name nothing else beside it")
+			}
+			return a.recordTest(record)
+		}
+		switch {
+		case len(args) == 0:
+			return usagef("name a backup: as ktadmin backup list shows it, or its file")
+		case identity == "":
+			return usagef("--identity: name the file with the identity of one of the backup's recipients")
+		case key == "":
+			return usagef("--recovery-key: name the file with the recovery key; without it nothing shows that a key would open when both hosts are lost")
+		}
+		t, err := a.newRestoreTest(identity, key)
+		if err != nil {
+			return err
+		}
+		return t.run(cmd.Context(), args[0], directory)
+	}
+	return cmd
+}
+
+// newRestoreTest reads the secrets, as the user who called: the files may be theirs alone.
+func (a *app) newRestoreTest(identity, key string) (*restoreTest, error) {
+	t := &restoreTest{app: a}
+	text, err := readSecretFile("--identity", identity)
+	if err != nil {
+		return nil, err
+	}
+	if t.identities, err = backup.ParseIdentities(text); err != nil {
+		return nil, fmt.Errorf("--identity: %s: %w", identity, err)
+	}
+	if t.key, err = readSecretFile("--recovery-key", key); err != nil {
+		return nil, err
+	}
+	root, err := seal.ParseRecovery(t.key)
+	if err != nil {
+		return nil, usagef("--recovery-key: %s: %w", key, err)
+	}
+	t.fingerprint = root.Public().Fingerprint()
+	t.config, err = config.Load(a.confdir)
+	if errors.Is(err, config.ErrNotInitialized) {
+		t.config, err = nil, nil
+	}
+	return t, err
+}
+
+func readSecretFile(flag, file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", usagef("%s: the file is not there: %w", flag, err)
+	} else if err != nil {
+		return "", fmt.Errorf("%s: %w", flag, err)
+	}
+	return string(text), nil
+}
+
+func (t *restoreTest) run(ctx context.Context, name, directory string) error {
+	if err := absolute(&directory); err != nil {
+		return err
+	}
+	file, err := os.Open(name) // as the user who called
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && strings.ContainsRune(name, '/'):
+		return usagef("the backup is not there: %w", err)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("opening the backup: %w", err)
+	}
+	given := directory != ""
+	if directory, err = t.become(directory); err != nil {
+		return err
+	}
+	if !given {
+		defer os.Remove(directory) // it stays where something else is in it
+	}
+	if file == nil {
+		if file, err = t.named(name); err != nil {
+			return err
+		}
+	}
+	defer file.Close()
+	progress := newProgress(t.cmd.ErrOrStderr())
+	tested, err := backup.RestoreTest(ctx, backup.TestOptions{
+		File: file, Identities: t.identities, Directory: directory, Database: host.Database, Fits: t.fits, Keys: t.keys,
+		Stage: func(what string) { progress.Stage(host.Stage(what + "…")) }, Read: progress.Bytes,
+	})
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.result(tested, testedRows(tested)), t.note(tested))
+}
+
+// named opens a backup of this host.
+func (t *restoreTest) named(name string) (*os.File, error) {
+	if t.config == nil {
+		return nil, &postgres.SetupError{Problem: fmt.Sprintf("there is no file %q, and this computer is no host of a pair, which would have backups by name", name),
+			Remedy: "name the file of a backup; on a host, --confdir says where its settings lie"}
+	}
+	r, err := backup.Show(t.config.BackupDirectory, name)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(backup.File(t.config.BackupDirectory, r.Name))
+}
+
+// become makes this process one that PostgreSQL can run as, and returns the directory to restore into: on a host the service's user,
+// elsewhere whoever it is, and instead of root a user that can do nothing.
+func (t *restoreTest) become(directory string) (string, error) {
+	if t.config != nil {
+		if directory == "" {
+			return filepath.Join(t.config.BackupDirectory, ".restore-test"), t.app.become(t.config)
+		}
+		return directory, t.becomeFor(t.config, directory)
+	}
+	syscall.Umask(0o077)
+	u, err := t.anybody()
+	if err != nil {
+		return "", err
+	}
+	if directory == "" {
+		uid := os.Geteuid()
+		if u != nil {
+			uid = u.UID
+		}
+		directory = fmt.Sprintf("/var/tmp/keytrustee-restore-test-%d", uid)
+	}
+	return directory, turnInto(u, directory, "/")
+}
+
+// anybody is a user to become where there is no service's user; nil unless this process is root.
+func (t *restoreTest) anybody() (*postgres.OSUser, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	if t.user == "" {
+		return postgres.ServiceUser()
+	}
+	u, err := postgres.LookupOSUser(t.user)
+	if err == nil && u.UID == 0 {
+		return nil, usagef("--user: PostgreSQL refuses to run as root; name another user")
+	}
+	return u, err
+}
+
+// fits refuses a backup that the recovery key does not open, before it is unpacked.
+func (t *restoreTest) fits(m backup.Manifest) error {
+	switch m.RecoveryKey {
+	case t.fingerprint:
+		return nil
+	case "":
+		return &host.HintedError{Err: errors.New("there was no recovery key when the backup was made, so only the root keys of the hosts open what is in it"),
+			Hint: "make a recovery key on a host of the pair (ktadmin init --recovery-key-out FILE), and a new backup"}
+	}
+	return &host.HintedError{Err: fmt.Errorf("this is the recovery key %s, and the backup's is %s", t.fingerprint, m.RecoveryKey),
+		Hint: "take the recovery key of the cluster " + m.Cluster}
+}
+
+// keys is who opens the versions of a backup: the recovery key, through the wraps that the backup has.
+func (t *restoreTest) keys(dir string, m backup.Manifest) (backup.Checker, error) {
+	found, err := fs.Glob(os.DirFS(dir), "*/"+seal.AuthorityFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("the settings in the backup have %d files %s, where one was wanted", len(found), seal.AuthorityFile)
+	}
+	ring, err := seal.LoadWithRecovery(filepath.Join(dir, filepath.Dir(found[0])), t.key)
+	if err != nil {
+		return nil, err
+	}
+	if ring.Cluster() != m.Cluster {
+		return nil, fmt.Errorf("the backup is of the cluster %s, and the wraps in it of %s", m.Cluster, ring.Cluster())
+	}
+	return keyChecker{ring}, nil
+}
+
+// note keeps what was shown, if this is a host of the backup's pair.
+func (t *restoreTest) note(tested backup.Tested) error {
+	if t.config == nil || t.config.ClusterID != tested.Cluster {
+		t.say("note: no host of the pair knows of this test yet. Keep what this command says with -o json, and on a host: ktadmin backup restore-test --record FILE")
+		return nil
+	}
+	t.say("note: the identity and the recovery key were on a host of the pair just now, where neither belongs. Test on a computer of whoever keeps them: docs/backup.md")
+	return backup.NoteTest(hostOf(t.config).RestoreTestFile(), tested, time.Now())
+}
+
+// recordTest notes a test that was made elsewhere.
+func (a *app) recordTest(file string) error {
+	text, err := os.ReadFile(file) // as the user who called
+	if err != nil {
+		return usagef("--record: %w", err)
+	}
+	tested, err := backup.ParseTested(text)
+	if err != nil {
+		return usagef("--record: %s is not what restore-test -o json says: %w", file, err)
+	}
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	if tested.Cluster != c.ClusterID {
+		return usagef("--record: the backup %s is of the cluster %s, and this host of %s", tested.Name, tested.Cluster, c.ClusterID)
+	}
+	if err := backup.NoteTest(hostOf(c).RestoreTestFile(), tested, time.Now()); err != nil {
+		return usagef("--record: %w", err)
+	}
+	return a.result(tested, testedRows(tested))
+}
+
+// testedRows is what a restore test has shown, for people.
+func testedRows(t backup.Tested) []row {
+	return []row{
+		{"backup", t.Name},
+		{"tested", stamp(t.Tested) + ", with PostgreSQL " + t.PostgreSQL},
+		{"begun", stamp(t.Started)},
+		{"sha256", t.SHA256},
+		{"keys", fmt.Sprint(t.Rows.Keys)},
+		{"versions", fmt.Sprintf("%d, each opened with the recovery key", t.Rows.Versions)},
+		{"changes", fmt.Sprint(t.Rows.Changes)},
+		{"newer rows", fmt.Sprintf("%d, in the base backup alone", t.Newer)},
+		{"host", t.Host},
+		{"cluster", t.Cluster},
+		{"identity of", backup.ShortRecipient(t.Recipient)},
+		{"recovery key", t.RecoveryKey},
+	}
+}
