@@ -2,7 +2,9 @@ package host
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"slices"
 
@@ -70,8 +72,26 @@ func (a *Admitter) certify(answer *joinAnswer, q joinRequest, root seal.Public) 
 	if err != nil {
 		return err
 	}
-	answer.Wraps, err = a.ring.WrapFor(root, signer)
+	own, err := a.ring.WrapFor(root, signer)
+	if err != nil {
+		return err
+	}
+	recovery, err := a.host.recoveryWraps()
+	answer.Wraps = append(own, recovery...)
 	return err
+}
+
+// recoveryWraps are the wraps of the confdir for the recovery key: a host that joins keeps them too, so that the recovery key opens
+// what that host, or a backup of it, has.
+func (h *Host) recoveryWraps() ([]seal.Wrap, error) {
+	recovery, err := seal.ReadRecovery(h.Confdir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	wraps, err := seal.ReadWraps(h.Confdir)
+	return slices.DeleteFunc(wraps, func(w seal.Wrap) bool { return w.Recipient != recovery.Fingerprint() }), err
 }
 
 // self is how the joiner reaches this host.

@@ -232,3 +232,39 @@ func TestJoinRepeatedAfterACrash(t *testing.T) {
 		})
 	}
 }
+
+// TestTheRecoveryKeyOpensWhatAPassiveHas: a host that joins has the wraps for the recovery key too, so that it, and a backup of it, can be
+// opened where every root key is lost.
+func TestTheRecoveryKeyOpensWhatAPassiveHas(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	private, public, err := seal.NewRecovery()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, h := startActive(t), newHost(t, "kt02", 2)
+	if err := a.Init(pgtest.Context(t), InitOptions{Recovery: &public}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.joinWith(t, a, a.token(t)); err != nil {
+		t.Fatal(err)
+	}
+	joined(t, h, a)
+	if err := h.ConfirmRecovery(private, time.Now()); err != nil {
+		t.Error(err)
+	}
+	files, err := h.BackupFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for name := range files {
+		if strings.HasSuffix(name, "/"+public.Fingerprint()+".wrap") {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("a backup of it has %d wraps for the recovery key", n)
+	}
+}
