@@ -168,15 +168,15 @@ func (j *join) passive() replication.State {
 }
 
 // replaceState writes the state file, whether there is one or not.
-func (j *join) replaceState(s replication.State) error {
-	next := j.StateFile() + ".next"
+func (h *Host) replaceState(s replication.State) error {
+	next := h.StateFile() + ".next"
 	if err := durable.Remove(next); err != nil {
 		return err
 	}
 	if _, err := replication.CreateState(next, s); err != nil {
 		return err
 	}
-	return durable.Rename(next, j.StateFile())
+	return durable.Rename(next, h.StateFile())
 }
 
 // stopCopy ends the server of the copy that an earlier attempt was making, if that attempt was killed while it ran.

@@ -27,8 +27,14 @@ func (j *join) recover(ctx context.Context, _ *Journal) error {
 	if err := j.point("log complete"); err != nil {
 		return err
 	}
-	alone := *j.server
-	alone.Listen = nil
+	return j.recoverCopy(ctx, j.server, j.point, func(server *postgres.Server, conn *pgx.Conn) error { return j.takeOver(ctx, server, conn, end) })
+}
+
+// recoverCopy starts a copy of a database that has all of its log at hand, and that nobody but this process reaches, and hands it to take
+// when it has recovered to the end of that, on a timeline of its own. The server is stopped then.
+func (h *Host) recoverCopy(ctx context.Context, server *postgres.Server, point func(string) error, take func(*postgres.Server, *pgx.Conn) error) error {
+	alone := *server
+	alone.Listen, alone.TLS = nil, postgres.TLSFiles{}
 	if err := alone.WriteHBA(postgres.HBA{}); err != nil {
 		return err
 	}
@@ -42,16 +48,16 @@ func (j *join) recover(ctx context.Context, _ *Journal) error {
 	if err := alone.Start(ctx); err != nil {
 		return err
 	}
-	err = j.takeOver(ctx, &alone, end)
-	if perr := j.point("recovered"); perr != nil { // as it is when this process is killed: the server runs on
+	err := h.awaitRecovered(ctx, &alone, take)
+	if perr := point("recovered"); perr != nil { // as it is when this process is killed: the server runs on
 		return perr
 	}
 	return errors.Join(err, alone.Stop(context.WithoutCancel(ctx), postgres.Fast))
 }
 
-// takeOver makes the recovered database the active's, and notes what it is.
-func (j *join) takeOver(ctx context.Context, server *postgres.Server, end postgres.LSN) error {
-	conn, err := j.connect(ctx, server)
+// awaitRecovered hands the server to take when its recovery has ended.
+func (h *Host) awaitRecovered(ctx context.Context, server *postgres.Server, take func(*postgres.Server, *pgx.Conn) error) error {
+	conn, err := h.connect(ctx, server)
 	if err != nil {
 		return err
 	}
@@ -59,6 +65,11 @@ func (j *join) takeOver(ctx context.Context, server *postgres.Server, end postgr
 	if err := awaitPrimary(ctx, conn); err != nil {
 		return err
 	}
+	return take(server, conn)
+}
+
+// takeOver makes the recovered database the active's, and notes what it is.
+func (j *join) takeOver(ctx context.Context, server *postgres.Server, conn *pgx.Conn, end postgres.LSN) error {
 	r, err := replication.Recover(ctx, conn, j.answer.Admission.Epoch, j.answer.Active.Name)
 	if err != nil {
 		return err
@@ -95,7 +106,7 @@ func awaitPrimary(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // readWraps puts the wraps that the database holds into the confdir: that of the recovery key has no other place.
-func (j *join) readWraps(ctx context.Context, conn *pgx.Conn) error {
+func (h *Host) readWraps(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, "select wrap from control.kek_wraps")
 	if err != nil {
 		return fmt.Errorf("reading the wraps: %w", err)
@@ -112,7 +123,7 @@ func (j *join) readWraps(ctx context.Context, conn *pgx.Conn) error {
 		}
 		wraps = append(wraps, w)
 	}
-	return seal.WriteWraps(j.Confdir, wraps)
+	return seal.WriteWraps(h.Confdir, wraps)
 }
 
 // completeLog brings the copy's log to the survivor's end, which it returns, and makes sure that it is the same: the stream of a

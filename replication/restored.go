@@ -13,16 +13,24 @@ import (
 // StepReturning is the step of a restore at the host that was restored: it is the active, and waits for the survivor to follow.
 const StepReturning = "returning"
 
-// Recovered is what a database is that was copied from the survivor, once its recovery has ended.
+// Recovered is what a database is that was copied, from the survivor or out of a backup, once its recovery has ended.
 type Recovered struct {
 	Timeline postgres.Timeline
-	Position postgres.LSN      // where the timeline begins: the survivor's end
-	Snapshot postgres.Snapshot // what it shows, which is on the survivor too
+	Position postgres.LSN      // where the timeline begins: the end of what was copied
+	Snapshot postgres.Snapshot // what it shows, all of which was copied
 }
 
-// Recover ends what a restore does to the recovered database that conn is connected to, and nobody else: its epoch is e, and
-// there is a slot for the survivor. What it returns was so before.
-func Recover(ctx context.Context, conn *pgx.Conn, e Epoch, survivor string) (r Recovered, err error) {
+// Recover is Renew for the copy of a survivor, for which there is a slot then.
+func Recover(ctx context.Context, conn *pgx.Conn, e Epoch, survivor string) (Recovered, error) {
+	r, err := Renew(ctx, conn, e)
+	if err != nil {
+		return r, err
+	}
+	return r, makeSlot(ctx, conn, e.StandbyName(survivor), nil)
+}
+
+// Renew makes e the epoch of the recovered database that conn is connected to, and nobody else. What it returns was so before.
+func Renew(ctx context.Context, conn *pgx.Conn, e Epoch) (r Recovered, err error) {
 	var snapshot string
 	if err := conn.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
 		return r, err
@@ -38,7 +46,7 @@ func Recover(ctx context.Context, conn *pgx.Conn, e Epoch, survivor string) (r R
 	if err := writeEpoch(ctx, conn, e); err != nil {
 		return r, fmt.Errorf("writing the epoch: %w", err)
 	}
-	return r, makeSlot(ctx, conn, e.StandbyName(survivor), nil)
+	return r, nil
 }
 
 // stepRestored ends the restore at the host that was restored, when this start of its database has been compared with the

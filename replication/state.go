@@ -142,13 +142,21 @@ func OpenState(path string) (*StateFile, error) {
 		return nil, fmt.Errorf("reading the state of this node: %w", err)
 	}
 	f := &StateFile{path: path}
-	if err := json.Unmarshal(data, &f.current); err != nil {
-		return nil, fmt.Errorf("reading the state of this node: %s: %w", path, err)
-	}
-	if s := f.current; s.Self == "" || s.Duty != Active && s.Duty != Passive || s.Epoch.IsZero() {
-		return nil, fmt.Errorf("reading the state of this node: %s names no node, duty or epoch", path)
+	if f.current, err = ParseState(data); err != nil {
+		return nil, fmt.Errorf("reading the state of this node: %s %w", path, err)
 	}
 	return f, nil
+}
+
+// ParseState reads what a state file holds. The error continues a sentence that names the file.
+func ParseState(data []byte) (s State, err error) {
+	if err := json.Unmarshal(data, &s); err != nil {
+		return State{}, fmt.Errorf("is damaged: %w", err)
+	}
+	if s.Self == "" || s.Duty != Active && s.Duty != Passive || s.Epoch.IsZero() {
+		return State{}, errors.New("names no node, duty or epoch")
+	}
+	return s, nil
 }
 
 func encode(s State) ([]byte, error) {
