@@ -14,7 +14,7 @@
 //	untar.go       how the tars within it are unpacked, and nothing beside them
 //	prove.go       the restore that each backup has to stand; trial.go: the server that is started for it
 //	restoretest.go RestoreTest: the same with what lies off the hosts; tested.go: what it has shown, and when the last one was
-//	rows.go        Row and Checker: what has to be there again
+//	rows.go        Row and Checker: what has to be there again; compare.go: Compare, for a database that was restored to stay
 //	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
 //	catalog.go     List, Show and Verify
 //	retention.go   Retention: which backups are kept, and how the others go

@@ -20,7 +20,7 @@ type Aborted struct {
 	Untold    error  `json:"-"`                  // why the other host could not be told; nil: it knows
 }
 
-// Abort ends a join, re-clone or restore of this host that has not ended, and leaves the host with the data, the state, the
+// Abort ends a join, re-clone or restore, from a survivor or a backup, of this host that has not ended, and leaves the host with the data, the state, the
 // certificates and the configuration that it had before: to its peer it is who it was. The other host is told; where it can not be,
 // that has to be done there. token is the one that was used, where this host has no certificate yet; nil: its certificate is shown.
 // After an error the command may be repeated.
@@ -68,6 +68,9 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 		return a, err
 	}
 	if err := h.putFilesBack(journal); err != nil { // the other host was told under the certificate that it gave
+		return a, err
+	}
+	if err := h.removeMade(journal); err != nil {
 		return a, err
 	}
 	if err := h.reached("abort: put back"); err != nil {

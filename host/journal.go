@@ -17,7 +17,7 @@ import (
 
 // Journal is what a host remembers of an operation that has not ended. It lies in the node directory.
 type Journal struct {
-	Operation string    `json:"operation"`        // init, bootstrap, join, re-clone, restore
+	Operation string    `json:"operation"`        // init, bootstrap, join, re-clone, restore, restore from a backup
 	Step      string    `json:"step"`             // the step that began last
 	Since     time.Time `json:"since"`            // when the operation first began
 	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made as long as it stands here
@@ -30,6 +30,8 @@ type Journal struct {
 	Kept        string `json:"kept,omitempty"`   // where its earlier state goes, unless data is moved aside that it lies beside
 	Given       *given `json:"given,omitempty"`  // what the data was that it gives up
 	Before      bool   `json:"before,omitempty"` // the files that it replaces lie in node/before as they were
+	// Of a restore from a backup.
+	Backup *ofBackup `json:"backup,omitempty"`
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }

@@ -256,4 +256,44 @@ var operations = []row{
 		"\tif journal.Before {\n", "\tif journal.Before && false {\n",
 		"a host that has given its join up is a stranger to its own pair", "host", "TestAbortPutsTheKeyBack",
 	},
+	{
+		"the recovery key opens what a passive has", "host/identify.go",
+		"answer.Wraps = append(own, recovery...)", "answer.Wraps = append(own, recovery[:0]...)",
+		"a backup of a passive is opened by nobody", "host", "TestTheRecoveryKeyOpensWhatAPassiveHas",
+	},
+	{
+		"a rebuild wants a word", "host/rebuild.go",
+		"case r.o.Confirm != r.confirmation():", "case false:",
+		"a pair is rebuilt from a backup beside a host that lives", "host", "TestRebuildRefuses",
+	},
+	{
+		"a rebuild asks who lives", "host/rebuildlook.go",
+		"case !alive:", "case true || alive:",
+		"a pair is rebuilt from a backup beside a host that lives", "host", "TestRebuildRefuses",
+	},
+	{
+		"a host of a pair is not rebuilt", "host/rebuild.go",
+		"if have && !slices.Contains(mine, path) &&", "if have && false && !slices.Contains(mine, path) &&",
+		"the good copy's keys are replaced by those of a backup", "host", "TestRebuildRefuses",
+	},
+	{
+		"what is rebuilt was opened", "host/rebuild.go",
+		"if err := r.o.Check(ctx, server, ring); err != nil {", "if err := r.o.Check(ctx, server, ring); err != nil && false {",
+		"a pair is rebuilt, and some of its keys do not open", "host", "TestRebuildFromABackup",
+	},
+	{
+		"a rebuilt pair is ahead of the lost one", "host/rebuildlook.go",
+		"r.was.Epoch.Number + epochsSince", "r.was.Epoch.Number",
+		"a rebuilt host fences itself for what the lost ones were", "host", "TestRebuildFromABackup",
+	},
+	{
+		"a lost root key opens nothing", "host/rebuildfiles.go",
+		"if w.Recipient == root.Fingerprint() || w.Recipient == recovery.Fingerprint() {", "if true || w.Recipient == recovery.Fingerprint() {",
+		"who stole a host opens the files of the new one", "host", "TestRebuildFromABackup",
+	},
+	{
+		"what a rebuild makes is noted first", "host/rebuild.go",
+		"\tif err := r.claim(journal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"a rebuild that was killed can neither go on nor be given up", "host", "TestRebuildFromABackup",
+	},
 }

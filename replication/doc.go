@@ -19,8 +19,9 @@
 //	async      --> sync       Monitor.EnableSync on the active, by the operator's command
 //	passive    --> active     Monitor, by the operator's command: promotion or switchover, in steps (fork.go); the daemon starts anew
 //	active     --> passive    Monitor, in a switchover (yield.go), once the passive takes over; the daemon starts anew
-//	(nothing)  --> active     ktadmin restore writes the state file, in a new epoch; it shows nothing before its passive has taken it in,
+//	(nothing)  --> active     ktadmin restore --from-survivor writes the state file, in a new epoch; it shows nothing before its passive has taken it in,
 //	                          or an operator has said that this one is lost
+//	(nothing)  --> active     ktadmin restore --from-backup writes the state file, in a new epoch, where both hosts are lost: no passive, as after a promotion
 //	any        --> fenced     Monitor, at once and durably, when it meets a higher or conflicting epoch
 //	fenced     --> any        an operator's command only
 //

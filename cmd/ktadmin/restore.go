@@ -4,30 +4,95 @@ import (
 	"github.com/spf13/cobra"
 
 	"keytrustee/host"
+	"keytrustee/replication"
 )
 
 func newRestoreCommand(a *app) *cobra.Command {
 	var f joinFlags
+	var b backupFlags
 	cmd := &cobra.Command{
-		Use:   "restore --from-survivor ADDRESS --token-file FILE",
-		Short: "Rebuild the active on its own host from the passive that survived it",
-		Long: "restore runs on the host of an active whose data is destroyed, or is an older copy, under the same name. The passive has every key that was\n" +
-			"acknowledged: its database is copied, verified, and goes on here on a timeline of its own. Data that is still here is moved aside,\n" +
-			"never deleted. It is refused while the active answers, or while the passive is not whole.\n" +
-			"The token comes from ktadmin join-token on the passive. With --abort, on either host, a restore that has not ended is ended.",
+		Use:   "restore --from-survivor ADDRESS --token-file FILE | --from-backup FILE --identity FILE --recovery-key FILE",
+		Short: "Rebuild the active on its own host from the passive that survived it, or on a bare host from a backup where none has",
+		Long: "With --from-survivor it runs on the host of an active whose data is destroyed, or is an older copy, under the same name. The passive has every\n" +
+			"key that was acknowledged: its database is copied, verified, and goes on here on a timeline of its own. Data that is still here is moved\n" +
+			"aside, never deleted. It is refused while the active answers, or while the passive is not whole. The token comes from ktadmin join-token\n" +
+			"on the passive.\n\n" +
+			"With --from-backup it runs on a bare host, when both hosts are lost: what was acknowledged after the backup was begun is lost with them. It\n" +
+			"takes an identity of one of the backup's recipients, and the recovery key of the cluster. Without --i-confirm it says whether that could be\n" +
+			"done, and what would be, and changes nothing. It is refused while a host of the pair answers. The second host joins afterwards.\n\n" +
+			"With --abort a restore that has not ended is ended; one from a survivor on either host.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&f.active, "from-survivor", "", "address of the passive that survived")
 	cmd.Flags().BoolVar(&f.abort, "abort", false, "end a restore that has not ended")
+	b.addTo(cmd)
 	f.addTo(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		switch {
 		case f.abort:
 			return a.abortJoin(f)
+		case f.active != "" && b.file != "":
+			return usagef("--from-survivor and --from-backup exclude each other: a survivor has everything")
+		case b.file != "":
+			return a.rebuild(f, b)
+		case b != (backupFlags{}):
+			return usagef("--from-backup is missing: name the file of the backup")
 		case f.active == "":
-			return usagef("--from-survivor is missing: name the address of the passive that survived")
+			return usagef("--from-survivor is missing: name the address of the passive that survived; if none has, name a backup: --from-backup FILE")
 		}
 		return a.join(f, host.Restore)
 	}
 	return cmd
+}
+
+// backupFlags are the flags of a restore from a backup.
+type backupFlags struct{ file, identity, recoveryKey, confirm string }
+
+func (b *backupFlags) addTo(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&b.file, "from-backup", "", "file of a backup of one of the two hosts, both of which are lost")
+	flags.StringVar(&b.identity, "identity", "", "file that holds an identity of one of the backup's recipients")
+	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
+	flags.StringVar(&b.confirm, "i-confirm", "", `"NAME is powered off", with the name of the other host, word for word`)
+}
+
+// rebuild makes this host the active out of a backup, or says what would be done.
+func (a *app) rebuild(f joinFlags, b backupFlags) error {
+	if f.tokenFile != "" {
+		return usagef("--token-file: a restore from a backup wants no token, for there is nobody who could give one")
+	}
+	if b.identity == "" {
+		return usagef("--identity is missing: name the file with the identity of one of the backup's recipients")
+	}
+	r := &rebuilding{app: a, joinFlags: f, backupFlags: b}
+	defer r.close()
+	if err := r.open(); err != nil { // as the user who called: the files may be theirs alone
+		return err
+	}
+	start, err := a.prepareStart(f.noStart, true)
+	if err != nil {
+		return err
+	}
+	if err := a.become(r.config); err != nil {
+		return err
+	}
+	o, err := hostOf(r.config).Rebuild(a.cmd.Context(), r.options())
+	if err != nil {
+		return err
+	}
+	if b.confirm == "" {
+		return a.rebuildable(o)
+	}
+	if err := a.rebuilt(r); err != nil {
+		return err
+	}
+	return start()
+}
+
+// rebuildable says that, and how, the pair could be rebuilt, or what stands against it.
+func (a *app) rebuildable(o replication.Operated) error {
+	if err := allFound(o); err != nil {
+		return err
+	}
+	return a.operated(o)
 }

@@ -65,6 +65,16 @@ func Inventory(ctx context.Context, q querier, open func(kms.SealedVersion) erro
 	return nil
 }
 
+// Newest is when the newest change was made that the transaction of q sees, whatever a filter says; nil if there is none.
+func Newest(ctx context.Context, q querier) (at *time.Time, err error) {
+	var have bool
+	if err := q.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
+		return nil, err
+	}
+	err = q.QueryRow(ctx, "select max(at) from key_change").Scan(&at)
+	return at, err
+}
+
 // invent reads one table, a row at a time.
 func invent(ctx context.Context, q querier, sql string, scan func(pgx.Rows) (Entry, error), entry func(Entry) error) error {
 	rows, err := q.Query(ctx, sql)

@@ -1,0 +1,29 @@
+package backup
+
+import (
+	"context"
+	"fmt"
+	"io"
+)
+
+// RowsFile is where Unpack leaves the list of rows.
+const RowsFile = rowsStream
+
+// Compare has c open every row that q sees, and holds it against list, the list of rows of a backup whose trailer counts want: each has to
+// be there, and what it was, unless it was purged since. newer is how many rows are not on the list.
+func Compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count) (newer int64, err error) {
+	e, err := expect(list, false)
+	if err != nil {
+		return 0, err
+	}
+	if err := c.Open(ctx, q, e.found); err != nil {
+		return 0, err
+	}
+	if err := e.end(); err != nil {
+		return 0, err
+	}
+	if e.count != want {
+		return 0, fmt.Errorf("its list of rows has %+v, its trailer says %+v", e.count, want)
+	}
+	return e.newer, nil
+}

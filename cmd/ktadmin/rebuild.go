@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"keytrustee/backup"
+	"keytrustee/host"
+	"keytrustee/internal/config"
+	"keytrustee/kms/pgstore"
+	"keytrustee/kms/seal"
+	"keytrustee/postgres"
+)
+
+// rebuilding is a restore from a backup.
+type rebuilding struct {
+	*app
+	joinFlags
+	backupFlags
+
+	config     *config.Config // of this host, before the backup has told
+	backup     *os.File
+	identities backup.Identities
+	recovery   string
+
+	unpacked backup.Unpacked
+	rows     *os.File   // the list of rows, whatever becomes of where it was unpacked to
+	node     []byte     // the node.yaml of the host that the backup is of
+	newer    int64      // how many rows were made while the backup was
+	newest   *time.Time // when the newest of the changes was made
+}
+
+// open reads what the operator has named, and opens the backup.
+func (r *rebuilding) open() error {
+	if err := absolute(&r.pgRoot, &r.joinFlags.socket); err != nil {
+		return err
+	}
+	text, err := readSecret(r.identity, "")
+	if err != nil {
+		return err
+	}
+	if r.identities, err = backup.ParseIdentities(text); err != nil {
+		return err
+	}
+	if r.recovery, err = readSecret(r.recoveryKey, "Recovery key: "); err != nil {
+		return err
+	}
+	if r.backup, err = os.Open(r.file); errors.Is(err, fs.ErrNotExist) {
+		return usagef("--from-backup: %w", err)
+	} else if err != nil {
+		return err
+	}
+	if r.config, err = config.Read(r.confdir); err != nil {
+		return err
+	}
+	r.apply(r.config)
+	return r.config.ValidateJoiner()
+}
+
+func (r *rebuilding) close() {
+	for _, f := range []*os.File{r.backup, r.rows} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func (r *rebuilding) options() host.RebuildOptions {
+	return host.RebuildOptions{
+		Unpack: r.unpack, Recovery: r.recovery, Name: r.config.Name, Address: r.config.ExternalAddress, Configure: r.configure, Check: r.check,
+		Confirm: r.confirm, Progress: newProgress(r.cmd.ErrOrStderr()),
+	}
+}
+
+// unpack lays the backup out in dir.
+func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err error) {
+	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, dir); err != nil {
+		return b, err
+	}
+	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions,
+		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir)}
+	if r.rows, err = os.Open(filepath.Join(dir, backup.RowsFile)); err != nil {
+		return b, err
+	}
+	if r.node, err = os.ReadFile(filepath.Join(b.Config, "node", "node.yaml")); err != nil {
+		return b, fmt.Errorf("the configuration in the backup: %w", err)
+	}
+	if b.Address, b.ClusterPort, err = config.ReachedAt(b.Config); err != nil {
+		return b, fmt.Errorf("the configuration in the backup: %w", err)
+	}
+	return b, nil
+}
+
+// configure saves node.yaml, now that the cluster's own settings are there. What the host was set to it is again, but for where its
+// files lie.
+func (r *rebuilding) configure(l host.Learned) (*host.Host, error) {
+	if l.Name == r.unpacked.Manifest.Host {
+		if err := r.config.TakeNode(r.node); err != nil {
+			return nil, err
+		}
+	}
+	f := r.joinFlags
+	f.pgRoot, f.socket = r.config.PGRootDir, r.config.SocketDir // where the backup was unpacked to
+	return r.configureJoined(&f, l)
+}
+
+// check opens every version of every key that was restored.
+func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *seal.Keyring) error {
+	conn, err := pgx.Connect(ctx, server.ConnString(host.Database))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows); err != nil {
+			return err
+		}
+		r.newest, err = pgstore.Newest(ctx, tx)
+		return err
+	})
+}
+
+// rebuilt says what has come of it, and what is to be done next.
+func (a *app) rebuilt(r *rebuilding) error {
+	c, err := config.Load(a.confdir)
+	if err != nil {
+		return err
+	}
+	s, err := hostOf(c).Status()
+	if err != nil {
+		return err
+	}
+	newest := "-"
+	if r.newest != nil {
+		newest = stamp(*r.newest)
+	}
+	m, rows := r.unpacked.Manifest, r.unpacked.Trailer.Rows
+	if a.format == "json" {
+		return a.result(map[string]any{"state": s.State, "backup": m, "rows": rows, "newer_rows": r.newer, "newest_change": r.newest}, nil)
+	}
+	if err := a.result(nil, []row{
+		{"node", s.Name}, {"duty", string(s.State.Duty)}, {"epoch", s.State.Epoch.String()}, {"data", c.PGRootDir},
+		{"from", fmt.Sprintf("a backup of %s that was begun at %s", m.Host, stamp(m.Started))},
+		{"opened", fmt.Sprintf("%d versions of %d keys, with the new root key; %d rows were made while the backup was", rows.Versions, rows.Keys, r.newer)},
+		{"newest change", newest + "; what was acknowledged later is lost"},
+		{"recovery key", "as it was, and confirmed"},
+	}); err != nil {
+		return err
+	}
+	a.say("next: a new passive. Here, when the services run: ktadmin join-token --out FILE; on the other bare host, with that file: ktadmin init-slave --token-file FILE")
+	return nil
+}
