@@ -78,6 +78,9 @@ func attach(image *os.File) (*os.File, error) {
 			return nil, err
 		}
 		config := unix.LoopConfig{Fd: uint32(image.Fd()), Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_AUTOCLEAR}}
+		if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", image.Fd())); err == nil { // for losetup, where there is no /sys
+			copy(config.Info.File_name[:len(config.Info.File_name)-1], name)
+		}
 		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
 		if err == nil {
 			return device, nil
