@@ -133,7 +133,7 @@ func (s Sight) gateOf(r replication.Report) Writes {
 const ofNoPair = "this host is of no pair yet"
 
 // NoPairRemedy is what to do on a host that has no state: nothing was done on it yet, or its disk is a new one.
-const NoPairRemedy = "ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive; if it was of a pair, see docs/runbook/restore-from-passive.md."
+const NoPairRemedy = "If it was of a pair: docs/runbook/restore-from-passive.md, or, if both hosts are lost, docs/runbook/both-lost.md. A new pair: ktadmin db --bootstrap makes an active of it, ktadmin init-slave a passive."
 
 // writesByFiles: no daemon answers. A passive without its daemon confirms nothing, so no active takes a write beside it.
 func (s Sight) writesByFiles() Writes {

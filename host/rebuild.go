@@ -104,7 +104,7 @@ func (r *rebuild) check(ctx context.Context) (err error) {
 			return err
 		}
 		if have && !slices.Contains(mine, path) && !slices.Contains(optional, filepath.Base(path)) {
-			return hinted(fmt.Sprintf("if its data is whole, this is no case for a backup: docs/runbook/restore-from-passive.md. If it is of no use, keep it as evidence: mv %[1]s %[1]s.lost, then repeat the command", r.Home()),
+			return hinted(fmt.Sprintf("if its data is whole, this is no case for a backup: docs/runbook/restore-from-passive.md. If it is of no use, keep it as evidence: systemctl stop keytrusteed keytrustee-db && mv %[1]s %[1]s.lost, then repeat the command", r.Home()),
 				"this host is no bare one: there is %s", path)
 		}
 	}

@@ -87,7 +87,9 @@ var table = []metric{
 		}
 		e(math.Max(0, time.Since(b.Newest).Seconds()))
 	})},
-	{"backup_failed", "1 while this host's last attempt to make a backup has led to none.", nil, gauge, backups(func(b replication.Backups, e emit) { e(truth(b.Failure != "")) })},
+	{"backup_failed", "1 while this host's last attempt to make a backup has led to none, and neither host has made one since.", nil, gauge, backups(func(b replication.Backups, e emit) {
+		e(truth(b.Failure != "" && b.Tried.After(b.Newest) && b.Tried.After(b.Other)))
+	})},
 	{"backup_maker", "1 while it is this host that makes the backups of the pair.", nil, gauge, backups(func(b replication.Backups, e emit) { e(truth(b.Mine)) })},
 	{"backup_recipients", "How many can read a backup; with 0 none is made.", nil, gauge, backups(func(b replication.Backups, e emit) { e(float64(b.Recipients)) })},
 	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},

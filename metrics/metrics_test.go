@@ -29,7 +29,7 @@ func whole() replication.Report {
 		Decision: replication.Decision{Reason: replication.OperatorHold}, Since: time.Unix(1700000000, 0), PeerAnswers: true, Waiting: 2,
 		Reads: replication.Reads{Served: replication.Everything},
 		Beside: &replication.Beside{Release: "0.1.0", AuditLost: 4, Syslog: "connection refused", SyslogLost: 5,
-			Backups:      &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Failure: "no room", Mine: true},
+			Backups:      &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Tried: time.Now(), Failure: "no room", Mine: true},
 			Certificates: map[string]time.Time{"public": time.Now().Add(36 * time.Hour), "cluster": time.Now().Add(time.Hour), "authority": time.Now().Add(time.Hour)}},
 	}
 }

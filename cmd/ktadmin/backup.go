@@ -121,7 +121,7 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 		Use:   "verify NAME",
 		Short: "Make sure that a backup is, byte for byte, what was verified when it was made",
 		Long: "verify reads the whole file and compares its SHA-256 with the receipt's. It does not look inside: what opens a backup is an identity, and\n" +
-			"none lies on this host. What proves that an identity opens it, docs/backup.md says.",
+			"none lies on this host. What proves that an identity opens it is ktadmin backup restore-test, away from this host.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load()

@@ -55,7 +55,7 @@ func TestBackupUnits(t *testing.T) {
 	}
 	lines := 0
 	for line := range strings.Lines(string(text)) {
-		line, _, _ = strings.Cut(strings.TrimSpace(line), ">")
+		line, _, _ = strings.Cut(strings.TrimSpace(line), " 2>")
 		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "MAILTO=") {
 			continue
 		}

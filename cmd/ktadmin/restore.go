@@ -53,7 +53,7 @@ func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags.StringVar(&b.file, "from-backup", "", "file of a backup of one of the two hosts, both of which are lost")
 	flags.StringVar(&b.identity, "identity", "", "file that holds an identity of one of the backup's recipients")
 	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
-	flags.StringVar(&b.confirm, "i-confirm", "", `"NAME is powered off", with the name of the other host, word for word`)
+	flags.StringVar(&b.confirm, "i-confirm", "", `what the command without it says, word for word: "NAME is powered off", with the name of the other host`)
 }
 
 // rebuild makes this host the active out of a backup, or says what would be done.

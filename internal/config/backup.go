@@ -39,8 +39,9 @@ func ReachedAt(home string) (address string, clusterPort int, err error) {
 	return held.Address, held.ClusterPort, nil
 }
 
-// moves are the keys of node.yaml that a host keeps on another machine: all but where its files lie and who it runs as.
-var moves = []string{"name", "external_address", "listen_address", "port", "cluster_port", "db_port", "peer", "syslog", "syslog_ca", "metrics_address", "backup_recipients"}
+// moves are the keys of node.yaml that a host keeps on another machine: none that says where files lie, or who it runs as.
+var moves = []string{"name", "external_address", "listen_address", "port", "cluster_port", "db_port", "peer", "syslog", "syslog_ca", "metrics_address",
+	"backup_recipients", "backup_schedule", "backup_keep_hourly", "backup_keep_daily", "backup_keep_weekly"}
 
 // TakeNode makes text, the node.yaml that a host had, the one of this host, as far as it holds on another machine. A node.yaml that is there
 // stays as it is. The directory must exist.
