@@ -113,6 +113,7 @@ func (r *rebuild) confirmation() string {
 func (r *rebuild) plan() []string {
 	return []string{
 		fmt.Sprintf("everything that was acknowledged after %s is lost", stamp(r.backup.Started)),
+		fmt.Sprintf("if there is a backup of a later epoch than %d, of either host, that is the one to take: this one may lack more", r.was.Epoch.Number),
 		fmt.Sprintf("the database is unpacked to %s, recovers to the end of its log, and goes on there on a timeline of its own", r.PGRoot),
 		fmt.Sprintf("%s gets a new root key and new certificates; the recovery key stays what it is, and the root keys of the lost hosts open nothing here", r.self),
 		"every version of every key is opened with the new root key before the database is used",
