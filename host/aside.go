@@ -15,6 +15,16 @@ import (
 // asideStamp is how a time stands in the name of a directory.
 const asideStamp = "20060102T150405"
 
+// asideName is a name beside path that nothing has: it tells this second, or the next one that is free.
+func asideName(path, ending string) (string, error) {
+	for t := time.Now().UTC(); ; t = t.Add(time.Second) {
+		name := path + ".aside-" + t.Format(asideStamp) + ending
+		if have, err := exists(name); err != nil || !have {
+			return name, err
+		}
+	}
+}
+
 // asideState is where the state that belongs to data that was moved aside lies.
 func asideState(aside string) string { return aside + ".state.json" }
 
@@ -38,7 +48,9 @@ func (j *join) moveAside(_ context.Context, journal *Journal) error {
 	if len(entries) == 0 || journal.Making == j.PGRoot { // there is nothing, or the half of a copy
 		return nil
 	}
-	journal.Aside = j.PGRoot + ".aside-" + time.Now().UTC().Format(asideStamp)
+	if journal.Aside, err = asideName(j.PGRoot, ""); err != nil {
+		return err
+	}
 	if err := j.saveJournal(journal); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"strings"
-	"time"
 
 	"keytrustee/postgres"
 	"keytrustee/replication"
@@ -22,7 +21,10 @@ func (j *join) giveUp(ctx context.Context, journal Journal) (Journal, error) {
 	if journal.Incarnation != "" || j.had == nil {
 		return journal, nil
 	}
-	journal.Kept = strings.TrimSuffix(j.StateFile(), ".json") + ".aside-" + time.Now().UTC().Format(asideStamp) + ".json"
+	var err error
+	if journal.Kept, err = asideName(strings.TrimSuffix(j.StateFile(), ".json"), ".json"); err != nil {
+		return journal, err
+	}
 	if j.had.Duty != replication.Passive {
 		return journal, nil
 	}

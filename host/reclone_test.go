@@ -478,3 +478,21 @@ func TestRecloneRepeatedAfterACrash(t *testing.T) {
 		})
 	}
 }
+
+// TestAsideName: what was moved aside in this very second is not what the next one is called.
+func TestAsideName(t *testing.T) {
+	path, names := filepath.Join(t.TempDir(), "db"), map[string]bool{}
+	for range 3 {
+		name, err := asideName(path, ".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names[name] || !strings.HasPrefix(name, path+".aside-") || !strings.HasSuffix(name, ".json") {
+			t.Errorf("%s beside %v", name, names)
+		}
+		names[name] = true
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
