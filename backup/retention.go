@@ -65,9 +65,9 @@ func (r Retention) Keep(backups []Receipt, now time.Time) (kept, expendable []Re
 	return kept, expendable
 }
 
-// retire removes the backups of this host that are not kept any longer. Those of another host or of another cluster, which a host that
-// was made anew finds under its old name, somebody has put there or may need yet: they neither count nor go. What was not verified is
-// left alone too.
+// retire removes the backups of this host that are not kept any longer. Those of another host or of another cluster, and those of this one
+// under an earlier root key, somebody may need yet: a pair that was restored from a backup has its name and its cluster, and a later backup
+// may turn up of what it was. They neither count nor go. What was not verified is left alone too.
 func (r *run) retire(now time.Time) (removed []string, err error) {
 	catalog, err := List(r.Directory)
 	if err != nil {
@@ -75,7 +75,7 @@ func (r *run) retire(now time.Time) (removed []string, err error) {
 	}
 	var own []Receipt
 	for _, b := range catalog.Backups {
-		if b.Manifest.Host == r.Facts.Host && b.Manifest.Cluster == r.Facts.Cluster {
+		if b.Manifest.of(r.Facts.Host, r.Facts.Cluster, r.Facts.RootKey) {
 			own = append(own, b)
 		}
 	}
@@ -88,6 +88,11 @@ func (r *run) retire(now time.Time) (removed []string, err error) {
 		removed = append(removed, b.Name)
 	}
 	return removed, err
+}
+
+// of reports whether it is of that host, as it is with that root key.
+func (m *Manifest) of(host, cluster, rootKey string) bool {
+	return m.Host == host && m.Cluster == cluster && m.RootKey == rootKey
 }
 
 // withdraw removes a backup. It takes the name away first: a crash at any time after it leaves what the next run knows as nothing, and

@@ -131,6 +131,7 @@ func TestRetire(t *testing.T) {
 	old := begun(now.Add(-100 * time.Hour))
 	keep(old, func(b *Receipt) { b.Manifest.Host = "kt02" })
 	keep(old, func(b *Receipt) { b.Manifest.Cluster = "c2" })
+	keep(begun(now.Add(-99*time.Hour)), func(b *Receipt) { b.Manifest.RootKey = "of a host that was lost" })
 	cut := keep(old, func(b *Receipt) { b.Manifest.Started = b.Manifest.Started.Add(time.Minute) })
 	if err := os.Truncate(filepath.Join(s.Directory, cut.Name+fileSuffix), 2); err != nil {
 		t.Fatal(err)

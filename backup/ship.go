@@ -21,9 +21,9 @@ type ShipOptions struct {
 	Enough    time.Duration // after so long no further backup is begun with; zero: all are sent, however long that takes
 	Stage     func(string)  // is told what is done now; nil: nobody is. It may be called by several at once
 	// Retention says how many backups of this host stay at a target that has all of these. A target gets none that it would not
-	// keep. Host and Cluster tell which backups are of this host; empty: none is removed.
-	Retention     Retention
-	Host, Cluster string
+	// keep. Host, Cluster and the fingerprint of its root key tell which backups are of this host as it is; no Host: none is removed.
+	Retention              Retention
+	Host, Cluster, RootKey string
 
 	point func(target, point string) error // in tests, is told each point that a crash may follow
 	now   func() time.Time                 // in tests, another time than the present

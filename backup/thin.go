@@ -58,7 +58,7 @@ func (s *shipping) named() *regexp.Regexp {
 }
 
 func (s *shipping) own(b Receipt) bool {
-	return s.Host != "" && b.Manifest.Host == s.Host && b.Manifest.Cluster == s.Cluster
+	return s.Host != "" && b.Manifest.of(s.Host, s.Cluster, s.RootKey)
 }
 
 // expendable are this host's backups, of those that are here and those that are there, that are not kept there.

@@ -28,12 +28,16 @@ var backups = []row{
 		"backups by a clock that was wrong push out those of today", "backup", "TestKeep",
 	}, {
 		"another host's backups stay", "backup/retention.go",
-		"b.Manifest.Host == r.Facts.Host && ", "",
+		"return m.Host == host && m.Cluster == cluster", "return m.Cluster == cluster",
 		"a backup that somebody put there is removed", "backup", "TestRetire",
 	}, {
 		"another cluster's backups stay", "backup/retention.go",
-		" && b.Manifest.Cluster == r.Facts.Cluster", "",
+		"m.Host == host && m.Cluster == cluster && ", "m.Host == host && ",
 		"a host that was made anew by mistake removes the backups that could mend it", "backup", "TestRetire",
+	}, {
+		"backups under an earlier root key stay", "backup/retention.go",
+		" && m.RootKey == rootKey", "",
+		"a host that was restored from a backup removes a later one that turns up", "backup", "TestRetire",
 	}, {
 		"a backup loses its name before its receipt", "backup/retention.go",
 		"durable.Rename(path+fileSuffix, path+partialSuffix)", "durable.Remove(path + receiptSuffix)",

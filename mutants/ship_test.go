@@ -56,7 +56,7 @@ var ship = []row{
 		"the last good copies go while the newest backup can not be sent", "backup", "TestShipKeepsWhatItHas",
 	}, {
 		"what goes is this host's", "backup/thin.go",
-		"b.Manifest.Host == s.Host && b.Manifest.Cluster == s.Cluster", "b.Manifest.Host == s.Host",
+		"b.Manifest.of(s.Host, s.Cluster, s.RootKey)", "b.Manifest.of(s.Host, b.Manifest.Cluster, s.RootKey)",
 		"another cluster's backups are removed", "backup", "TestShipKeeps",
 	},
 }

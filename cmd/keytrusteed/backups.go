@@ -118,7 +118,7 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	}
 	k, schedule := thishost.Backups(c, now)
 	r := b.report()
-	k.Other = earlier(r.Peer.Backups.Newest, now)
+	k.Other = told(r.Peer.Backups.Newest, now)
 	newest := later(k.Newest, k.Other)
 	k.Late = thishost.Late(schedule, newest)
 	k.Mine, k.Part = backupPart(r, b.up, now)
@@ -171,9 +171,13 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// earlier is t, or now where t lies after it: the clocks of two hosts are never quite the same.
-func earlier(t, now time.Time) time.Time {
-	if t.After(now) {
+// told is what the other host says of a time: the clocks of two hosts are never quite the same, but what lies further ahead is by a clock
+// that is wrong, and says nothing of today.
+func told(t, now time.Time) time.Time {
+	switch {
+	case t.After(now.Add(time.Minute)):
+		return time.Time{}
+	case t.After(now):
 		return now
 	}
 	return t

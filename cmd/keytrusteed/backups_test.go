@@ -231,6 +231,10 @@ func TestBackupsPlan(t *testing.T) {
 	if p, k := look(); p.Running || !k.Other.Equal(now) {
 		t.Errorf("of one that is silent, whose clock is ahead: %+v, %+v", p, k)
 	}
+	b.report.Peer.Backups.Newest = now.Add(3 * time.Hour)
+	if _, k := look(); !k.Other.IsZero() {
+		t.Errorf("of one whose clock is hours ahead: %+v", k)
+	}
 	b.report.Peer.Backups.Newest = at(14, 0)
 	attempt := backup.EndedAttempt(at(15, 15), "", errors.New("no room"))
 	if err := attempt.Save(thishost.From(b.config()).BackupAttempt()); err != nil {

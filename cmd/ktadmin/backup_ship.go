@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"keytrustee/backup"
 	"keytrustee/internal/config"
+	"keytrustee/kms/seal"
 )
 
 func newBackupShipCommand(a *app) *cobra.Command {
@@ -36,7 +38,7 @@ func newBackupShipCommand(a *app) *cobra.Command {
 				return &config.InvalidError{Faults: []config.Fault{{Field: "backup_targets", Problem: "there is none",
 					Remedy: "give one or more, as sftp://USER@HOST/DIRECTORY or file:///DIRECTORY: docs/backup.md"}}}
 			}
-			deliveries, err := a.ship(c, 0)
+			deliveries, err := a.ship(cmd.Context(), c, 0)
 			if deliveries == nil {
 				return err
 			}
@@ -48,16 +50,20 @@ func newBackupShipCommand(a *app) *cobra.Command {
 }
 
 // ship sends the backups. After enough, if that is not 0, it begins with no further one.
-func (a *app) ship(c *config.Config, enough time.Duration) ([]backup.Delivery, error) {
+func (a *app) ship(ctx context.Context, c *config.Config, enough time.Duration) ([]backup.Delivery, error) {
 	targets, err := targetsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	return backup.Ship(a.cmd.Context(), backup.ShipOptions{
+	o := backup.ShipOptions{
 		Directory: c.BackupDirectory, LockFile: hostOf(c).ShipLock(), Targets: targets,
 		SSH:   backup.SSH{KnownHosts: c.BackupSSHKnownHosts, Key: c.BackupSSHKey, Agent: os.Getenv("SSH_AUTH_SOCK")},
-		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Host: c.Name, Cluster: c.ClusterID, Enough: enough,
-	})
+		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Enough: enough,
+	}
+	if root, err := seal.LoadRoot(seal.RootPath(c.Confdir)); err == nil { // without it nobody can tell which backups are of this host as it is
+		o.Host, o.Cluster, o.RootKey = c.Name, c.ClusterID, root.Public().Fingerprint()
+	}
+	return backup.Ship(ctx, o)
 }
 
 // targetsOf reads the targets of backups. What is wrong with them is wrong with the configuration.
@@ -99,8 +105,10 @@ func (a *app) shipNew(c *config.Config) {
 	if len(c.BackupTargets) == 0 {
 		return
 	}
-	const enough = 15 * time.Minute
-	if _, err := a.ship(c, enough); err != nil {
+	const enough, most = 15 * time.Minute, 30 * time.Minute // what is on its way then is gone on with by the next run
+	ctx, cancel := context.WithTimeoutCause(a.cmd.Context(), most, fmt.Errorf("it was not sent within %v, and the next backup is not to wait for it", most))
+	defer cancel()
+	if _, err := a.ship(ctx, c, enough); err != nil {
 		a.say("note: the backup was made. %v\nhint: %s", err, hint(a.cmd, err))
 	}
 }
