@@ -33,9 +33,6 @@ func EndedAttempt(started time.Time, name string, err error) Attempt {
 	return a
 }
 
-// Failed reports whether it has ended without a backup.
-func (a Attempt) Failed() bool { return !a.Ended.IsZero() && a.Error != "" }
-
 // Save replaces the file, durably.
 func (a Attempt) Save(path string) error {
 	text, err := json.MarshalIndent(a, "", "  ")

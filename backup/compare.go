@@ -12,11 +12,20 @@ const RowsFile = rowsStream
 // Compare has c open every row that q sees, and holds it against list, the list of rows of a backup whose trailer counts want: each has to
 // be there, and what it was, unless it was purged since. newer is how many rows are not on the list.
 func Compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count) (newer int64, err error) {
-	e, err := expect(list, false)
+	return compare(ctx, q, c, list, want, false)
+}
+
+// compare is Compare. With exact there is nothing that is not on the list, and nothing is opened.
+func compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count, exact bool) (newer int64, err error) {
+	e, err := expect(list, exact)
 	if err != nil {
 		return 0, err
 	}
-	if err := c.Open(ctx, q, e.found); err != nil {
+	look := c.Open
+	if exact {
+		look = c.Rows
+	}
+	if err := look(ctx, q, e.found); err != nil {
 		return 0, err
 	}
 	if err := e.end(); err != nil {

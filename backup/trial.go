@@ -72,26 +72,11 @@ func (t trial) compare(ctx context.Context, server *postgres.Server, db string, 
 		return 0, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	e, err := expect(list, exact)
-	if err != nil {
-		return 0, err
-	}
-	look := c.Open
-	if exact {
-		look = c.Rows
-	}
-	if err := pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		return look(ctx, tx, e.found)
-	}); err != nil {
-		return 0, err
-	}
-	if err := e.end(); err != nil {
-		return 0, err
-	}
-	if e.count != want {
-		return 0, fmt.Errorf("its list of rows has %+v, its trailer says %+v", e.count, want)
-	}
-	return e.newer, nil
+	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		newer, err = compare(ctx, tx, c, list, want, exact)
+		return err
+	})
+	return newer, err
 }
 
 // restoreDump restores the dump into a database of its own and holds that against the list of rows.

@@ -27,7 +27,7 @@ var opened = []row{
 		", os.RemoveAll(dir))", ")",
 		"half a database lies about, and the next try finds it in its way", "backup", "TestUnpackDamaged|TestUnpackIsInterrupted",
 	}, {
-		"as many rows as the backup says", "backup/trial.go",
+		"as many rows as the backup says", "backup/compare.go",
 		"\tif e.count != want {\n", "\tif false {\n",
 		"a backup whose list of rows was cut passes for whole", "backup", "TestRestoreTestFails",
 	}, {
