@@ -39,8 +39,8 @@ func newBackupChild(confdir string, log *slog.Logger) (c backupChild, err error)
 	return backupChild{filepath.Join(filepath.Dir(self), "ktadmin"), []string{"backup", "create", "--confdir", confdir, "--user", user.Name}, log}, nil
 }
 
-// Run makes a backup, and spoils the goroutine that it is called in for anything else. It ends when ctx does, with the process; so does the process when this one is killed. An error says in the words of
-// ktadmin why there is no backup.
+// Run makes a backup, and spoils the goroutine that it is called in for anything else. It ends when ctx does, with the process; so does
+// the process when this one is killed. An error says in the words of ktadmin why there is no backup.
 func (c backupChild) Run(ctx context.Context) error {
 	// The process inherits from the thread that makes it how it yields, and ends with it. So this goroutine keeps its thread, which ends
 	// with both, for it can not be raised again.

@@ -93,16 +93,6 @@ func (a *app) newRestoreTest(identity, key string) (*restoreTest, error) {
 	return t, err
 }
 
-func readSecretFile(flag, file string) (string, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", usagef("%s: the file is not there: %w", flag, err)
-	} else if err != nil {
-		return "", fmt.Errorf("%s: %w", flag, err)
-	}
-	return string(text), nil
-}
-
 func (t *restoreTest) run(ctx context.Context, name, directory string) error {
 	if err := absolute(&directory); err != nil {
 		return err

@@ -171,7 +171,7 @@ func TestRestoreTest(t *testing.T) {
 	var list inventory
 	decode(t, stdout, &list)
 	if list.LastTest == nil || *list.LastTest != first || len(list.Backups) != 1 {
-		t.Errorf("inventory: %s%s", stdout, stderr)
+		t.Errorf("list: %s%s", stdout, stderr)
 	}
 	other := first
 	other.Cluster = "another"
@@ -282,7 +282,11 @@ func (d *drill) sealed(plain []byte) []byte {
 // onHost is a restore test on the host that the backup is of, by its name: that is noted at once.
 func (d *drill) onHost(name string) {
 	d.Helper()
-	time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second))) // the record has seconds
+	before, err := backup.LastRestoreTest(d.host.RestoreTestFile())
+	if err != nil || before == nil {
+		d.Fatalf("on record is %+v, %v", before, err)
+	}
+	pgtest.Await(d.T, "a test is later than the last one, in seconds", func() bool { return time.Now().Truncate(time.Second).After(before.Tested) })
 	_, stderr, status := d.ktadmin("backup", "restore-test", name, "--identity", filepath.Join(d.dir, identityFile(1)), "--recovery-key", d.recovery)
 	if status != exitOK || !strings.Contains(stderr, "were on a host of the pair just now, where neither belongs") {
 		d.Errorf("on the host: %d, %s", status, stderr)

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -51,11 +52,7 @@ func newConfirmRecoveryCommand(a *app) *cobra.Command {
 // readSecret reads a secret from the file, or without one from a terminal, unseen, or from standard input.
 func readSecret(file, prompt string) (string, error) {
 	if file != "" && file != "-" {
-		text, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", usagef("the file with the secret is not there: %w", err)
-		}
-		return string(text), err
+		return readSecretFile("the secret", file)
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		os.Stderr.WriteString(prompt)
@@ -68,6 +65,17 @@ func readSecret(file, prompt string) (string, error) {
 		return "", usagef("standard input is no terminal, and holds nothing: %w", err)
 	}
 	return line, nil
+}
+
+// readSecretFile reads what, which may be the flag that names the file.
+func readSecretFile(what, file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", usagef("%s: the file is not there: %w", what, err)
+	} else if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	return string(text), nil
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
