@@ -6,11 +6,11 @@ export CGO_ENABLED := 0
 build:
 	go build -o bin/ ./cmd/...
 
-# One package at a time: several start PostgreSQL servers, and some measure seconds.
+# One package at a time: several start PostgreSQL servers, and some measure seconds. Their data lies in memory where there is room for it.
 test:
 	@tools/need postgresql java maven ip rsync nft mkfs.ext4 rsyslogd sshd
 	go build ./...
-	go test -p 1 -count=1 -timeout 20m ./...
+	TMPDIR=$$(tools/scratch) go test -p 1 -count=1 -timeout 20m ./...
 
 # Stock Hadoop clients against a real pair.
 interop:
