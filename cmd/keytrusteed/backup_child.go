@@ -45,6 +45,13 @@ func (c backupChild) Run(ctx context.Context) error {
 	// The process inherits from the thread that makes it how it yields, and ends with it. So this goroutine keeps its thread, which ends
 	// with both, for it can not be raised again.
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The first thread never ends, and its priority is what is shown for this process: wait on it, so that another one does this.
+		defer runtime.UnlockOSThread()
+		ended := make(chan error)
+		go func() { ended <- c.Run(ctx) }()
+		return <-ended
+	}
 	yield()
 	cmd := exec.CommandContext(ctx, c.program, c.args...)
 	said := &lines{log: c.log}
