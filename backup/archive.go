@@ -15,7 +15,7 @@ import (
 	"filippo.io/age"
 )
 
-// The members that are no part of a stream: the first and the last.
+// The members that are no part of a stream: the first, and the last but for the authentication.
 const (
 	manifestMember = "manifest.json"
 	trailerMember  = "trailer.json"
@@ -37,6 +37,8 @@ type archive struct {
 	at     time.Time // of every member
 	member []byte    // of memberSize
 	done   []Stream
+
+	manifest []byte // as it was written
 }
 
 // newArchive begins a backup that recipients can read, with its manifest.
@@ -48,15 +50,18 @@ func newArchive(w io.Writer, m Manifest, recipients []age.Recipient) (*archive, 
 		return nil, fmt.Errorf("encrypting: %w", err)
 	}
 	a.tar = tar.NewWriter(a.sealed)
-	return a, a.json(manifestMember, m)
+	a.manifest, err = a.json(manifestMember, m)
+	return a, err
 }
 
-func (a *archive) json(name string, v any) error {
+// json writes a member and returns what it holds.
+func (a *archive) json(name string, v any) ([]byte, error) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return a.write(name, append(text, '\n'))
+	text = append(text, '\n')
+	return text, a.write(name, text)
 }
 
 func (a *archive) write(name string, content []byte) error {
@@ -124,10 +129,15 @@ func (s *streamWriter) flush() error {
 	return err
 }
 
-// close ends the backup with its trailer, and returns that and the file's size and sum. The file is not synced.
-func (a *archive) close(rows Count) (t Trailer, size int64, sum []byte, err error) {
+// close ends the backup with its trailer and, unless by is nil, its authentication. It returns the trailer and the file's size and sum.
+// The file is not synced.
+func (a *archive) close(rows Count, by Authenticator) (t Trailer, size int64, sum []byte, err error) {
 	t = Trailer{Format: Format, Streams: a.done, Rows: rows}
-	if err = a.json(trailerMember, t); err != nil {
+	trailer, err := a.json(trailerMember, t)
+	if err == nil && by != nil {
+		_, err = a.json(authenticationMember, authenticate(by, a.manifest, trailer))
+	}
+	if err != nil {
 		return t, 0, nil, err
 	}
 	for _, end := range []func() error{a.tar.Close, a.sealed.Close, a.buffer.Flush} {

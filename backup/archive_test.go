@@ -50,7 +50,7 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	trailer, size, _, err := a.close(Count{Keys: 3})
+	trailer, size, _, err := a.close(Count{Keys: 3}, nil)
 	if err != nil || size != int64(file.Len()) {
 		t.Fatalf("%d bytes of %d, %v", size, file.Len(), err)
 	}
@@ -70,7 +70,7 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	text, err := r.close()
+	text, _, err := r.close()
 	if err != nil || !sameJSON(text, trailer) || !slices.Equal(trailer.Streams, r.done) {
 		t.Errorf("the trailer is %s, %v", text, err)
 	}
@@ -129,6 +129,9 @@ func TestArchiveOutOfOrder(t *testing.T) {
 		"something between": {[]string{"manifest.json", "a.000000", "b.000000", "c.000000", "trailer.json"}, `"c.000000" is not in its place`},
 		"no trailer":        {whole[:4], "trailer.json is not in its place"},
 		"something after":   {append(slices.Clone(whole), "c.000000"), "something comes after the trailer"},
+		"authenticated":     {append(slices.Clone(whole), authenticationMember), ""},
+		"twice":             {append(slices.Clone(whole), authenticationMember, authenticationMember), "something comes after the trailer"},
+		"too early":         {[]string{"manifest.json", "a.000000", "b.000000", authenticationMember, "trailer.json"}, `"authentication.json" is not in its place`},
 		"a directory":       {[]string{"manifest.json", "a/", "trailer.json"}, "is no file"},
 	} {
 		var file bytes.Buffer
@@ -169,7 +172,7 @@ func readAll(file io.Reader, identity age.Identity) error {
 			return err
 		}
 	}
-	_, err = r.close()
+	_, _, err = r.close()
 	return err
 }
 

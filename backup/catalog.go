@@ -108,6 +108,25 @@ func proven(root *os.Root, name string) (r Receipt, err error) {
 	return r, nil
 }
 
+// ReceiptOf is the receipt of that name, whether the backup lies beside it or not. found is false where there is none that can be read as
+// one.
+func ReceiptOf(dir, name string) (r Receipt, found bool, err error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	} else if err != nil {
+		return r, false, unreadable(dir, err)
+	}
+	defer root.Close()
+	text, err := readSmall(root, name+receiptSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	} else if err != nil {
+		return r, false, unreadable(dir, err)
+	}
+	return r, json.Unmarshal(text, &r) == nil && r.Name == name, nil
+}
+
 func readSmall(root *os.Root, name string) ([]byte, error) {
 	f, err := root.Open(name)
 	if err != nil {

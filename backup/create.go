@@ -26,6 +26,7 @@ type Options struct {
 	LockFile   string           // on this host, so that there is one backup at a time; its directory exists
 	Sockets    string           // a directory where the server of a restore may have a socket directory of its own
 	Recipients Recipients
+	By         Authenticator // shows that the backup is by a host of the cluster; nil: this host does not have that key yet
 	Facts      Facts
 	// Config returns the files that a rebuilt host needs beside its database, by the names they get. No private key is among
 	// them.
@@ -222,7 +223,7 @@ func (r *run) write(ctx context.Context, name string, m Manifest, own age.Recipi
 	if err != nil {
 		return w, err
 	}
-	if w.trailer, w.size, w.sum, err = a.close(rows); err != nil {
+	if w.trailer, w.size, w.sum, err = a.close(rows, r.By); err != nil {
 		return w, err
 	}
 	if err := f.Sync(); err != nil {

@@ -9,6 +9,7 @@
 //	create.go      Create: one backup, from the lock to its name
 //	copy.go        what goes into it, in which order
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
+//	authentic.go   Origin: who has made a backup, and what is refused
 //	identities.go  ParseIdentities: what opens a backup
 //	unpack.go      Unpack: a backup laid out in a directory, each byte held against what it says of itself
 //	untar.go       how the tars within it are unpacked, and nothing beside them

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -113,7 +114,7 @@ func siteOf(t *testing.T, s *postgres.Server) *site {
 
 func optionsOf(s *postgres.Server, directory, lockFile, sockets string, r Recipients) Options {
 	return Options{
-		Server: s, Database: "postgres", Directory: directory, LockFile: lockFile, Sockets: sockets, Recipients: r,
+		Server: s, Database: "postgres", Directory: directory, LockFile: lockFile, Sockets: sockets, Recipients: r, By: clusterKey,
 		Facts: Facts{Product: "0", Cluster: "c1", Host: "kt01", Duty: "active", Epoch: 1, EpochID: "aa", KEKs: []string{"k1"}, RootKey: "ff"},
 		Config: func() (map[string][]byte, error) {
 			return map[string][]byte{"node/node.yaml": []byte("name: kt01\n")}, nil
@@ -125,6 +126,18 @@ func optionsOf(s *postgres.Server, directory, lockFile, sockets string, r Recipi
 func (s *site) doomed(at string) doomed {
 	return doomed{Server: s.Server, Directory: s.Directory, LockFile: s.LockFile, Sockets: s.Sockets, Recipients: s.texts, At: at}
 }
+
+// testKey is an Authenticator.
+type testKey string
+
+func (k testKey) MAC(message []byte) []byte {
+	h := hmac.New(sha256.New, []byte(k))
+	h.Write(message)
+	return h.Sum(nil)
+}
+
+// clusterKey is that of the cluster whose backups these are.
+const clusterKey = testKey("the cluster's")
 
 // things is a Checker: a thing opens if what is sealed in it begins with "sealed".
 type things struct{}

@@ -85,6 +85,8 @@ type Receipt struct {
 	End      Position  `json:"end"`
 	Manifest Manifest  `json:"manifest"`
 	Streams  []Stream  `json:"streams"`
+	// Authenticated: it shows by itself that it is by a host of the cluster. Otherwise who restores it wants SHA256.
+	Authenticated bool `json:"authenticated"`
 }
 
 // Position is a place in the log.

@@ -44,7 +44,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 		return receipt, err
 	}
 	r.stage("restoring it")
-	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: hex.EncodeToString(w.sum), Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows}
+	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: hex.EncodeToString(w.sum), Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil}
 	found, err := t.restore(ctx, r.Checker, w.trailer.Rows)
 	if err != nil {
 		return receipt, err
@@ -78,6 +78,8 @@ func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, 
 		return errors.New("its manifest is not what was written")
 	case !sameJSON(u.trailer, w.trailer):
 		return errors.New("its trailer is not what was written")
+	case r.By == nil && u.authentication != nil, r.By != nil && !authentic(r.By, u.manifest, u.trailer, u.authentication):
+		return errors.New("its authentication is not what was written")
 	case u.Size != w.size || u.SHA256 != hex.EncodeToString(w.sum):
 		return errors.New("the file is not what was written")
 	}

@@ -17,7 +17,7 @@ import (
 // maxJSON is the longest manifest or trailer that is read.
 const maxJSON = 1 << 20
 
-// reading is a backup that is read, from its beginning to its end: the manifest, stream after stream, the trailer.
+// reading is a backup that is read, from its beginning to its end: the manifest, stream after stream, the trailer, the authentication.
 type reading struct {
 	plain  io.Reader
 	tar    *tar.Reader
@@ -125,22 +125,27 @@ func (s *streamReader) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// close reads the trailer and makes sure that nothing comes after it.
-func (r *reading) close() (trailer []byte, err error) {
+// close reads the trailer and the authentication, nil where there is none, and makes sure that nothing comes after them.
+func (r *reading) close() (trailer, authentication []byte, err error) {
 	if r.header != nil && r.header.Name != trailerMember {
-		return nil, fmt.Errorf("%q is not in its place", strings.ToValidUTF8(r.header.Name, "?"))
+		return nil, nil, fmt.Errorf("%q is not in its place", strings.ToValidUTF8(r.header.Name, "?"))
 	}
 	if trailer, err = r.whole(trailerMember); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if r.is(authenticationMember) {
+		if authentication, err = r.whole(authenticationMember); err != nil {
+			return nil, nil, err
+		}
 	}
 	if r.header != nil {
-		return nil, errors.New("something comes after the trailer")
+		return nil, nil, errors.New("something comes after the trailer")
 	}
 	// Only at the end of the plain text has age said that nothing was cut off.
 	if n, err := io.Copy(io.Discard, r.plain); err != nil {
-		return nil, err
+		return nil, nil, err
 	} else if n > 0 {
-		return nil, errors.New("something comes after the tar")
+		return nil, nil, errors.New("something comes after the tar")
 	}
-	return trailer, nil
+	return trailer, authentication, nil
 }

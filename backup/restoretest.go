@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 type TestOptions struct {
 	File       *os.File // the backup, from its beginning
 	Identities Identities
+	Origin     Origin // what it has to show of who made it
 	Directory  string // where it is restored: made if it is not there, this process's user's alone, and empty again afterwards
 	Database   string // whose rows are looked for
 	// Fits is asked before anything is unpacked: an error ends it.
@@ -44,6 +46,8 @@ type Tested struct {
 	Rows        Count     `json:"rows"`
 	Newer       int64     `json:"newer_rows"`         // in the base backup alone
 	PostgreSQL  string    `json:"postgresql_version"` // that it was restored with
+	// Authenticated: it has shown by itself that it is by a host of the cluster; otherwise whoever tested it had its SHA-256.
+	Authenticated bool `json:"authenticated"`
 }
 
 // FailedTestError means that a backup was opened and did not stand its restore test.
@@ -64,7 +68,8 @@ func (e *FailedTestError) Hint() string {
 
 // RestoreTest proves a backup with nothing but what lies off the hosts: an identity opens it, a server is started from it, every row is
 // there again, and every version opens with what Keys returns. When it returns, nothing of that is left in Directory, whatever came of
-// it; what a run that was killed has left there it removes first. The errors are those of Unpack, and a *FailedTestError.
+// it; what a run that was killed has left there it removes first. Nothing is started from a backup that somebody else has made. The errors
+// are those of Unpack, and a *FailedTestError.
 func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) {
 	m, recipient, err := ReadManifest(ctx, o.File, o.Identities)
 	if err != nil {
@@ -85,9 +90,12 @@ func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) 
 	defer func() { err = errors.Join(err, t.remove(context.WithoutCancel(ctx))) }()
 
 	o.stage("unpacking the backup")
-	u, err := unpackFrom(ctx, o.measured(), filepath.Base(o.File.Name()), o.Identities, filepath.Join(o.Directory, workDir))
+	u, err := unpackFrom(ctx, o.measured(), filepath.Base(o.File.Name()), o.Identities, o.Origin, filepath.Join(o.Directory, workDir))
 	if err != nil {
 		return tested, err
+	}
+	if !reflect.DeepEqual(u.Manifest, m) { // it was read twice, from a place that others may write to
+		return tested, &DamageError{filepath.Base(o.File.Name()), errors.New("it has become another one while it was read")}
 	}
 	if err := t.reached("unpacked"); err != nil {
 		return tested, err
@@ -107,6 +115,7 @@ func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) 
 	return Tested{
 		Format: Format, Name: name, SHA256: u.SHA256, Host: m.Host, Cluster: m.Cluster, Started: m.Started, Tested: time.Now().UTC().Truncate(time.Second),
 		Recipient: recipient, RecoveryKey: m.RecoveryKey, Rows: u.Trailer.Rows, Newer: found.newer, PostgreSQL: t.installation.Version.String(),
+		Authenticated: u.Authenticated,
 	}, nil
 }
 

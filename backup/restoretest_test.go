@@ -29,7 +29,7 @@ func testOptionsOf(file, identity, directory string) (TestOptions, error) {
 	}
 	ids, err := ParseIdentities(identity)
 	return TestOptions{
-		File: f, Identities: ids, Directory: directory, Database: "postgres", Fits: func(Manifest) error { return nil },
+		File: f, Identities: ids, Origin: Origin{Key: clusterKey}, Directory: directory, Database: "postgres", Fits: func(Manifest) error { return nil },
 		Keys: func(string, Manifest) (Checker, error) { return things{}, nil },
 	}, err
 }
@@ -194,6 +194,26 @@ func TestRestoreTestFails(t *testing.T) {
 			}
 			empty(t, o)
 		}
+	})
+	t.Run("it becomes another one while it is read", func(t *testing.T) {
+		o := mustTestOptions(t, file, text(s.identities[0]))
+		another, err := os.ReadFile(File(s.Directory, s.mustCreate(t).Name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(pgtest.Dir(t), "changing.ktb")
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if o.File, err = os.Open(path); err != nil {
+			t.Fatal(err)
+		}
+		defer o.File.Close()
+		o.Fits = func(Manifest) error { return os.WriteFile(path, another, 0o600) }
+		if _, err := RestoreTest(t.Context(), o); err == nil || !strings.Contains(err.Error(), "it has become another one while it was read") {
+			t.Errorf("error %v", err)
+		}
+		empty(t, o)
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		for _, point := range []string{"unpacked", "restored"} {

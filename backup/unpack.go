@@ -31,8 +31,10 @@ type Unpacked struct {
 	Size      int64  // of the file
 	SHA256    string // of the file
 	Recipient string // whose identity has opened it
+	// Authenticated: it is by a host of the cluster, by its authentication; otherwise by its SHA-256 alone.
+	Authenticated bool
 
-	manifest, trailer []byte // as they were written
+	manifest, trailer, authentication []byte // as they were written; authentication is nil where there is none
 }
 
 // ReadManifest is what a backup says of itself at its beginning, and whose identity has opened it. It reads no further, so the rest
@@ -51,14 +53,15 @@ func ReadManifest(ctx context.Context, file *os.File, ids Identities) (m Manifes
 }
 
 // Unpack reads a backup from its first byte to its last and lays it out in dir, which it makes, and which nobody else can enter. What
-// lies there is not synced, and is sealed as in the database. It needs no receipt, so it says that the backup is whole, not that it
-// was verified. After an error dir is as it was: not there. A *StrangerError means that none of the identities opens it, a
-// *DamageError that it is not what was written, a *postgres.SetupError that a newer version has written it, or that there is no room.
-func Unpack(ctx context.Context, file *os.File, ids Identities, dir string) (u Unpacked, err error) {
-	return unpackFrom(ctx, file, filepath.Base(file.Name()), ids, dir)
+// lies there is not synced, and is sealed as in the database. It needs no receipt, so it says that the backup is whole, and by a host of
+// the cluster, not that it was verified. After an error dir is as it was: not there. A *StrangerError means that none of the identities
+// opens it, a *DamageError that it is not what was written, a *ForeignError that it is by somebody else, an *UnauthenticatedError that
+// nothing shows who it is by, a *postgres.SetupError that a newer version has written it, or that there is no room.
+func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, dir string) (u Unpacked, err error) {
+	return unpackFrom(ctx, file, filepath.Base(file.Name()), ids, origin, dir)
 }
 
-func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities, dir string) (u Unpacked, err error) {
+func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities, origin Origin, dir string) (u Unpacked, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return u, err
 	}
@@ -72,10 +75,17 @@ func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities
 		return u, err
 	}
 	defer into.Close()
-	return unpack(reader{ctx, file}, ids, into)
+	if u, err = unpack(reader{ctx, file}, ids, into); err != nil {
+		return u, err
+	}
+	if err := origin.check(name, u); err != nil {
+		return u, err
+	}
+	u.Authenticated = u.authentication != nil
+	return u, nil
 }
 
-// unpack is Unpack into a directory that is there and has nothing in it. Its errors are of whoever failed.
+// unpack is Unpack into a directory that is there and has nothing in it, whoever the backup is by. Its errors are of whoever failed.
 func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err error) {
 	seen := &counted{w: io.Discard, sum: sha256.New()}
 	all := io.TeeReader(file, seen)
@@ -101,7 +111,7 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 			return u, err
 		}
 	}
-	trailer, err := a.close()
+	trailer, authentication, err := a.close()
 	if err != nil {
 		return u, err
 	}
@@ -115,7 +125,7 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 		return u, err
 	}
 	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), *opened
-	u.manifest, u.trailer = manifest, trailer
+	u.manifest, u.trailer, u.authentication = manifest, trailer, authentication
 	return u, nil
 }
 
@@ -124,10 +134,12 @@ func explainUnpack(ctx context.Context, name, dir string, err error) error {
 	_, setup := errors.AsType[*postgres.SetupError](err)
 	_, stranger := errors.AsType[*StrangerError](err)
 	_, local := errors.AsType[*fs.PathError](err)
+	_, foreign := errors.AsType[*ForeignError](err)
+	_, unknown := errors.AsType[*UnauthenticatedError](err)
 	switch {
 	case diskFull(err):
 		return &postgres.SetupError{Problem: "there is no room to unpack a backup in " + dir, Err: err, Remedy: "free some, or name a directory on another disk"}
-	case setup, ctx.Err() != nil:
+	case setup, foreign, unknown, ctx.Err() != nil:
 		return err
 	case stranger, local:
 		return fmt.Errorf("opening the backup %s: %w", name, err)

@@ -27,6 +27,11 @@ import (
 // smallBackup is a backup whose streams are made up: no server is in it.
 func smallBackup(t *testing.T, m Manifest, recipients ...age.Recipient) []byte {
 	t.Helper()
+	return smallBackupBy(t, clusterKey, m, recipients...)
+}
+
+func smallBackupBy(t *testing.T, by Authenticator, m Manifest, recipients ...age.Recipient) []byte {
+	t.Helper()
 	var file bytes.Buffer
 	a, err := newArchive(&file, m, recipients)
 	if err != nil {
@@ -39,7 +44,7 @@ func smallBackup(t *testing.T, m Manifest, recipients ...age.Recipient) []byte {
 			t.Fatal(err)
 		}
 	}
-	if _, _, _, err := a.close(Count{Keys: 1}); err != nil {
+	if _, _, _, err := a.close(Count{Keys: 1}, by); err != nil {
 		t.Fatal(err)
 	}
 	return file.Bytes()
@@ -74,6 +79,11 @@ var smallManifest = Manifest{
 
 func unpackText(t *testing.T, text []byte, keys ...interface{ String() string }) (Unpacked, string, error) {
 	t.Helper()
+	return unpackTextOf(t, Origin{Key: clusterKey}, text, keys...)
+}
+
+func unpackTextOf(t *testing.T, origin Origin, text []byte, keys ...interface{ String() string }) (Unpacked, string, error) {
+	t.Helper()
 	var lines strings.Builder
 	for _, k := range keys {
 		lines.WriteString(k.String() + "\n")
@@ -92,7 +102,7 @@ func unpackText(t *testing.T, text []byte, keys ...interface{ String() string })
 	}
 	defer f.Close()
 	dir := filepath.Join(filepath.Dir(path), "work")
-	u, err := Unpack(t.Context(), f, ids, dir)
+	u, err := Unpack(t.Context(), f, ids, origin, dir)
 	if _, there := os.Lstat(dir); err != nil && !errors.Is(there, fs.ErrNotExist) {
 		t.Errorf("after the error %v there is %s: %v", err, dir, there)
 	}
@@ -292,7 +302,7 @@ func TestUnpackIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	work := filepath.Join(dir, "work")
-	if _, err := Unpack(ctx, f, ids, work); !errors.Is(err, context.Canceled) {
+	if _, err := Unpack(ctx, f, ids, Origin{Key: clusterKey}, work); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Lstat(work); !errors.Is(err, fs.ErrNotExist) {
@@ -301,7 +311,7 @@ func TestUnpackIsInterrupted(t *testing.T) {
 	if err := os.Mkdir(work, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Unpack(t.Context(), f, ids, work); !errors.Is(err, fs.ErrExist) {
+	if _, err := Unpack(t.Context(), f, ids, Origin{Key: clusterKey}, work); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a directory that is there: %v", err)
 	}
 	if _, err := os.Lstat(work); err != nil {

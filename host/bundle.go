@@ -20,7 +20,7 @@ type bundleFile struct {
 
 // bundled are the files that travel. Wraps travel beside them, verified one by one; root.key and .ssl never do.
 var bundled = []string{
-	seal.AuthorityFile, seal.RecoveryFile, settingsFile, sealedFile("", authorityBox), sealedFile("", cookieBox), "kms-acls.xml", "kms-site.xml",
+	seal.AuthorityFile, seal.RecoveryFile, settingsFile, sealedFile("", authorityBox), sealedFile("", cookieBox), sealedFile("", backupBox), "kms-acls.xml", "kms-site.xml",
 	confirmationFile,
 }
 

@@ -128,4 +128,5 @@ func sealedFile(confdir, name string) string { return filepath.Join(confdir, "se
 const (
 	authorityBox = "authority" // the cluster authority's key, PKCS #8
 	cookieBox    = "cookie"    // what signs authentication cookies, 32 bytes
+	backupBox    = "backup"    // what backups are authenticated with; missing, until the recovery key was seen
 )

@@ -20,7 +20,8 @@ const initOperation = "init"
 
 // InitOptions are what an operator decides at init.
 type InitOptions struct {
-	Recovery *seal.Public // public half of the recovery root key; nil postpones it
+	Recovery  *seal.Public    // public half of the recovery root key; nil postpones it
+	BackupKey *seal.BackupKey // derived from its private half, where that was seen; the backups are authenticated with it
 }
 
 // Init completes what a host lacks and replaces nothing. On a fresh host it founds a cluster: authority, root key, first
@@ -31,7 +32,7 @@ func (h *Host) Init(ctx context.Context, o InitOptions) error {
 	return h.operate(ctx, initOperation,
 		step{"directories", func(context.Context, *Journal) error { return h.makeDirectories() }},
 		step{"cluster", func(context.Context, *Journal) error { return h.foundCluster(o) }},
-		step{"recovery key", func(context.Context, *Journal) error { return h.completeRecovery(o.Recovery) }},
+		step{"recovery key", func(context.Context, *Journal) error { return h.completeRecovery(o) }},
 		step{"certificates", func(context.Context, *Journal) error { return h.completeCertificates() }},
 		step{"settings", func(context.Context, *Journal) error { return h.completeSettings() }},
 	)
@@ -190,6 +191,11 @@ func (h *Host) makeCluster(dir string, o InitOptions) error {
 			return err
 		}
 	}
+	if o.BackupKey != nil {
+		if err := at.keepBackupKey(ring, o.BackupKey); err != nil {
+			return err
+		}
+	}
 	if err := durable.WriteFile(filepath.Join(dir, foundingFile), []byte(h.ClusterID+"\n"), 0o644); err != nil {
 		return err
 	}
@@ -227,8 +233,10 @@ func (h *Host) publish(made string) error {
 	return os.RemoveAll(made)
 }
 
-// completeRecovery wraps the KEK to the recovery key, where there is none yet and one is given.
-func (h *Host) completeRecovery(recovery *seal.Public) error {
+// completeRecovery wraps the KEK to the recovery key, where there is none yet and one is given, and keeps what the backups are
+// authenticated with.
+func (h *Host) completeRecovery(o InitOptions) error {
+	recovery := o.Recovery
 	if recovery == nil {
 		return nil
 	}
@@ -254,6 +262,11 @@ func (h *Host) completeRecovery(recovery *seal.Public) error {
 	}
 	if err := seal.WriteWraps(h.Confdir, wraps); err != nil {
 		return err
+	}
+	if o.BackupKey != nil {
+		if err := h.keepBackupKey(ring, o.BackupKey); err != nil {
+			return err
+		}
 	}
 	return seal.WriteRecovery(h.Confdir, *recovery)
 }

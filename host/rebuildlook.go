@@ -20,6 +20,7 @@ type Backup struct {
 	Host           string    // the node's name
 	Started        time.Time // what was acknowledged before is in it
 	Keys, Versions int64
+	By             string // how it is known who made it
 	Data, Config   string // where its data directory lies, and what BackupFiles returned, by its names
 	// Address and ClusterPort are how the host was reached.
 	Address     string
@@ -40,6 +41,7 @@ func (r *rebuild) look(ctx context.Context) error {
 	r.looked = replication.Operated{Host: r.self, Plan: r.plan(),
 		Sentence: fmt.Sprintf("nothing was changed; %s would be the active, restored from a backup of %s", r.self, b.Host)}
 	r.good("the backup is whole: %d keys with %d versions, of %s, which was the %s in epoch %s; it was begun at %s", b.Keys, b.Versions, b.Host, r.was.Duty, r.was.Epoch, stamp(b.Started))
+	r.good("it was made by %s", b.By)
 	if err := r.lookAtRecovery(); err != nil {
 		return err
 	}

@@ -24,7 +24,8 @@ func parseConfirmation(text []byte) (c confirmation, err error) {
 }
 
 // ConfirmRecovery writes down that somebody holds the recovery key, after key, its private half as a person keeps it, has
-// opened every KEK of the confdir. The key itself is kept nowhere.
+// opened every KEK of the confdir, and keeps what backups are authenticated with, which is derived from key. The key itself is kept
+// nowhere.
 func (h *Host) ConfirmRecovery(key string, now time.Time) error {
 	ring, err := seal.Load(h.Confdir)
 	if err != nil {
@@ -33,11 +34,18 @@ func (h *Host) ConfirmRecovery(key string, now time.Time) error {
 	if err := ring.ConfirmRecovery(key); err != nil {
 		return err
 	}
-	public, err := seal.ReadRecovery(h.Confdir)
+	root, err := seal.ParseRecovery(key)
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(confirmation{public.Fingerprint(), now.UTC().Truncate(time.Second)})
+	backups, err := root.BackupKey()
+	if err != nil {
+		return err
+	}
+	if err := h.keepBackupKey(ring, backups); err != nil {
+		return err
+	}
+	text, err := json.Marshal(confirmation{root.Public().Fingerprint(), now.UTC().Truncate(time.Second)})
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,8 @@ type Status struct {
 type Recovery struct {
 	Made        bool       `json:"made"`
 	Fingerprint string     `json:"fingerprint,omitempty"`
-	Confirmed   *time.Time `json:"confirmed,omitempty"` // when its custody was confirmed
+	Confirmed   *time.Time `json:"confirmed,omitempty"`   // when its custody was confirmed
+	Backups     bool       `json:"authenticates_backups"` // this host has what is derived from it for backups
 }
 
 // String is missing, unconfirmed or confirmed.
@@ -89,6 +90,9 @@ func (h *Host) recovery() (Recovery, error) {
 		return Recovery{}, err
 	}
 	r := Recovery{Made: true, Fingerprint: public.Fingerprint()}
+	if r.Backups, err = exists(sealedFile(h.Confdir, backupBox)); err != nil {
+		return r, err
+	}
 	text, err := os.ReadFile(filepath.Join(h.Confdir, confirmationFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil

@@ -20,7 +20,7 @@ var opened = []row{
 		"a backup that lacks a piece is restored", "backup", "TestArchiveOutOfOrder",
 	}, {
 		"a backup ends with its trailer", "backup/read.go",
-		"\tif r.header != nil {\n\t\treturn nil, errors.New(\"something comes after the trailer\")", "\tif false {\n\t\treturn nil, errors.New(\"something comes after the trailer\")",
+		"\tif r.header != nil {\n\t\treturn nil, nil, errors.New(\"something comes after the trailer\")", "\tif false {\n\t\treturn nil, nil, errors.New(\"something comes after the trailer\")",
 		"what was added to a backup goes unseen", "backup", "TestArchiveOutOfOrder",
 	}, {
 		"what does not unpack is not left", "backup/unpack.go",
@@ -63,5 +63,49 @@ var opened = []row{
 		"the wraps of a backup are its cluster's", "cmd/ktadmin/backup_restoretest.go",
 		"\tif ring.Cluster() != m.Cluster {\n", "\tif false {\n",
 		"a backup passes that was put together of two", "cmd/ktadmin", "TestRestoreTest",
+	}, {
+		"nothing is started from a forged backup", "backup/unpack.go",
+		"if err := origin.check(name, u); err != nil {", "if err := origin.check(name, u); err != nil && false {",
+		"whoever knows the recipients runs programs beside the recovery key", "cmd/ktadmin", "TestForgedBackup",
+	}, {
+		"a backup shows who made it", "backup/authentic.go",
+		"case u.authentication != nil && !authentic(", "case u.authentication != nil && false && !authentic(",
+		"a backup with any authentication passes for a host's", "backup", "TestOrigin",
+	}, {
+		"a backup that shows nothing wants its sum", "backup/authentic.go",
+		"case u.authentication == nil && o.SHA256 == \"\":", "case u.authentication == nil && o.SHA256 == \"none\":",
+		"who leaves the authentication out is trusted", "backup", "TestOrigin",
+	}, {
+		"a sum that is given has to fit", "backup/authentic.go",
+		"o.SHA256 != \"\" && !strings.EqualFold(", "o.SHA256 == \"none\" && !strings.EqualFold(",
+		"any sum vouches for any backup", "backup", "TestOrigin",
+	}, {
+		"the manifest is authenticated", "backup/authentic.go",
+		"[]byte(\"keytrustee backup 1\"), manifest, trailer}", "[]byte(\"keytrustee backup 1\"), trailer}",
+		"a backup is told to be another host's, or older", "backup", "TestOrigin",
+	}, {
+		"the trailer is authenticated", "backup/authentic.go",
+		"[]byte(\"keytrustee backup 1\"), manifest, trailer}", "[]byte(\"keytrustee backup 1\"), manifest}",
+		"what is in a backup is exchanged under its authentication", "backup", "TestOrigin",
+	}, {
+		"a backup is made with an authentication that fits", "backup/prove.go",
+		"r.By != nil && !authentic(r.By, u.manifest, u.trailer, u.authentication):", "r.By != nil && len(u.authentication) == 0:",
+		"a backup is published that no restore trusts", "backup", "TestCreateProvesItsAuthentication",
+	}, {
+		"a restore test looks twice at one backup", "backup/restoretest.go",
+		"if !reflect.DeepEqual(u.Manifest, m) {", "if !reflect.DeepEqual(u.Manifest, m) && false {",
+		"a test is noted of another backup than was tested", "backup", "TestRestoreTestFails",
+	}, {
+		"a record is of the backup of that name", "cmd/ktadmin/backup_restoretest.go",
+		"} else if found && r.SHA256 != tested.SHA256 {", "} else if found && r.SHA256 == \"\" {",
+		"a test of another file passes for one of this host's backups", "cmd/ktadmin", "TestRestoreTest",
+	}, {
+		"what authenticates backups is of this recovery key", "host/backupkey.go",
+		"if key.Recovery() != public.Fingerprint() {", "if public.Fingerprint() == \"\" {",
+		"backups are authenticated with a key that nobody can derive", "host", "TestBackupKey",
+	}, {
+		"a fenced host shares nothing", "host/backupkey.go",
+		"|| s.State.Fenced != nil {", "|| false {",
+		"a host that is fenced writes to its database", "host", "TestBackupKey",
 	},
 }

@@ -56,6 +56,7 @@ func newBackupListCommand(a *app) *cobra.Command {
 			for _, l := range catalog.LeftOut {
 				a.say("  %q: %s", l.File, l.Why)
 			}
+			a.sayUnauthenticated(catalog.Backups)
 			a.whereAll(c, catalog.Backups, shipped)
 			return a.table(catalog.Backups, shipped)
 		},
@@ -77,12 +78,30 @@ func (a *app) sayLastTest(t *backup.Tested) {
 	a.say("note: the last restore test was %d days ago, of %s: %s", int(time.Since(t.Tested).Hours()/24), t.Name, stamp(t.Tested))
 }
 
+// sayUnauthenticated names the backups that do not show who made them.
+func (a *app) sayUnauthenticated(backups []backup.Receipt) {
+	n, newest := 0, false
+	for _, b := range backups {
+		newest = !b.Authenticated
+		if newest {
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	a.say("note: %d show not themselves who made them (AUTHENTIC no): restore-test and restore want their --sha256, as backup show says it here", n)
+	if newest {
+		a.say("  later ones do, once a host has seen the recovery key: ktadmin root-key confirm-recovery")
+	}
+}
+
 // table shows backups, one a line.
 func (a *app) table(backups []backup.Receipt, shipped backup.Shipped) error {
 	t := tabwriter.NewWriter(a.cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS\tALSO AT")
+	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS\tAUTHENTIC\tALSO AT")
 	for _, b := range backups {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions, yesNo(b.Authenticated),
 			orDash(strings.Join(shipped.Where(b), ", ")))
 	}
 	return t.Flush()
@@ -150,6 +169,7 @@ func receiptRows(r backup.Receipt, c *config.Config) []row {
 		{"verified", stamp(r.Verified) + ", by a restore on " + m.Host},
 		{"size", mebibytes(r.Size)},
 		{"sha256", r.SHA256},
+		{"authentic", authenticWords(r)},
 		{"keys", fmt.Sprint(r.Rows.Keys)},
 		{"versions", fmt.Sprint(r.Rows.Versions)},
 		{"changes", fmt.Sprint(r.Rows.Changes)},
@@ -171,6 +191,14 @@ func receiptRows(r backup.Receipt, c *config.Config) []row {
 		rows = append(rows, row{name, backup.ShortRecipient(text)})
 	}
 	return rows
+}
+
+// authenticWords says whether a backup shows who made it.
+func authenticWords(r backup.Receipt) string {
+	if r.Authenticated {
+		return "yes: the recovery key shows that a host of this cluster made it"
+	}
+	return "NO: nothing in it shows who made it; restore-test and restore want --sha256. For later ones: ktadmin root-key confirm-recovery"
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

@@ -74,8 +74,19 @@ func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
 	if err != nil {
 		return o, err
 	}
+	key, err := h.BackupKey(a.cmd.Context(), ring)
+	if err != nil {
+		return o, err
+	}
+	if key != nil {
+		o.By = key
+		a.shareBackupKey(h)
+	} else if facts.RecoveryKey != "" {
+		a.say("note: nothing in this backup shows who made it, for this host has not seen the recovery key since it was made or upgraded. Who restores it has to\n" +
+			"know its SHA-256. Once, for all later ones: ktadmin root-key confirm-recovery")
+	}
 	return backup.Options{
-		Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
+		By: o.By, Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
 		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
 		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Retired: a.sayRetired,
 	}, nil

@@ -27,26 +27,29 @@ type restoreTest struct {
 	identities  backup.Identities
 	key         string // the recovery key, as a person keeps it
 	fingerprint string // its
+	origin      backup.Origin
 }
 
 func newRestoreTestCommand(a *app) *cobra.Command {
-	var identity, key, directory, record string
+	var identity, key, directory, record, sum string
 	cmd := &cobra.Command{
 		Use:   "restore-test NAME|FILE",
 		Short: "Prove with an identity and the recovery key alone that a backup restores",
 		Long: "restore-test opens a backup with the identity of one of its recipients, starts a PostgreSQL from it that nobody reaches, looks for every row,\n" +
 			"and opens every version of every key with the recovery key. It needs no host: run it where the identity and the recovery key are kept, on a\n" +
 			"computer with this program and PostgreSQL of the same major version. Neither secret is written anywhere, and nothing of the backup is left.\n" +
+			"Nothing is started from a file before the recovery key has shown that a host of its cluster made it, or its --sha256 that it is that host's.\n" +
 			"On a host of the pair it notes when that was; for a test that was made elsewhere, restore-test --record FILE does, with its output (-o json).",
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the identity of a recipient, as age-keygen made it")
 	cmd.Flags().StringVar(&key, "recovery-key", "", "file with the recovery key")
 	cmd.Flags().StringVar(&directory, "directory", "", "where to restore to (default below backup_directory, or below /var/tmp on a computer that is no host of a pair)")
+	addSHA256(cmd.Flags(), &sum)
 	cmd.Flags().StringVar(&record, "record", "", "note on this host a test that was made elsewhere: FILE is what it said with -o json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if record != "" {
-			if len(args) > 0 || identity != "" || key != "" || directory != "" {
+			if len(args) > 0 || identity != "" || key != "" || directory != "" || sum != "" {
 				return usagef("--record only notes a test that was made elsewhere: name nothing else beside it")
 			}
 			return a.recordTest(record)
@@ -59,7 +62,10 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 		case key == "":
 			return usagef("--recovery-key: name the file with the recovery key; without it nothing shows that a key would open when both hosts are lost")
 		}
-		t, err := a.newRestoreTest(identity, key)
+		if err := checkSHA256(sum); err != nil {
+			return err
+		}
+		t, err := a.newRestoreTest(identity, key, sum)
 		if err != nil {
 			return err
 		}
@@ -69,7 +75,7 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 }
 
 // newRestoreTest reads the secrets, as the user who called: the files may be theirs alone.
-func (a *app) newRestoreTest(identity, key string) (*restoreTest, error) {
+func (a *app) newRestoreTest(identity, key, sum string) (*restoreTest, error) {
 	t := &restoreTest{app: a}
 	text, err := readSecretFile("--identity", identity)
 	if err != nil {
@@ -86,6 +92,9 @@ func (a *app) newRestoreTest(identity, key string) (*restoreTest, error) {
 		return nil, usagef("--recovery-key: %s: %w", key, err)
 	}
 	t.fingerprint = root.Public().Fingerprint()
+	if t.origin, err = originBy(root, sum); err != nil {
+		return nil, err
+	}
 	t.config, err = config.Load(a.confdir)
 	if errors.Is(err, config.ErrNotInitialized) {
 		t.config, err = nil, nil
@@ -119,7 +128,8 @@ func (t *restoreTest) run(ctx context.Context, name, directory string) error {
 	defer file.Close()
 	progress := newProgress(t.cmd.ErrOrStderr())
 	tested, err := backup.RestoreTest(ctx, backup.TestOptions{
-		File: file, Identities: t.identities, Directory: directory, Database: host.Database, Fits: t.fits, Keys: t.keys,
+		File: file, Identities: t.identities, Directory: directory, Database: host.Database, Origin: t.origin,
+		Fits: func(m backup.Manifest) error { return fitsRecovery(m, t.fingerprint) }, Keys: t.keys,
 		Stage: func(what string) { progress.Stage(host.Stage(what + "…")) }, Read: progress.Bytes,
 	})
 	if err != nil {
@@ -180,19 +190,6 @@ func (t *restoreTest) anybody() (*postgres.OSUser, error) {
 	return u, err
 }
 
-// fits refuses a backup that the recovery key does not open, before it is unpacked.
-func (t *restoreTest) fits(m backup.Manifest) error {
-	switch m.RecoveryKey {
-	case t.fingerprint:
-		return nil
-	case "":
-		return &host.HintedError{Err: errors.New("there was no recovery key when the backup was made, so only the root keys of the hosts open what is in it"),
-			Hint: "make a recovery key on a host of the pair (ktadmin init --recovery-key-out FILE), and a new backup"}
-	}
-	return &host.HintedError{Err: fmt.Errorf("this is the recovery key %s, and the backup's is %s", t.fingerprint, m.RecoveryKey),
-		Hint: "take the recovery key of the cluster " + m.Cluster}
-}
-
 // keys is who opens the versions of a backup: the recovery key, through the wraps that the backup has.
 func (t *restoreTest) keys(dir string, m backup.Manifest) (backup.Checker, error) {
 	found, err := fs.Glob(os.DirFS(dir), "*/"+seal.AuthorityFile)
@@ -239,6 +236,12 @@ func (a *app) recordTest(file string) error {
 	if tested.Cluster != c.ClusterID {
 		return usagef("--record: the backup %s is of the cluster %s, and this host of %s", tested.Name, tested.Cluster, c.ClusterID)
 	}
+	if r, found, err := backup.ReceiptOf(c.BackupDirectory, tested.Name); err != nil {
+		return err
+	} else if found && r.SHA256 != tested.SHA256 {
+		return &host.HintedError{Err: fmt.Errorf("the test was of a file with the SHA-256 %s, and the backup %s, which this host made, has %s", tested.SHA256, r.Name, r.SHA256),
+			Hint: "another file was tested under this name: find out where it came from, and test the one that this host made"}
+	}
 	if err := backup.NoteTest(hostOf(c).RestoreTestFile(), tested, time.Now()); err != nil {
 		return usagef("--record: %w", err)
 	}
@@ -252,6 +255,7 @@ func testedRows(t backup.Tested) []row {
 		{"tested", stamp(t.Tested) + ", with PostgreSQL " + t.PostgreSQL},
 		{"begun", stamp(t.Started)},
 		{"sha256", t.SHA256},
+		{"made by", madeBy(t.Authenticated)},
 		{"keys", fmt.Sprint(t.Rows.Keys)},
 		{"versions", fmt.Sprintf("%d, each opened with the recovery key", t.Rows.Versions)},
 		{"changes", fmt.Sprint(t.Rows.Changes)},
@@ -261,4 +265,12 @@ func testedRows(t backup.Tested) []row {
 		{"identity of", backup.ShortRecipient(t.Recipient)},
 		{"recovery key", t.RecoveryKey},
 	}
+}
+
+// madeBy says how it is known who made a backup that was unpacked.
+func madeBy(authenticated bool) string {
+	if authenticated {
+		return "a host of this cluster, by the recovery key"
+	}
+	return "whoever made the file of that SHA-256, which was given; the backup itself does not show it"
 }

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -182,6 +184,17 @@ func TestRestoreTest(t *testing.T) {
 	if _, stderr, status := b.ktadmin("backup", "restore-test", "--record", d.write("other.json", note)); status != exitUsage || !strings.Contains(stderr, "of the cluster another") {
 		t.Errorf("another cluster's: %d, %s", status, stderr)
 	}
+	forged := first
+	forged.SHA256, forged.Tested = strings.Repeat("0", 64), time.Now().UTC()
+	if note, err = json.Marshal(forged); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, status := b.ktadmin("backup", "restore-test", "--record", d.write("forged.json", note)); status != exitRefused || !strings.Contains(stderr, "another file was tested under this name") {
+		t.Errorf("a test of another file: %d, %s", status, stderr)
+	}
+	if last, err := backup.LastRestoreTest(b.host.RestoreTestFile()); err != nil || *last != first {
+		t.Errorf("on record is %+v, %v", last, err)
+	}
 	d.onHost(first.Name)
 	d.unsound()
 }
@@ -257,9 +270,37 @@ func (d *drill) refuses() {
 
 	plain := d.opened(d.backup)
 	another := bytes.Replace(plain, []byte(`"cluster_id": "`+d.ClusterID), []byte(`"cluster_id": "`+strings.Repeat("0", len(d.ClusterID))), 1)
-	d.fails("wraps of another cluster", d.write("another.ktb", d.sealed(another)), identityFile(0), d.recovery, exitFailed, "and the wraps in it of "+d.ClusterID)
+	d.fails("another manifest", d.write("altered.ktb", d.sealed(another)), identityFile(0), d.recovery, exitFailed, "it was not made by a host of the cluster whose recovery key this is")
+	d.fails("wraps of another cluster", d.write("another.ktb", d.sealed(d.authenticated(another))), identityFile(0), d.recovery, exitFailed, "and the wraps in it of "+d.ClusterID)
 	newer := bytes.Replace(plain, []byte(`"format": 1,`), []byte(`"format": 2,`), 1) // a tar has no sum of its contents, and none in the backup is of the manifest
 	d.fails("a newer form", d.write("newer.ktb", d.sealed(newer)), identityFile(0), d.recovery, exitRefused, "the backup has the format 2", "hint: use the version that wrote it")
+}
+
+// authenticated is that plain text with an authentication that fits, as docs/backup.md describes it.
+func (d *drill) authenticated(plain []byte) []byte {
+	d.Helper()
+	text, err := os.ReadFile(d.recovery)
+	if err != nil {
+		d.Fatal(err)
+	}
+	root, err := seal.ParseRecovery(string(text))
+	if err != nil {
+		d.Fatal(err)
+	}
+	key, err := root.BackupKey()
+	if err != nil {
+		d.Fatal(err)
+	}
+	files := untarred(d.T, plain)
+	var message []byte
+	for _, part := range [][]byte{[]byte("keytrustee backup 1"), files["manifest.json"], files["trailer.json"]} {
+		message = append(binary.BigEndian.AppendUint64(message, uint64(len(part))), part...)
+	}
+	old, fresh := files["authentication.json"], fmt.Appendf(nil, "{\n  \"hmac_sha256\": \"%x\"\n}\n", key.MAC(message))
+	if len(old) != len(fresh) {
+		d.Fatalf("the authentication is %s, and not as long as %s", old, fresh)
+	}
+	return bytes.Replace(plain, old, fresh, 1)
 }
 
 // sealed is a backup with that plain text.
@@ -324,9 +365,13 @@ func (d *drill) unsound() {
 	if err != nil {
 		d.Fatal(err)
 	}
+	key, err := d.host.BackupKey(ctx, ring)
+	if err != nil || key == nil {
+		d.Fatalf("the key of the backups is %v, %v", key, err)
+	}
 	r, err := backup.Create(ctx, backup.Options{
 		Server: d.server, Database: host.Database, Directory: d.BackupDirectory, LockFile: d.host.BackupLock(), Sockets: d.SocketDir, Recipients: recipients,
-		Facts: facts, Config: d.host.BackupFiles, Checker: unopening{keyChecker{ring}},
+		By: key, Facts: facts, Config: d.host.BackupFiles, Checker: unopening{keyChecker{ring}},
 	})
 	if err != nil {
 		d.Fatal(err)

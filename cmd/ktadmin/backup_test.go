@@ -44,18 +44,32 @@ type backupHost struct {
 
 func newBackupHost(t *testing.T) *backupHost {
 	t.Helper()
+	b := &backupHost{T: t}
+	for range 2 {
+		identity, err := age.GenerateX25519Identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.identity = identity
+		b.identities = append(b.identities, identity)
+	}
+	dir := pgtest.Dir(t)
+	b.recovery = filepath.Join(dir, "recovery.key")
+	b.found(dir, "--recovery-key-out", b.recovery)
+	return b
+}
+
+// found makes the host's cluster and its database below dir, and starts that.
+func (b *backupHost) found(dir string, more ...string) {
+	t := b.T
+	t.Helper()
 	user, err := postgres.CurrentOSUser()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, dir := &backupHost{T: t}, pgtest.Dir(t)
 	var recipients []string
-	for range 2 {
-		if b.identity, err = age.GenerateX25519Identity(); err != nil {
-			t.Fatal(err)
-		}
-		b.identities = append(b.identities, b.identity)
-		recipients = append(recipients, b.identity.Recipient().String())
+	for _, identity := range b.identities {
+		recipients = append(recipients, identity.Recipient().String())
 	}
 	for key, value := range map[string]string{
 		"USER": user.Name, "SOCKET_DIR": filepath.Join(dir, "s"), "LISTEN_ADDRESS": "127.0.0.1", "DB_PORT": strconv.Itoa(pgtest.FreePort(t)),
@@ -65,8 +79,7 @@ func newBackupHost(t *testing.T) *backupHost {
 		t.Setenv("KEYTRUSTEE_"+key, value)
 	}
 	b.Config = &config.Config{Confdir: filepath.Join(dir, "kt01", ".keytrustee")}
-	b.recovery = filepath.Join(dir, "recovery.key")
-	b.must("init", "--external-address", "127.0.0.1", "--name", "kt01", "--recovery-key-out", b.recovery)
+	b.must(append([]string{"init", "--external-address", "127.0.0.1", "--name", "kt01"}, more...)...)
 	b.must("db", "--bootstrap")
 	if b.Config, err = config.Load(b.Confdir); err != nil {
 		t.Fatal(err)
@@ -79,7 +92,6 @@ func newBackupHost(t *testing.T) *backupHost {
 		t.Fatal(err)
 	}
 	pgtest.Start(t, b.server)
-	return b
 }
 
 func (b *backupHost) ktadmin(args ...string) (stdout, stderr string, status int) {

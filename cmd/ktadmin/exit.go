@@ -87,6 +87,7 @@ func exitStatus(err error) int {
 		damage  *postgres.DamageError
 		child   *childError
 		ship    *backup.ShipError
+		nobodys *backup.UnauthenticatedError
 	)
 	switch {
 	case err == nil:
@@ -103,7 +104,7 @@ func exitStatus(err error) int {
 		return exitNobody
 	case errors.As(err, &damage), errors.Is(err, errUnended), errors.Is(err, errUnopened):
 		return exitFailed
-	case errors.As(err, &refused), errors.As(err, &against), errors.As(err, &setup), errors.Is(err, config.ErrNotInitialized):
+	case errors.As(err, &refused), errors.As(err, &against), errors.As(err, &setup), errors.As(err, &nobodys), errors.Is(err, config.ErrNotInitialized):
 		return exitRefused
 	}
 	return exitFailed

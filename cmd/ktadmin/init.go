@@ -94,7 +94,7 @@ func (a *app) init(f initFlags) error {
 	if _, err := a.serviceUser(c); err != nil { // before anything is made
 		return err
 	}
-	recovery, show, err := a.takeRecovery(c, f.recoveryOut)
+	o, show, err := a.takeRecovery(c, f.recoveryOut)
 	if err != nil {
 		return err
 	}
@@ -105,8 +105,11 @@ func (a *app) init(f initFlags) error {
 	if err := show(); err != nil {
 		return err
 	}
-	if err := h.Init(a.cmd.Context(), host.InitOptions{Recovery: recovery}); err != nil {
+	if err := h.Init(a.cmd.Context(), o); err != nil {
 		return err
+	}
+	if o.BackupKey != nil {
+		a.shareBackupKey(h)
 	}
 	s, err := h.Status()
 	if err != nil {

@@ -29,6 +29,8 @@ type rebuilding struct {
 	backup     *os.File
 	identities backup.Identities
 	recovery   string
+	origin     backup.Origin
+	key        string // fingerprint of the recovery key
 
 	unpacked backup.Unpacked
 	rows     *os.File   // the list of rows, whatever becomes of where it was unpacked to
@@ -57,6 +59,14 @@ func (r *rebuilding) open() error {
 	} else if err != nil {
 		return err
 	}
+	root, err := seal.ParseRecovery(r.recovery)
+	if err != nil {
+		return usagef("--recovery-key: %w", err)
+	}
+	r.key = root.Public().Fingerprint()
+	if r.origin, err = originBy(root, r.sha256); err != nil {
+		return err
+	}
 	if r.config, err = config.Read(r.confdir); err != nil {
 		return err
 	}
@@ -79,12 +89,19 @@ func (r *rebuilding) options() host.RebuildOptions {
 	}
 }
 
-// unpack lays the backup out in dir.
+// unpack lays the backup out in dir, if a host of the cluster has made it.
 func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err error) {
-	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, dir); err != nil {
+	m, _, err := backup.ReadManifest(ctx, r.backup, r.identities)
+	if err != nil {
 		return b, err
 	}
-	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions,
+	if err := fitsRecovery(m, r.key); err != nil {
+		return b, err
+	}
+	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, r.origin, dir); err != nil {
+		return b, err
+	}
+	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated),
 		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir)}
 	if r.rows, err = os.Open(filepath.Join(dir, backup.RowsFile)); err != nil {
 		return b, err

@@ -78,7 +78,7 @@ func TestRestoreFromBackup(t *testing.T) {
 		says                     string
 	}{
 		{"another's identity", file, put(identity+".other", []byte(other.String())), recovery, exitFailed, "no identity that was given opens it"},
-		{"another recovery key", file, identity, put(recovery+".other", []byte(another)), exitRefused, "not this cluster's"},
+		{"another recovery key", file, identity, put(recovery+".other", []byte(another)), exitRefused, "and the backup's is"},
 		{"a file that was cut", put(file+".cut", whole[:len(whole)-1]), identity, recovery, exitFailed, "is of no use"},
 		{"a flipped bit", put(file+".flipped", flipped), identity, recovery, exitFailed, "is of no use"},
 	} {

@@ -9,60 +9,80 @@ import (
 
 	"golang.org/x/term"
 
+	"keytrustee/host"
 	"keytrustee/internal/config"
 	"keytrustee/internal/durable"
 	"keytrustee/kms/seal"
 )
 
 // takeRecovery makes the recovery key where somebody can take it: into the file, or on a terminal, by calling show. The
-// private half goes nowhere else. Nil without either, and where the cluster has one. A file that holds a recovery key
+// private half goes nowhere else, but for what is derived from it for backups. Nil without either, and where the cluster has one. A file that holds a recovery key
 // already is used as it is, so that an init that broke off can be repeated. It is called while this process is still the
 // user who named the file.
-func (a *app) takeRecovery(c *config.Config, file string) (public *seal.Public, show func() error, err error) {
+func (a *app) takeRecovery(c *config.Config, file string) (o host.InitOptions, show func() error, err error) {
 	show = func() error { return nil }
 	has, err := seal.ReadRecovery(c.Confdir)
 	switch {
 	case err == nil && file == "":
-		return nil, show, nil
+		return o, show, nil
 	case err == nil:
 		if text, err := os.ReadFile(file); err == nil {
 			if root, err := seal.ParseRecovery(string(text)); err == nil && root.Public().Fingerprint() == has.Fingerprint() {
-				return &has, show, nil
+				o, err = recoveryOptions(root)
+				return o, show, err
 			}
 		}
-		return nil, show, usagef("--recovery-key-out: this cluster has a recovery key already, %s; there is no second copy of it to write", has.Fingerprint())
+		return o, show, usagef("--recovery-key-out: this cluster has a recovery key already, %s; there is no second copy of it to write", has.Fingerprint())
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, show, err
+		return o, show, err
 	}
 	if file == "" {
 		if !term.IsTerminal(int(os.Stdin.Fd())) || !term.IsTerminal(int(os.Stderr.Fd())) {
-			return nil, show, nil
+			return o, show, nil
 		}
-		private, p, err := seal.NewRecovery()
+		private, root, err := newRecovery()
 		if err != nil {
-			return nil, show, err
+			return o, show, err
 		}
-		return &p, func() error { return a.showRecovery(private) }, nil
+		o, err = recoveryOptions(root)
+		return o, func() error { return a.showRecovery(private) }, err
 	}
 	if c.InConfdir(file) {
-		return nil, show, usagef("--recovery-key-out: %s lies in the confdir, which the key is to survive; choose another place", file)
+		return o, show, usagef("--recovery-key-out: %s lies in the confdir, which the key is to survive; choose another place", file)
 	}
 	if text, err := os.ReadFile(file); err == nil {
 		root, err := seal.ParseRecovery(string(text))
 		if err != nil {
-			return nil, show, usagef("--recovery-key-out: %s exists and holds no recovery key; name a file that does not exist", file)
+			return o, show, usagef("--recovery-key-out: %s exists and holds no recovery key; name a file that does not exist", file)
 		}
-		p := root.Public()
-		return &p, show, nil
+		o, err = recoveryOptions(root)
+		return o, show, err
 	}
-	private, p, err := seal.NewRecovery()
+	private, root, err := newRecovery()
 	if err != nil {
-		return nil, show, err
+		return o, show, err
 	}
 	if err := durable.CreateFile(file, []byte(private+"\n"), 0o600); err != nil {
-		return nil, show, err
+		return o, show, err
 	}
-	return &p, show, nil
+	o, err = recoveryOptions(root)
+	return o, show, err
+}
+
+// newRecovery makes a recovery key: as a person keeps it, and to derive from.
+func newRecovery() (private string, root *seal.Root, err error) {
+	if private, _, err = seal.NewRecovery(); err != nil {
+		return "", nil, err
+	}
+	root, err = seal.ParseRecovery(private)
+	return private, root, err
+}
+
+// recoveryOptions is what a host keeps of the recovery key.
+func recoveryOptions(root *seal.Root) (host.InitOptions, error) {
+	public := root.Public()
+	key, err := root.BackupKey()
+	return host.InitOptions{Recovery: &public, BackupKey: key}, err
 }
 
 // showRecovery shows the key once and waits until somebody says that it is written down.

@@ -18,7 +18,8 @@ func newRestoreCommand(a *app) *cobra.Command {
 			"aside, never deleted. It is refused while the active answers, or while the passive is not whole. The token comes from ktadmin join-token\n" +
 			"on the passive.\n\n" +
 			"With --from-backup it runs on a bare host, when both hosts are lost: what was acknowledged after the backup was begun is lost with them. It\n" +
-			"takes an identity of one of the backup's recipients, and the recovery key of the cluster. Without --i-confirm it says whether that could be\n" +
+			"takes an identity of one of the backup's recipients, and the recovery key of the cluster, which also shows that a host of the cluster made\n" +
+			"the backup; one that does not show it wants --sha256. Without --i-confirm it says whether that could be\n" +
 			"done, and what would be, and changes nothing. It is refused while a host of the pair answers. The second host joins afterwards.\n\n" +
 			"With --abort a restore that has not ended is ended; one from a survivor on either host.",
 		Args: cobra.NoArgs,
@@ -46,13 +47,14 @@ func newRestoreCommand(a *app) *cobra.Command {
 }
 
 // backupFlags are the flags of a restore from a backup.
-type backupFlags struct{ file, identity, recoveryKey, confirm string }
+type backupFlags struct{ file, identity, recoveryKey, sha256, confirm string }
 
 func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&b.file, "from-backup", "", "file of a backup of one of the two hosts, both of which are lost")
 	flags.StringVar(&b.identity, "identity", "", "file that holds an identity of one of the backup's recipients")
 	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
+	addSHA256(flags, &b.sha256)
 	flags.StringVar(&b.confirm, "i-confirm", "", `what the command without it says, word for word: "NAME is powered off", with the name of the other host`)
 }
 
@@ -63,6 +65,9 @@ func (a *app) rebuild(f joinFlags, b backupFlags) error {
 	}
 	if b.identity == "" {
 		return usagef("--identity is missing: name the file with the identity of one of the backup's recipients")
+	}
+	if err := checkSHA256(b.sha256); err != nil {
+		return err
 	}
 	r := &rebuilding{app: a, joinFlags: f, backupFlags: b}
 	defer r.close()

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"keytrustee/host"
 )
 
 func newRootKeyCommand(a *app) *cobra.Command {
@@ -23,8 +25,9 @@ func newConfirmRecoveryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "confirm-recovery",
 		Short: "Prove that somebody holds the recovery key",
-		Long:  "confirm-recovery opens the cluster's keys with the recovery key and notes that this was possible. The key is kept nowhere.",
-		Args:  cobra.NoArgs,
+		Long: "confirm-recovery opens the cluster's keys with the recovery key and notes that this was possible. The key is kept nowhere, but for what is\n" +
+			"derived from it for backups: with that they show that a host of this cluster has made them. The passive gets it from the active.",
+		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&file, "key-file", "", "file that holds the recovery key (default: standard input)")
 	cmd.RunE = func(*cobra.Command, []string) error {
@@ -44,9 +47,23 @@ func newConfirmRecoveryCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.result(s.Recovery, []row{{"recovery key", s.Recovery.Fingerprint}, {"confirmed", stamp(*s.Recovery.Confirmed)}})
+		backups := "those of this host show from now on who made them"
+		if a.shareBackupKey(h) {
+			backups = "those of both hosts show from now on who made them"
+		}
+		return a.result(s.Recovery, []row{{"recovery key", s.Recovery.Fingerprint}, {"confirmed", stamp(*s.Recovery.Confirmed)}, {"backups", backups}})
 	}
 	return cmd
+}
+
+// shareBackupKey gives the other host what backups are authenticated with, and reports whether it is on the way to it. What can not be
+// done now the next backup of the active does.
+func (a *app) shareBackupKey(h *host.Host) bool {
+	shared, err := h.ShareBackupKey(a.cmd.Context())
+	if err != nil {
+		a.say("note: the other host does not get yet what its backups show who made them with: %v. ktadmin backup create on the active tries again", err)
+	}
+	return shared
 }
 
 // readSecret reads a secret from the file, or without one from a terminal, unseen, or from standard input.

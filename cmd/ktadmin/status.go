@@ -92,6 +92,9 @@ func statusRows(s host.Status, down error) []row {
 	default:
 		add("recovery key", "NOT CONFIRMED: ktadmin root-key confirm-recovery proves that somebody keeps %s", s.Recovery.Fingerprint)
 	}
+	if s.Recovery.Made && !s.Recovery.Backups && s.State != nil {
+		add("", "%s", "this host has not seen it, so its backups show not who made them: ktadmin root-key confirm-recovery on the active, or here, once")
+	}
 	if s.Journal != nil {
 		add("unfinished", "%s, begun at %s, stopped at %q", s.Journal.Operation, stamp(s.Journal.Since), s.Journal.Step)
 		if _, do, unended := s.Journal.Unended(); unended && s.Report != nil { // otherwise the first rows have said it

@@ -10,8 +10,9 @@
 //	wrap.go      Wrap: a KEK closed to one root, bound to its cluster, signed by the host that made it
 //	confdir.go   Create, Load, WriteWraps: what lies where in the confdir
 //	keyring.go   Keyring: the KEKs that this host has opened, and opens anew when asked for proof
+//	backupkey.go BackupKey: shows that a backup is of the cluster; derived from the recovery key, and kept by the hosts as a box
 //	recovered.go LoadWithRecovery: a Keyring where no host's root key is at hand
 //	version.go   Seal and Open: the material of key versions (kms.Sealer)
 //	prove.go     what shows the other host that this one can open what it holds
-//	box.go       secrets that are no key material: the authority's key, the cookie secret
+//	box.go       secrets that are no key material: the authority's key, the cookie secret, the key of backups
 package seal
