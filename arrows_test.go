@@ -50,6 +50,7 @@ var house = []room{
 	{"internal/freeport", "", ""},
 	{"internal/indextest", "", ""},
 	{"internal/machine", "", ""},
+	{"internal/progress", "", ""},
 	{"internal/release", "", ""},
 	{"internal/sshtest", "postgres postgres/pgtest", ""},
 	{"cmd/internal/thishost", "host replication backup internal/config", ""},

@@ -25,6 +25,7 @@
 //	internal/freeport      ports for servers of tests and of the demo
 //	internal/indextest     for tests that hold a page or a table to the tests which it names
 //	internal/machine       hosts for tests, made of namespaces: a network that can be cut, disks that can be full
+//	internal/progress      how far a long command is: one line that is rewritten on a terminal, lines elsewhere
 //	internal/release       the version of what is running
 //	internal/sshtest       OpenSSH servers for tests
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration

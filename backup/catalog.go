@@ -159,8 +159,8 @@ func show(root *os.Root, name string) (Receipt, error) {
 }
 
 // Verify reads a backup and holds it against its receipt: every byte is what it was when the backup was restored. It can not
-// look inside, for what opens it is not on this host. The errors are those of Show.
-func Verify(ctx context.Context, dir, name string) (Receipt, error) {
+// look inside, for what opens it is not on this host. p, which may be nil, hears how far it is. The errors are those of Show.
+func Verify(ctx context.Context, dir, name string, p Progress) (Receipt, error) {
 	root, name, err := find(dir, name)
 	if err != nil {
 		return Receipt{}, err
@@ -175,8 +175,11 @@ func Verify(ctx context.Context, dir, name string) (Receipt, error) {
 		return Receipt{}, err
 	}
 	defer f.Close()
+	p = heard(p)
+	p.Begin("reading " + name)
+	p.Bytes(r.Size, false)
 	sum := sha256.New()
-	size, err := io.Copy(sum, reader{ctx, f})
+	size, err := io.Copy(sum, readTo(p, reader{ctx, f}))
 	if err != nil {
 		return Receipt{}, fmt.Errorf("reading the backup %s: %w", name, err)
 	}

@@ -22,7 +22,7 @@ func TestVerify(t *testing.T) {
 	file, receipt := filepath.Join(s.Directory, r.Name+fileSuffix), filepath.Join(s.Directory, r.Name+receiptSuffix)
 	verify := func(name string) error {
 		t.Helper()
-		_, err := Verify(t.Context(), s.Directory, name)
+		_, err := Verify(t.Context(), s.Directory, name, nil)
 		return err
 	}
 	for _, name := range []string{r.Name, r.Name + fileSuffix} {

@@ -10,9 +10,13 @@ import (
 const RowsFile = rowsStream
 
 // Compare has c open every row that q sees, and holds it against list, the list of rows of a backup whose trailer counts want: each has to
-// be there, and what it was, unless it was purged since. newer is how many rows are not on the list.
-func Compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count) (newer int64, err error) {
-	return compare(ctx, q, c, list, want, false)
+// be there, and what it was, unless it was purged since. newer is how many rows are not on the list. p, which may be nil,
+// hears how far it is.
+func Compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count, p Progress) (newer int64, err error) {
+	p = heard(p)
+	p.Begin("opening every version")
+	p.Versions(want.Versions, false)
+	return compare(ctx, q, counting{c, p}, list, want, false)
 }
 
 // compare is Compare. With exact there is nothing that is not on the list, and nothing is opened.

@@ -34,7 +34,9 @@ func (r *run) fill(ctx context.Context, a *archive) (rows Count, err error) {
 	if err := r.reached("dumped"); err != nil {
 		return rows, err
 	}
-	if err := a.stream(baseStream, func(w io.Writer) error { return server.StreamBaseBackup(ctx, w) }); err != nil {
+	r.Progress.Begin("copying the database")
+	r.Progress.Bytes(r.size, true)
+	if err := a.stream(baseStream, func(w io.Writer) error { return server.StreamBaseBackup(ctx, writeTo(r.Progress, w)) }); err != nil {
 		return rows, err
 	}
 	// After the copy: what this host knows to be on both hosts is then no less than what the copy has of it.
@@ -57,11 +59,15 @@ func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 		return rows, fmt.Errorf("taking a snapshot: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	if err := a.stream(dumpStream, func(w io.Writer) error { return r.Server.Dump(ctx, w, r.Database, snapshot) }); err != nil {
+	r.Progress.Begin("dumping the database")
+	r.Progress.Bytes(lengthOf(r.last, dumpStream), true)
+	if err := a.stream(dumpStream, func(w io.Writer) error { return r.Server.Dump(ctx, writeTo(r.Progress, w), r.Database, snapshot) }); err != nil {
 		return rows, err
 	}
+	r.Progress.Begin("listing every version")
+	r.Progress.Versions(r.last.Rows.Versions, true)
 	err = a.stream(rowsStream, func(w io.Writer) (err error) {
-		rows, err = writeRows(ctx, w, r.Checker, tx)
+		rows, err = writeRows(ctx, w, counting{r.Checker, r.Progress}, tx)
 		return err
 	})
 	return rows, err

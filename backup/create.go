@@ -30,9 +30,9 @@ type Options struct {
 	Facts      Facts
 	// Config returns the files that a rebuilt host needs beside its database, by the names they get. No private key is among
 	// them.
-	Config  func() (map[string][]byte, error)
-	Checker Checker
-	Stage   func(string) // is told what is done now; nil: nobody is
+	Config   func() (map[string][]byte, error)
+	Checker  Checker
+	Progress Progress // nil: nobody hears
 	// Record is told of the attempt when it begins and when it has ended, while no other can; nil: nobody is.
 	Record func(Attempt)
 	// Retention says how many backups of this host stay when there is a new one. Retired is told which ones went, and why others
@@ -47,6 +47,8 @@ type Options struct {
 type run struct {
 	Options
 	root *os.Root // Directory
+	size int64    // of the databases
+	last Receipt  // of the newest backup that is there; none: nothing is known of how much there will be
 }
 
 // Create makes a backup of this host, restores it, and publishes it when every row was found again and opened. When it
@@ -78,7 +80,8 @@ func create(ctx context.Context, o Options, started time.Time) (Receipt, error) 
 		return Receipt{}, err
 	}
 	defer root.Close()
-	r := &run{o, root}
+	o.Progress = heard(o.Progress)
+	r := &run{Options: o, root: root}
 	receipt, err := r.create(ctx, started)
 	if err != nil {
 		return receipt, explainDisk(o.Directory, err)
@@ -110,7 +113,6 @@ func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err err
 	if err != nil {
 		return Receipt{}, err
 	}
-	r.stage("copying the database")
 	w, err := r.write(ctx, name, m, own)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("making a backup: %w", err)
@@ -174,11 +176,11 @@ func (r *run) manifest(ctx context.Context, started time.Time) (Manifest, error)
 	if err != nil {
 		return Manifest{}, err
 	}
-	size, err := r.databaseSize(ctx)
-	if err != nil {
+	if r.size, err = r.databaseSize(ctx); err != nil {
 		return Manifest{}, err
 	}
-	if err := checkRoom(r.Directory, size); err != nil {
+	r.last = newestHere(r.Directory, started)
+	if err := checkRoom(r.Directory, r.size); err != nil {
 		return Manifest{}, err
 	}
 	return Manifest{
@@ -248,12 +250,6 @@ func (r *run) publish(receipt Receipt) error {
 		return err
 	}
 	return durable.Rename(path+partialSuffix, path+fileSuffix)
-}
-
-func (r *run) stage(what string) {
-	if r.Stage != nil {
-		r.Stage(what)
-	}
 }
 
 func (r *run) reached(point string) error {

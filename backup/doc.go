@@ -25,6 +25,7 @@
 //	hostkey.go     the host of a target is the one that is known; sshkey.go: what lets this host in there
 //	attend.go      what stands still is given up
 //	shipped.go     Shipped: what targets have confirmed
+//	progress.go    Progress: how far each of these is
 //
 // docs/backup.md describes the format, and how to open a backup without this program.
 package backup

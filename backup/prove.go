@@ -36,14 +36,14 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 	if err := r.root.Mkdir(workDir, 0o700); err != nil {
 		return receipt, err
 	}
-	r.stage("reading the backup back")
+	r.Progress.Begin("reading the backup back")
+	r.Progress.Bytes(w.size, false)
 	if err := r.readBack(ctx, name, m, w, identity); err != nil {
 		return receipt, err
 	}
 	if err := r.reached("read back"); err != nil {
 		return receipt, err
 	}
-	r.stage("restoring it")
 	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: hex.EncodeToString(w.sum), Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil}
 	found, err := t.restore(ctx, r.Checker, w.trailer.Rows)
 	if err != nil {
@@ -55,7 +55,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 
 // trial is where a backup of this run is restored.
 func (r *run) trial() trial {
-	return trial{root: r.root, directory: r.Directory, socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached}
+	return trial{root: r.root, directory: r.Directory, socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached, progress: r.Progress}
 }
 
 // readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory.
@@ -70,7 +70,7 @@ func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, 
 		return err
 	}
 	defer into.Close()
-	u, err := unpack(reader{ctx, f}, Identities{[]identity{{own, "of the run"}}}, into)
+	u, err := unpack(readTo(r.Progress, reader{ctx, f}), Identities{[]identity{{own, "of the run"}}}, into)
 	switch {
 	case err != nil:
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,9 +24,8 @@ type TestOptions struct {
 	// Fits is asked before anything is unpacked: an error ends it.
 	Fits func(Manifest) error
 	// Keys returns who knows the rows and opens them, with what lies in config, a ConfigDir.
-	Keys  func(config string, m Manifest) (Checker, error)
-	Stage func(string)            // is told what is done now; nil: nobody is
-	Read  func(done, total int64) // is told how much of the file was read; nil: nobody is
+	Keys     func(config string, m Manifest) (Checker, error)
+	Progress Progress // nil: nobody hears
 
 	point func(string) error // in tests, is told each point that a crash may follow
 }
@@ -71,6 +69,7 @@ func (e *FailedTestError) Hint() string {
 // it; what a run that was killed has left there it removes first. Nothing is started from a backup that somebody else has made. The errors
 // are those of Unpack, and a *FailedTestError.
 func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) {
+	o.Progress = heard(o.Progress)
 	m, recipient, err := ReadManifest(ctx, o.File, o.Identities)
 	if err != nil {
 		return tested, err
@@ -89,8 +88,7 @@ func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) 
 	defer done()
 	defer func() { err = errors.Join(err, t.remove(context.WithoutCancel(ctx))) }()
 
-	o.stage("unpacking the backup")
-	u, err := unpackFrom(ctx, o.measured(), filepath.Base(o.File.Name()), o.Identities, o.Origin, filepath.Join(o.Directory, workDir))
+	u, err := Unpack(ctx, o.File, o.Identities, o.Origin, filepath.Join(o.Directory, workDir), o.Progress)
 	if err != nil {
 		return tested, err
 	}
@@ -104,7 +102,6 @@ func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) 
 	if err != nil {
 		return tested, err
 	}
-	o.stage("restoring it, and opening every version")
 	found, err := t.restore(ctx, checker, u.Trailer.Rows)
 	if err != nil {
 		if _, setup := errors.AsType[*postgres.SetupError](err); setup || ctx.Err() != nil {
@@ -140,7 +137,7 @@ func (o TestOptions) trial(ctx context.Context, m Manifest) (t trial, done func(
 		return t, nil, err
 	}
 	done = func() { release(); root.Close() }
-	t = trial{root: root, directory: o.Directory, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, reached: o.reached}
+	t = trial{root: root, directory: o.Directory, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, reached: o.reached, progress: o.Progress}
 	server, err := t.throwaway()
 	if err == nil {
 		err = server.Check() // now, not after an hour
@@ -173,34 +170,6 @@ func (o TestOptions) checkRoom() error {
 			Remedy: "free some, or name a directory on another disk with --directory"}
 	}
 	return nil
-}
-
-// measured is the file, and Read is told of each part of it that was read.
-func (o TestOptions) measured() io.Reader {
-	info, err := o.File.Stat()
-	if err != nil || o.Read == nil {
-		return o.File
-	}
-	return &measured{o.File, info.Size(), 0, o.Read}
-}
-
-type measured struct {
-	from        io.Reader
-	total, done int64
-	tell        func(done, total int64)
-}
-
-func (m *measured) Read(p []byte) (int, error) {
-	n, err := m.from.Read(p)
-	m.done += int64(n)
-	m.tell(m.done, m.total)
-	return n, err
-}
-
-func (o TestOptions) stage(what string) {
-	if o.Stage != nil {
-		o.Stage(what)
-	}
 }
 
 func (o TestOptions) reached(point string) error {

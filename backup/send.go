@@ -31,7 +31,11 @@ type sending struct {
 	begin   func(at int64)
 	reached func(point string) error
 	sent    int64 // bytes
-	given   bool  // it was not there, and is now
+
+	progress Progress
+	counted  int64 // bytes that it was told of
+
+	given bool // it was not there, and is now
 }
 
 func (s *sending) file() string    { return s.backup.Name + fileSuffix }
@@ -223,6 +227,7 @@ func (s *sending) copy(at int64) (err error) {
 		}
 		part := buffer[:n]
 		sum.Write(part)
+		s.went(n)
 		if fresh := part[min(int64(n), max(0, at-done)):]; len(fresh) > 0 {
 			if _, err := w.WriteAt(fresh, done+int64(n-len(fresh))); err != nil {
 				return fmt.Errorf("writing %s: %w", s.partial(), s.explain(err))
@@ -253,6 +258,12 @@ func (s *sending) copy(at int64) (err error) {
 	return nil
 }
 
+// went tells Progress of bytes that were sent, or read back.
+func (s *sending) went(n int) {
+	s.counted += int64(n)
+	s.progress.Moved(int64(n))
+}
+
 // explain adds what the target says of its room, since the protocol has no word for a full disk.
 func (s *sending) explain(err error) error {
 	if full := roomFor(s.place, block); full != nil && s.ctx.Err() == nil {
@@ -281,6 +292,7 @@ func (s *sending) reread(name string) error {
 			return fmt.Errorf("reading %s back: %w", name, err)
 		}
 		sum.Write(buffer[:n])
+		s.went(n)
 		if size += int64(n); n < block || size > s.backup.Size {
 			break
 		}

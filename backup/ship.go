@@ -20,6 +20,7 @@ type ShipOptions struct {
 	Patience  time.Duration // a target on which nothing moves for so long is given up; zero: a minute
 	Enough    time.Duration // after so long no further backup is begun with; zero: all are sent, however long that takes
 	Stage     func(string)  // is told what is done now; nil: nobody is. It may be called by several at once
+	Progress  Progress      // nil: nobody hears
 	// Retention says how many backups of this host stay at a target that has all of these. A target gets none that it would not
 	// keep. Host, Cluster and the fingerprint of its root key tell which backups are of this host as it is; no Host: none is removed.
 	Retention              Retention
@@ -57,6 +58,8 @@ func Ship(ctx context.Context, o ShipOptions) ([]Delivery, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
+	o.Progress = heard(o.Progress)
+	o.Progress.Begin(sendingTo(o.Targets))
 	shipped, err := ReadShipped(o.Directory)
 	if err != nil && o.Stage != nil {
 		o.Stage("asking the targets again for what they have: " + err.Error())
@@ -189,6 +192,7 @@ func (s *shipping) all(ctx context.Context, t Target, p place, moved func(), d *
 	if err := n.look(files); err != nil {
 		return err
 	}
+	s.expect(t, n)
 	seen, begun := map[string]bool{}, time.Now()
 	var faults []error
 	for {
@@ -208,7 +212,7 @@ func (s *shipping) all(ctx context.Context, t Target, p place, moved func(), d *
 		if err != nil {
 			return errors.Join(append(faults, t.fault(fmt.Errorf("looking what is there: %w", err)))...)
 		}
-		err = s.one(ctx, t, &sending{place: p, ctx: ctx, moved: moved, local: root, backup: *next}, files, d)
+		err = s.one(ctx, t, &sending{place: p, ctx: ctx, moved: moved, local: root, backup: *next, progress: s.Progress}, files, d)
 		damage, other := (*DamageError)(nil), (*otherError)(nil)
 		switch {
 		case errors.As(err, &damage), errors.As(err, &other):
@@ -217,6 +221,29 @@ func (s *shipping) all(ctx context.Context, t Target, p place, moved func(), d *
 			return errors.Join(append(faults, t.fault(err))...)
 		}
 	}
+}
+
+// sendingTo names a whole Ship.
+func sendingTo(targets []Target) string {
+	if len(targets) == 1 {
+		return "sending, and reading back, what " + targets[0].String() + " lacks"
+	}
+	return fmt.Sprintf("sending, and reading back, what %d targets lack", len(targets))
+}
+
+// expect tells Progress how much a target lacks: what is sent is read back.
+func (s *shipping) expect(t Target, n *thinning) {
+	catalog, err := List(s.Directory)
+	if err != nil {
+		return // it is asked again at once, and then it is an error
+	}
+	expendable, lacks := n.expendable(catalog.Backups), int64(0)
+	for _, b := range catalog.Backups {
+		if !expendable[b.Name] && !s.record.has(t.String(), b) {
+			lacks += 2 * b.Size
+		}
+	}
+	s.Progress.Bytes(lacks, true)
 }
 
 // next is the newest backup that was not looked at yet and would be kept there.
@@ -276,6 +303,9 @@ func (s *shipping) one(ctx context.Context, t Target, b *sending, files map[stri
 		err = b.send(files)
 	}
 	d.add(b)
+	if err == nil && !b.known { // as expected, however much of it was there
+		s.Progress.Moved(2*b.backup.Size - b.counted)
+	}
 	if err != nil && b.goneHere() {
 		return nil
 	} else if err != nil {

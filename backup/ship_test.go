@@ -145,7 +145,7 @@ func TestShipGoesOn(t *testing.T) {
 			if err != nil || d[0].Bytes > row.sent || d[0].Bytes < row.sent-3 { // a byte may be what it would have been
 				t.Errorf("%s: %d bytes were sent, want %d; %v", row.what, d[0].Bytes, row.sent, err)
 			}
-			if _, err := Verify(t.Context(), dir, a.Name); err != nil {
+			if _, err := Verify(t.Context(), dir, a.Name, nil); err != nil {
 				t.Errorf("%s: %v", row.what, err)
 			}
 			tidy(t, dir)

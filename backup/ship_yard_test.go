@@ -134,7 +134,7 @@ func holds(t *testing.T, dir string, backups ...Receipt) {
 		t.Errorf("the target lists %v, want %v; left out: %v", got, want, catalog.LeftOut)
 	}
 	for _, b := range backups {
-		if _, err := Verify(t.Context(), dir, b.Name); err != nil {
+		if _, err := Verify(t.Context(), dir, b.Name, nil); err != nil {
 			t.Error(err)
 		}
 		for _, file := range files(b) {

@@ -21,6 +21,7 @@ type trial struct {
 	installation postgres.Installation
 	database     string // whose rows are looked for
 	reached      func(point string) error
+	progress     Progress
 }
 
 // restored is what was seen of a backup that was restored.
@@ -32,6 +33,7 @@ type restored struct {
 // restore starts a server from what was unpacked into the work directory and looks for every row, in the base backup and in the
 // dump. The server may run then; remove ends it.
 func (t trial) restore(ctx context.Context, c Checker, want Count) (found restored, err error) {
+	t.progress.Begin("restoring it")
 	server, err := t.throwaway()
 	if err != nil {
 		return found, err
@@ -50,6 +52,7 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 	if err := t.reached("restored"); err != nil {
 		return found, err
 	}
+	t.progress.Begin("opening every version")
 	if found.newer, err = t.compare(ctx, server, t.database, c, want, false); err != nil {
 		return found, fmt.Errorf("its base backup: %w", err)
 	}
@@ -73,7 +76,8 @@ func (t trial) compare(ctx context.Context, server *postgres.Server, db string, 
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		newer, err = compare(ctx, tx, c, list, want, exact)
+		t.progress.Versions(want.Versions, false)
+		newer, err = compare(ctx, tx, counting{c, t.progress}, list, want, exact)
 		return err
 	})
 	return newer, err
@@ -95,9 +99,14 @@ func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Check
 		return err
 	}
 	defer dump.Close()
-	if err := server.RestoreDump(ctx, dump, db); err != nil {
+	t.progress.Begin("restoring its dump")
+	if info, err := dump.Stat(); err == nil {
+		t.progress.Bytes(info.Size(), false)
+	}
+	if err := server.RestoreDump(ctx, readTo(t.progress, dump), db); err != nil {
 		return err
 	}
+	t.progress.Begin("looking for every version in it")
 	_, err = t.compare(ctx, server, db, c, want, true)
 	return err
 }

@@ -56,18 +56,20 @@ func ReadManifest(ctx context.Context, file *os.File, ids Identities) (m Manifes
 // lies there is not synced, and is sealed as in the database. It needs no receipt, so it says that the backup is whole, and by a host of
 // the cluster, not that it was verified. After an error dir is as it was: not there. A *StrangerError means that none of the identities
 // opens it, a *DamageError that it is not what was written, a *ForeignError that it is by somebody else, an *UnauthenticatedError that
-// nothing shows who it is by, a *postgres.SetupError that a newer version has written it, or that there is no room.
-func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, dir string) (u Unpacked, err error) {
-	return unpackFrom(ctx, file, filepath.Base(file.Name()), ids, origin, dir)
-}
-
-func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities, origin Origin, dir string) (u Unpacked, err error) {
+// nothing shows who it is by, a *postgres.SetupError that a newer version has written it, or that there is no room. p, which may be nil,
+// hears how far it is.
+func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, dir string, p Progress) (u Unpacked, err error) {
+	p = heard(p)
+	p.Begin("unpacking the backup")
+	if info, err := file.Stat(); err == nil {
+		p.Bytes(info.Size(), false)
+	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return u, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(explainUnpack(ctx, name, dir, err), os.RemoveAll(dir))
+			err = errors.Join(explainUnpack(ctx, filepath.Base(file.Name()), dir, err), os.RemoveAll(dir))
 		}
 	}()
 	into, err := os.OpenRoot(dir)
@@ -75,10 +77,10 @@ func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities
 		return u, err
 	}
 	defer into.Close()
-	if u, err = unpack(reader{ctx, file}, ids, into); err != nil {
+	if u, err = unpack(readTo(p, reader{ctx, file}), ids, into); err != nil {
 		return u, err
 	}
-	if err := origin.check(name, u); err != nil {
+	if err := origin.check(filepath.Base(file.Name()), u); err != nil {
 		return u, err
 	}
 	u.Authenticated = u.authentication != nil

@@ -102,7 +102,7 @@ func unpackTextOf(t *testing.T, origin Origin, text []byte, keys ...interface{ S
 	}
 	defer f.Close()
 	dir := filepath.Join(filepath.Dir(path), "work")
-	u, err := Unpack(t.Context(), f, ids, origin, dir)
+	u, err := Unpack(t.Context(), f, ids, origin, dir, nil)
 	if _, there := os.Lstat(dir); err != nil && !errors.Is(there, fs.ErrNotExist) {
 		t.Errorf("after the error %v there is %s: %v", err, dir, there)
 	}
@@ -302,7 +302,7 @@ func TestUnpackIsInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	work := filepath.Join(dir, "work")
-	if _, err := Unpack(ctx, f, ids, Origin{Key: clusterKey}, work); !errors.Is(err, context.Canceled) {
+	if _, err := Unpack(ctx, f, ids, Origin{Key: clusterKey}, work, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Lstat(work); !errors.Is(err, fs.ErrNotExist) {
@@ -311,7 +311,7 @@ func TestUnpackIsInterrupted(t *testing.T) {
 	if err := os.Mkdir(work, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Unpack(t.Context(), f, ids, Origin{Key: clusterKey}, work); !errors.Is(err, fs.ErrExist) {
+	if _, err := Unpack(t.Context(), f, ids, Origin{Key: clusterKey}, work, nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a directory that is there: %v", err)
 	}
 	if _, err := os.Lstat(work); err != nil {

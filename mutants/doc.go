@@ -26,4 +26,5 @@
 //	admission_test.go    rows: who is let in, who is believed to be the peer
 //	backups_test.go      rows: when a backup is made and by whom, which ones go
 //	ship_test.go         rows: what is sent elsewhere, what is removed there
+//	shown_test.go        rows: what a command that takes long shows
 package mutants

@@ -147,10 +147,11 @@ func newBackupVerifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := backup.Verify(cmd.Context(), c.BackupDirectory, args[0])
+			r, err := backup.Verify(cmd.Context(), c.BackupDirectory, args[0], a.display())
 			if err != nil {
 				return err
 			}
+			a.arrived()
 			a.say("note: the file is what was restored on this host at %s. That an identity of a recipient opens it only that identity can prove,\n"+
 				"away from this host: docs/backup.md", stamp(r.Verified))
 			return a.result(verified{r.Name, r.Size, r.SHA256, r.Verified, true},

@@ -88,7 +88,7 @@ func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
 	return backup.Options{
 		By: o.By, Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
 		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
-		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Retired: a.sayRetired,
+		Progress: a.display(), Retention: retentionOf(c), Retired: a.sayRetired,
 	}, nil
 }
 

@@ -126,11 +126,10 @@ func (t *restoreTest) run(ctx context.Context, name, directory string) error {
 		}
 	}
 	defer file.Close()
-	progress := newProgress(t.cmd.ErrOrStderr())
 	tested, err := backup.RestoreTest(ctx, backup.TestOptions{
 		File: file, Identities: t.identities, Directory: directory, Database: host.Database, Origin: t.origin,
 		Fits: func(m backup.Manifest) error { return fitsRecovery(m, t.fingerprint) }, Keys: t.keys,
-		Stage: func(what string) { progress.Stage(host.Stage(what + "…")) }, Read: progress.Bytes,
+		Progress: t.display(),
 	})
 	if err != nil {
 		return err

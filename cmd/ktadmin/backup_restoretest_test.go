@@ -110,7 +110,7 @@ func (d *drill) test(file, identity, recovery string, more ...string) (stdout, s
 func (d *drill) passes(file, identity string) backup.Tested {
 	d.Helper()
 	stdout, stderr, status := d.test(file, identity, d.recovery, "-o", "json")
-	if status != exitOK || !strings.Contains(stderr, "restoring it, and opening every version…\n") || !strings.Contains(stderr, "restore-test --record FILE") {
+	if status != exitOK || !strings.Contains(stderr, "unpacking the backup…\nrestoring it…\nopening every version…\n") || !strings.Contains(stderr, "restore-test --record FILE") {
 		d.Fatalf("%s: %d, %s", identity, status, stderr)
 	}
 	var tested backup.Tested

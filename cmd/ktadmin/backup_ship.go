@@ -58,7 +58,7 @@ func (a *app) ship(ctx context.Context, c *config.Config, enough time.Duration) 
 	o := backup.ShipOptions{
 		Directory: c.BackupDirectory, LockFile: hostOf(c).ShipLock(), Targets: targets,
 		SSH:   backup.SSH{KnownHosts: c.BackupSSHKnownHosts, Key: c.BackupSSHKey, Agent: os.Getenv("SSH_AUTH_SOCK")},
-		Stage: func(what string) { a.say("%s…", what) }, Retention: retentionOf(c), Enough: enough,
+		Stage: func(what string) { a.say("%s…", what) }, Progress: a.display(), Retention: retentionOf(c), Enough: enough,
 	}
 	if root, err := seal.LoadRoot(seal.RootPath(c.Confdir)); err == nil { // without it nobody can tell which backups are of this host as it is
 		o.Host, o.Cluster, o.RootKey = c.Name, c.ClusterID, root.Public().Fingerprint()
@@ -88,6 +88,7 @@ func targetsOf(c *config.Config) ([]backup.Target, error) {
 
 // deliveries shows what came of the targets, one a line.
 func (a *app) deliveries(deliveries []backup.Delivery) error {
+	a.arrived()
 	if a.format == "json" {
 		return a.result(deliveries, nil)
 	}

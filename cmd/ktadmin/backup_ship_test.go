@@ -82,7 +82,7 @@ func TestShipCommand(t *testing.T) {
 	}
 	for _, r := range made {
 		for _, dir := range []string{s.Store, stick} {
-			if _, err := backup.Verify(t.Context(), dir, r.Name); err != nil {
+			if _, err := backup.Verify(t.Context(), dir, r.Name, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -128,7 +128,7 @@ func TestBackupShip(t *testing.T) {
 		}
 		for _, r := range catalog.Backups {
 			names = append(names, r.Name)
-			if _, err := backup.Verify(t.Context(), dir, r.Name); err != nil {
+			if _, err := backup.Verify(t.Context(), dir, r.Name, nil); err != nil {
 				t.Error(err)
 			}
 		}

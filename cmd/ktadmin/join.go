@@ -88,7 +88,7 @@ func (a *app) join(f joinFlags, kind host.JoinKind) error {
 		Kind: kind, Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress, Former: former,
 		Port: given(f.port, "PORT"), ClusterPort: given(f.clusterPort, "CLUSTER_PORT"), DBPort: given(f.pgPort, "DB_PORT"),
 		Configure: func(l host.Learned) (*host.Host, error) { return a.configureJoined(&f, l) },
-		Progress:  newProgress(a.cmd.ErrOrStderr()),
+		Progress:  joining{a.display()},
 	}
 	if _, err := os.Stat(c.NodeFile()); err == nil { // a host that has ports of its own keeps them
 		o.Port, o.ClusterPort, o.DBPort = c.Port, c.ClusterPort, c.DBPort

@@ -16,7 +16,7 @@ import (
 func TestCommandsThatAreNamedExist(t *testing.T) {
 	command := regexp.MustCompile(`\bktadmin ((?:[a-z]+-)*[a-z]+)(?: ((?:[a-z]+-)*[a-z]+))?`)
 	prose := map[string]bool{"administers": true, "as": true, "is": true, "was": true} // what is said of ktadmin itself
-	root, named := newRootCommand(), 0
+	root, named := newRootCommand(new(app)), 0
 	check := func(place, text string) {
 		for _, m := range command.FindAllStringSubmatch(text, -1) {
 			if prose[m[1]] {

@@ -11,6 +11,7 @@ type row struct{ name, value string }
 
 // result writes v as JSON, or rows as a table.
 func (a *app) result(v any, rows []row) error {
+	a.arrived()
 	if a.format == "json" {
 		e := json.NewEncoder(a.cmd.OutOrStdout())
 		e.SetIndent("", "  ")

@@ -37,7 +37,7 @@ func TestBackupUnits(t *testing.T) {
 		if i < 0 {
 			t.Fatalf("%q calls something else", words)
 		}
-		cmd, rest, err := newRootCommand().Find(slices.DeleteFunc(words[i+1:], func(w string) bool { return strings.HasPrefix(w, "$") }))
+		cmd, rest, err := newRootCommand(new(app)).Find(slices.DeleteFunc(words[i+1:], func(w string) bool { return strings.HasPrefix(w, "$") }))
 		if err != nil || cmd.CommandPath() != "ktadmin backup create" || len(rest) > 0 {
 			t.Errorf("%q is %s with %q, %v", words, cmd.CommandPath(), rest, err)
 		}

@@ -1,55 +1,41 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
-	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
+	"context"
+	"sync"
 
 	"keytrustee/host"
+	"keytrustee/internal/progress"
 )
 
-// progress tells the stages of a join, and how far the copy is: a bar on a terminal, lines elsewhere.
-type progress struct {
-	w     io.Writer
-	fancy bool
-	bar   *progressbar.ProgressBar
-	said  time.Time
+// display shows how far this command is, on standard error. With -o json it is lines also on a terminal: it is a script that reads.
+func (a *app) display() *progress.Display {
+	if a.shown == nil {
+		d := progress.New(a.cmd.ErrOrStderr(), a.format == "json")
+		ctx, cancel := context.WithCancel(context.Background())
+		var showing sync.WaitGroup
+		showing.Go(func() { d.Run(ctx) })
+		a.shown, a.hide = d, func() { cancel(); showing.Wait() }
+	}
+	return a.shown
 }
 
-func newProgress(w io.Writer) *progress {
-	f, ok := w.(*os.File)
-	return &progress{w: w, fancy: ok && term.IsTerminal(int(f.Fd()))}
+// arrived ends what the display shows, so that a result has its lines to itself.
+func (a *app) arrived() {
+	if a.shown != nil {
+		a.shown.End()
+	}
 }
 
-// Stage begins a line of its own.
-func (p *progress) Stage(s host.Stage) {
-	if p.bar != nil {
-		p.bar.Finish() // only a closed terminal fails it
-		fmt.Fprintln(p.w)
-		p.bar = nil
+// close leaves the terminal as a shell wants it.
+func (a *app) close() {
+	if a.hide != nil {
+		a.hide()
 	}
-	fmt.Fprintln(p.w, s)
 }
 
-// Bytes says how much of the base backup has arrived.
-func (p *progress) Bytes(done, total int64) {
-	if p.fancy {
-		if p.bar == nil {
-			p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.w), progressbar.OptionShowBytes(true),
-				progressbar.OptionSetWidth(40), progressbar.OptionSetPredictTime(true))
-		}
-		p.bar.ChangeMax64(max(total, done))
-		p.bar.Set64(done)
-		return
-	}
-	const pace = 5 * time.Second
-	if time.Since(p.said) < pace {
-		return
-	}
-	p.said = time.Now()
-	fmt.Fprintf(p.w, "  %d of about %d MiB copied\n", done>>20, max(total, done)>>20)
-}
+// joining tells a Display how far a join is.
+type joining struct{ *progress.Display }
+
+func (j joining) Stage(s host.Stage)      { j.Begin(s.String()) }
+func (j joining) Bytes(done, total int64) { j.At(done, total) }

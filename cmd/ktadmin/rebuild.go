@@ -85,7 +85,7 @@ func (r *rebuilding) close() {
 func (r *rebuilding) options() host.RebuildOptions {
 	return host.RebuildOptions{
 		Unpack: r.unpack, Recovery: r.recovery, Name: r.config.Name, Address: r.config.ExternalAddress, Configure: r.configure, Check: r.check,
-		Confirm: r.confirm, Progress: newProgress(r.cmd.ErrOrStderr()),
+		Confirm: r.confirm, Progress: joining{r.display()},
 	}
 }
 
@@ -98,7 +98,7 @@ func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err
 	if err := fitsRecovery(m, r.key); err != nil {
 		return b, err
 	}
-	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, r.origin, dir); err != nil {
+	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, r.origin, dir, r.display()); err != nil {
 		return b, err
 	}
 	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated),
@@ -136,7 +136,7 @@ func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *s
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows); err != nil {
+		if r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display()); err != nil {
 			return err
 		}
 		r.newest, err = pgstore.Newest(ctx, tx)

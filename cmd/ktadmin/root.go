@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keytrustee/internal/config"
+	"keytrustee/internal/progress"
 )
 
 // app is what the commands share.
@@ -17,18 +18,22 @@ type app struct {
 	user    string
 
 	cmd *cobra.Command // the one that runs
+
+	shown *progress.Display // nil: nothing has to be shown yet
+	hide  func()            // ends it
 }
 
 // run runs one command line and returns the exit status. The result is on stdout, everything else on stderr.
 func run(ctx context.Context, args []string) int {
-	root := newRootCommand()
+	a := new(app)
+	root := newRootCommand(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	a.close()
 	return explain(os.Stderr, cmd, err)
 }
 
-func newRootCommand() *cobra.Command {
-	a := new(app)
+func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ktadmin",
 		Short:         "Administer a pair of key servers",
@@ -83,5 +88,9 @@ func strict(cmd *cobra.Command) {
 
 // say tells the operator something that is no result.
 func (a *app) say(format string, args ...any) {
-	fmt.Fprintf(a.cmd.ErrOrStderr(), format+"\n", args...)
+	w := a.cmd.ErrOrStderr()
+	if a.shown != nil {
+		w = a.shown
+	}
+	fmt.Fprintf(w, format+"\n", args...)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -19,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ktadmin": func() { os.Exit(run(context.Background(), os.Args[1:])) },
+		"ktadmin": main,
 	})
 }
 
