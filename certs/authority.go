@@ -49,10 +49,16 @@ func NewAuthority(clusterID string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the authority's key: %w", err)
 	}
+	subject := pkix.Name{Organization: []string{"Keytrustee"}, CommonName: "Keytrustee cluster " + clusterID}
+	return selfSigned(key, subject, now.Add(-backdate), now)
+}
+
+// selfSigned is the authority with that key and name, from then on and for authorityLife from now.
+func selfSigned(key *ecdsa.PrivateKey, subject pkix.Name, from, now time.Time) (*Authority, error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
-		Subject:               pkix.Name{Organization: []string{"Keytrustee"}, CommonName: "Keytrustee cluster " + clusterID},
-		NotBefore:             now.Add(-backdate),
+		Subject:               subject,
+		NotBefore:             from,
 		NotAfter:              now.Add(authorityLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,

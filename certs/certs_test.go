@@ -321,3 +321,66 @@ func TestPublicCertificateIsNoNode(t *testing.T) {
 		t.Errorf("usages %v", c.ExtKeyUsage)
 	}
 }
+
+// TestRenew: what an authority has signed under one of its certificates is good under the next one, also by the time at which it was
+// signed; and another host takes that next one, and neither an earlier one, nor one that would make old signatures void, nor a stranger's.
+func TestRenew(t *testing.T) {
+	now := time.Now()
+	old, err := NewAuthority("c1", now.Add(-19*365*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	csrPEM, err := NewCSR(key, "kt01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := ParseCSR(csrPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := now.Add(-15 * 365 * 24 * time.Hour)
+	certPEM, err := old.Sign(csr, Cluster, "kt01", nil, signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := ParseCertificate(certPEM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := old.Renew(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !next.Expires().After(now.Add(19*365*24*time.Hour)) || !next.Signed(leaf) || authority(t).Signed(leaf) {
+		t.Errorf("it ends at %v", next.Expires())
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(next.CertPEM())
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: signed, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+		t.Error(err)
+	}
+
+	late, err := selfSigned(old.key, old.cert.Subject, now, now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := authority(t) // of the same name
+	for name, row := range map[string]struct {
+		from, to *Authority
+		ok       bool
+	}{
+		"the next one":          {old, next, true},
+		"its own":               {old, old, true},
+		"an earlier one":        {next, old, false},
+		"one that begins later": {old, late, false},
+		"one of the name":       {old, forged, false},
+	} {
+		if got, err := row.from.Adopt(row.to.CertPEM()); (err == nil) != row.ok || err == nil && !bytes.Equal(got.CertPEM(), row.to.CertPEM()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -29,7 +29,11 @@ func (n *Node) problem(since *time.Time, format string, args ...any) {
 func (n Node) judged() Node {
 	for _, name := range slices.Sorted(maps.Keys(n.Certificates)) {
 		if left := n.Certificates[name]; left < fewDays {
-			n.problem(nil, "the %s certificate expires in %.0f days", name, max(0, left))
+			end := fmt.Sprintf("expires in %.0f days", left)
+			if left < 0 {
+				end = "has EXPIRED"
+			}
+			n.problem(nil, "the %s certificate %s: %s (%s)", name, end, strings.Replace(renewal(name, false), "this host", n.Name, 1), certificatePage)
 		}
 	}
 	if n.AsOf == nil && n.DiskSize > 0 && (n.DiskFree < fewBytes || float64(n.DiskFree) < fullDisk*float64(n.DiskSize)) {

@@ -14,6 +14,7 @@
 //	admit.go     Admitter: who is let in, why (believe.go) and as whom (identify.go); tokens.go: by which token; survivor.go: what a passive gives its active back
 //	backupfiles.go  BackupFiles: what a rebuilt host needs beside its database; backupkey.go: what shows that a backup is of this cluster
 //	wire.go request.go bundle.go  what the two say to each other, what of it is refused, what of the confdir travels
+//	renew.go     RenewCertificates: by hand, and by the daemon before they end
 //	enable.go    EnableSync: from then on a write needs both hosts
 //	cluster.go   Cluster: the pair as it is seen from one host; cluster_serve.go: over the daemon's socket
 //	backuptrouble.go  BackupTrouble: what is wrong with the backups of the pair

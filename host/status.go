@@ -1,7 +1,9 @@
 package host
 
 import (
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -48,6 +50,34 @@ func (r Recovery) String() string {
 type Certificate struct {
 	File    string    `json:"file"`
 	Expires time.Time `json:"expires"`
+	Foreign bool      `json:"foreign,omitempty"` // another authority than the cluster's has signed it
+}
+
+// Trouble is what is wrong with a certificate that has ended or soon will, and what to do; empty while it is good for 30 days.
+func (c Certificate) Trouble(now time.Time) (what, do string) {
+	left := c.Expires.Sub(now)
+	switch {
+	case left >= renewWithin:
+		return "", ""
+	case left <= 0:
+		what = fmt.Sprintf("the %s certificate EXPIRED at %s", c.Name(), stamp(c.Expires))
+	default:
+		what = fmt.Sprintf("the %s certificate expires at %s", c.Name(), stamp(c.Expires))
+	}
+	return what, renewal(c.Name(), c.Foreign) + " (" + certificatePage + ")"
+}
+
+const certificatePage = "docs/runbook/certificate-expired.md"
+
+// renewal is what renews the certificate of that name.
+func renewal(name string, foreign bool) string {
+	switch {
+	case foreign:
+		return "ask whoever has signed it for another one, and put it in its place"
+	case name == "authority":
+		return "on one host: ktadmin certs renew --authority"
+	}
+	return "on this host: ktadmin certs renew"
 }
 
 // Status reads this host's files.
@@ -66,7 +96,8 @@ func (h *Host) Status() (Status, error) {
 	if s.Recovery, err = h.recovery(); err != nil {
 		return s, err
 	}
-	for _, file := range []string{h.PublicFiles().Cert, h.ClusterFiles().Cert, h.AuthorityFile()} {
+	var signed []*x509.Certificate
+	for _, file := range []string{h.PublicFiles().Cert, h.ClusterFiles().Cert, h.AuthorityFile()} { // the authority is the last one
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -77,7 +108,16 @@ func (h *Host) Status() (Status, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Certificates = append(s.Certificates, Certificate{file, cert.NotAfter})
+		s.Certificates = append(s.Certificates, Certificate{File: file, Expires: cert.NotAfter})
+		signed = append(signed, cert)
+	}
+	if len(signed) == 0 {
+		return s, nil
+	}
+	if authority := signed[len(signed)-1]; authority.IsCA {
+		for i, cert := range signed {
+			s.Certificates[i].Foreign = cert.CheckSignatureFrom(authority) != nil
+		}
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"strings"
@@ -26,6 +27,26 @@ func inOrder() Status {
 		Standing: Standing{Start: "a", Verdict: VerdictCompared},
 		Standbys: []StandbyRow{{PID: 1, User: "ktrepl", Application: "kt_kt02_3_abcd", State: "streaming", SyncState: "sync", ClientDN: "/O=Keytrustee/CN=kt02"}},
 		Slot:     &Slot{Name: "kt_kt02_3_abcd", Active: true, WALStatus: "reserved"}, DiskFree: 1 << 40, RootProofAge: 10 * time.Second,
+	}
+}
+
+// TestExpired: a peer that answers, under a certificate that is not good now, is not said to be down.
+func TestExpired(t *testing.T) {
+	why := expired(fmt.Errorf("asking kt02: %w", x509.CertificateInvalidError{Reason: x509.Expired, Cert: &x509.Certificate{NotBefore: time.Unix(0, 0), NotAfter: time.Unix(86400, 0)}}))
+	if other := expired(fmt.Errorf("asking kt02: %w", x509.CertificateInvalidError{Reason: x509.TooManyIntermediates, Cert: new(x509.Certificate)})); why == "" || other != "" {
+		t.Errorf("of an expired certificate it says %q, of another %q", why, other)
+	}
+	for duty, want := range map[Duty]Reason{Active: PassiveUnreachable, Passive: ActiveUnreachable} {
+		s := inOrder()
+		s.Duty, s.PeerExpired = duty, why
+		s.PeerAge, s.ReplyAge, s.HeardAge, s.MessageAge, s.Standbys = Never, Never, Never, Never, nil
+		if duty == Passive {
+			s.Standing.Ready, s.Local.Role = true, Standby
+		}
+		d := Decide(s, Policy{}.withDefaults())
+		if says := d.sentence("kt01", "kt02", time.Time{}); d.Reason != want || !strings.Contains(says, "to 1970-01-02 00:00:00 UTC") || !strings.Contains(says, "Renew it on kt02: ktadmin certs renew") {
+			t.Errorf("%s: %s: %s", duty, d.Reason, says)
+		}
 	}
 }
 

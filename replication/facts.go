@@ -28,6 +28,7 @@ type facts struct {
 	replyAt   time.Duration // when the last answer of any kind was asked for
 	heardAt   time.Duration // that, or when the peer asked
 	trouble   string
+	expired   string // what is wrong with the time of the peer's certificate
 	skew      time.Duration
 	reported  *GateReport // passive: the active's word on its gate
 	asking    string      // passive: the active's start, by its last question
@@ -108,7 +109,7 @@ func (m *Monitor) statusOf(state State, now time.Duration) Status {
 	if p := state.Peer; p != nil {
 		s.PeerName = p.Name
 		s.Peer, s.PeerAge, s.ReplyAge, s.HeardAge = f.peer, age(now, f.peerAt), age(now, f.replyAt), age(now, f.heardAt)
-		s.PeerTrouble, s.Skew = f.trouble, f.skew
+		s.PeerTrouble, s.PeerExpired, s.Skew = f.trouble, f.expired, f.skew
 		s.Polled = s.Polled && f.peerTried >= f.resumed
 	}
 	if state.Pending != nil {

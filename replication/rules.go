@@ -68,9 +68,17 @@ func presence(s Status, p Policy) Decision {
 	case s.ReplyAge <= p.HeartbeatLimit:
 		return shut(PassiveNotStreaming, trouble)
 	case streaming:
-		return shut(PassiveDaemonDown, "%s", heard(s))
+		return unheard(PassiveDaemonDown, s)
 	}
-	return shut(PassiveUnreachable, "%s", heard(s))
+	return unheard(PassiveUnreachable, s)
+}
+
+// unheard is that the peer says nothing that counts: it is gone, or shows a certificate that is not good now.
+func unheard(r Reason, s Status) Decision {
+	if s.PeerExpired != "" {
+		return shut(r, "%s", s.PeerExpired).better("Renew it on {peer}: ktadmin certs renew; see docs/runbook/certificate-expired.md. If a clock is wrong, put it right.")
+	}
+	return shut(r, "%s", heard(s))
 }
 
 func heard(s Status) string {
@@ -247,7 +255,7 @@ func notReady(s Status, _ Policy) Decision {
 // activeGone: no nonce, no answer, no WAL message.
 func activeGone(s Status, p Policy) Decision {
 	if s.HeardAge > p.AnswerLimit && s.MessageAge > p.AnswerLimit {
-		return shut(ActiveUnreachable, "%s", heard(s))
+		return unheard(ActiveUnreachable, s)
 	}
 	return fine
 }

@@ -30,10 +30,11 @@ type Status struct {
 	SyncEnabled    bool   `json:"sync_enabled"`
 	// Peer is the last whole answer of the peer; whole means that its PostgreSQL answered too.
 	Peer        Answer        `json:"peer"`
-	PeerAge     time.Duration `json:"peer_age"`     // of Peer, counted from when it was asked
-	ReplyAge    time.Duration `json:"reply_age"`    // of the last answer of any kind, counted likewise
-	HeardAge    time.Duration `json:"heard_age"`    // since the peer's daemon answered or asked anything at all
-	PeerTrouble string        `json:"peer_trouble"` // the peer's last word on its PostgreSQL, if that did not answer
+	PeerAge     time.Duration `json:"peer_age"`               // of Peer, counted from when it was asked
+	ReplyAge    time.Duration `json:"reply_age"`              // of the last answer of any kind, counted likewise
+	HeardAge    time.Duration `json:"heard_age"`              // since the peer's daemon answered or asked anything at all
+	PeerTrouble string        `json:"peer_trouble"`           // the peer's last word on its PostgreSQL, if that did not answer
+	PeerExpired string        `json:"peer_expired,omitempty"` // the peer answers under a certificate that is not good by this host's clock
 	// MessageAge, at the passive: since the last WAL message of the active.
 	MessageAge time.Duration `json:"message_age"`
 

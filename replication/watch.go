@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"time"
 
@@ -163,6 +164,7 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 	m.mu.Lock()
 	f := &m.facts
 	f.peerTried = max(f.peerTried, began)
+	f.expired = expired(err)
 	if turned && state.Epoch.supersededBy(away.Epoch) {
 		f.peer.Epoch, f.peer.Unconfirmed = away.Epoch, false // this host was replaced
 	}
@@ -188,6 +190,15 @@ func (m *Monitor) heard(from Peer, began time.Duration, a Answer, err error) {
 		m.horizon.confirm(w, a.position())
 	}
 	nudge(m.wake)
+}
+
+// expired says that err is about the time of the peer's certificate; empty if it is not.
+func expired(err error) string {
+	invalid, ok := errors.AsType[x509.CertificateInvalidError](err)
+	if !ok || invalid.Reason != x509.Expired || invalid.Cert == nil {
+		return ""
+	}
+	return "it shows a certificate that is good from " + invalid.Cert.NotBefore.UTC().Format(stampLayout) + " to " + invalid.Cert.NotAfter.UTC().Format(stampLayout)
 }
 
 // believable returns the world in which the positions of a mean something: they are those of the passive that joined, in

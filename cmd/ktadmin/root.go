@@ -56,7 +56,7 @@ func newRootCommand(a *app) *cobra.Command {
 	flags.StringVar(&a.user, "user", "", "system user to become when run as root (default keytrustee, or as configured)")
 	root.AddCommand(
 		newInitCommand(a), newDBCommand(a), newJoinTokenCommand(a), newInitSlaveCommand(a), newRestoreCommand(a), newEnableCommand(a),
-		newStatusCommand(a), newClusterCommand(a), newRootKeyCommand(a), newBackupCommand(a), newVersionCommand(a), newDevCommand(a),
+		newStatusCommand(a), newClusterCommand(a), newCertsCommand(a), newRootKeyCommand(a), newBackupCommand(a), newVersionCommand(a), newDevCommand(a),
 	)
 	strict(root)
 	return root

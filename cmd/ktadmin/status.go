@@ -59,6 +59,11 @@ func statusError(s host.Status, down error) error {
 func statusRows(s host.Status, down error) []row {
 	rows := append(writeRows(s, down), readRows(s)...)
 	add := func(name, format string, args ...any) { rows = append(rows, row{name, fmt.Sprintf(format, args...)}) }
+	for _, c := range s.Certificates {
+		if what, do := c.Trouble(time.Now()); what != "" {
+			add("certificate", "%s: %s", what, do)
+		}
+	}
 	add("node", "%s", s.Name)
 	add("address", "%s", s.Address)
 	add("cluster", "%s", s.Cluster)
@@ -99,11 +104,6 @@ func statusRows(s host.Status, down error) []row {
 		add("unfinished", "%s, begun at %s, stopped at %q", s.Journal.Operation, stamp(s.Journal.Since), s.Journal.Step)
 		if _, do, unended := s.Journal.Unended(); unended && s.Report != nil { // otherwise the first rows have said it
 			add("", "%s", do)
-		}
-	}
-	for _, c := range s.Certificates {
-		if left := time.Until(c.Expires); left < 30*24*time.Hour {
-			add("certificate", "%s expires at %s", c.File, stamp(c.Expires))
 		}
 	}
 	return rows

@@ -1,0 +1,253 @@
+package host
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"keytrustee/certs"
+	"keytrustee/internal/durable"
+	"keytrustee/kms/seal"
+)
+
+// ends gives the certificates of the files another end. The authority's own ends then too, if its file is among them.
+func ends(t *testing.T, h *Host, at time.Time, files ...string) {
+	t.Helper()
+	ring, err := seal.Load(h.Confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := h.authority(ring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := authority.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(pkcs8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		c := parse(t, file)
+		c.NotAfter = at
+		parent := parse(t, h.AuthorityFile())
+		if c.IsCA {
+			parent = c
+		}
+		der, err := x509.CreateCertificate(rand.Reader, c, parent, c.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// good checks that both certificates of h are good for years, for the keys that they had.
+func good(t *testing.T, h *Host, keys [2]any) {
+	t.Helper()
+	whole(t, h)
+	for i, f := range []certs.Files{h.ClusterFiles(), h.PublicFiles()} {
+		c := parse(t, f.Cert)
+		if key, ok := keys[i].(interface{ Equal(any) bool }); ok && !key.Equal(c.PublicKey) {
+			t.Errorf("%s is for another key", f.Cert)
+		}
+		pool := x509.NewCertPool()
+		pool.AddCert(parse(t, f.CA))
+		if _, err := c.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: time.Now().Add(4 * 365 * 24 * time.Hour), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}); err != nil {
+			t.Errorf("%s: %v", f.Cert, err)
+		}
+	}
+}
+
+func keysOf(t *testing.T, h *Host) [2]any {
+	t.Helper()
+	return [2]any{parse(t, h.ClusterFiles().Cert).PublicKey, parse(t, h.PublicFiles().Cert).PublicKey}
+}
+
+// TestRenew: certificates that have ended become good ones for the same keys, and a second time changes no key either. One for clients that
+// is another authority's stays as it is.
+func TestRenew(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	keys := keysOf(t, h)
+	ends(t, h, time.Now().Add(-time.Minute), h.ClusterFiles().Cert, h.PublicFiles().Cert)
+	s, err := h.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range s.Certificates {
+		if what, do := c.Trouble(time.Now()); (c.Name() != "authority") != strings.Contains(what, "EXPIRED") || what != "" && !strings.Contains(do, "ktadmin certs renew") {
+			t.Errorf("of %s it says %q: %q", c.Name(), what, do)
+		}
+	}
+	for range 2 {
+		if err := h.RenewCertificates(t.Context(), RenewOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		good(t, h, keys)
+	}
+
+	other := newHost(t, "kt01", 1)
+	mustInit(t, other)
+	for from, to := range map[string]string{other.PublicFiles().Cert: h.PublicFiles().Cert, other.PublicFiles().Key: h.PublicFiles().Key, other.PublicFiles().CA: h.PublicFiles().CA} {
+		text, err := os.ReadFile(from)
+		if err == nil {
+			err = os.WriteFile(to, text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := parse(t, h.PublicFiles().Cert)
+	if err := h.RenewCertificates(t.Context(), RenewOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !before.Equal(parse(t, h.PublicFiles().Cert)) {
+		t.Error("a certificate of another authority was replaced")
+	}
+	if s, err = h.Status(); err != nil || !slices.ContainsFunc(s.Certificates, func(c Certificate) bool { return c.Name() == "public" && c.Foreign }) {
+		t.Errorf("%v: %+v", err, s.Certificates)
+	}
+}
+
+// TestRenewAuthority: while the authority has ended nothing is renewed; its next certificate makes the host's good again, also on the
+// other host, which takes it and no other; and what was wrapped before opens under it.
+func TestRenewAuthority(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	keys := keysOf(t, h)
+	end := time.Now().Truncate(time.Second).Add(time.Second) // after this host has wrapped its key-encryption key under it
+	ends(t, h, end, h.AuthorityFile(), h.ClusterFiles().Cert, h.PublicFiles().Cert, h.PublicFiles().CA)
+	time.Sleep(time.Until(end.Add(time.Millisecond)))
+	text, err := os.ReadFile(h.AuthorityFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newHost(t, "kt01", 1) // as the other host is: the same cluster, the same ca.pem
+	second.ClusterID = h.ClusterID
+	if err := os.MkdirAll(second.Home(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(second.Confdir, os.DirFS(h.Confdir)); err != nil {
+		t.Fatal(err)
+	}
+	chmodSecrets(t, second)
+	if err := errors.Join(durable.MkdirAll(second.NodeDir(), 0o700), second.bind(), os.Chmod(second.ClusterFiles().Key, 0o600), os.Chmod(second.PublicFiles().Key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+
+	before := content(t, h.Confdir)
+	err = h.RenewCertificates(t.Context(), RenewOptions{})
+	if err == nil || !strings.Contains(hintOf(err), "ktadmin certs renew --authority") {
+		t.Fatalf("with an expired authority: %v (%s)", err, hintOf(err))
+	}
+	for path, text := range content(t, h.Confdir) {
+		if before[path] != text {
+			t.Errorf("refused, and %s was changed", path)
+		}
+	}
+	all := points(t, h, func() error { return h.RenewCertificates(t.Context(), RenewOptions{Authority: true}) })
+	if len(all) != 2 {
+		t.Errorf("points: %v", all)
+	}
+	good(t, h, keys)
+
+	stranger := newHost(t, "kt01", 1)
+	mustInit(t, stranger)
+	foreign, err := os.ReadFile(stranger.AuthorityFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := os.ReadFile(h.AuthorityFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.RenewCertificates(t.Context(), RenewOptions{Adopt: foreign}); err == nil || hintOf(err) == "" {
+		t.Errorf("another cluster's authority: %v", err)
+	}
+	if err := second.RenewCertificates(t.Context(), RenewOptions{Adopt: renewed}); err != nil {
+		t.Fatal(err)
+	}
+	good(t, second, keys)
+	if own, err := os.ReadFile(second.AuthorityFile()); err != nil || !bytes.Equal(own, renewed) {
+		t.Errorf("%v; the hosts have two certificates of one authority", err)
+	}
+	if err := second.RenewCertificates(t.Context(), RenewOptions{Adopt: text}); err == nil {
+		t.Error("the authority's earlier certificate was taken again")
+	}
+}
+
+// TestRenewRepeatedAfterACrash: between any two of its files the certificates that lie there fit together, and the command completes them.
+func TestRenewRepeatedAfterACrash(t *testing.T) {
+	for n := range 2 {
+		h := newHost(t, "kt01", 1)
+		mustInit(t, h)
+		keys := keysOf(t, h)
+		h.failpoint = crashAt(n)
+		if err := h.RenewCertificates(t.Context(), RenewOptions{Authority: true}); !errors.Is(err, errCrash) {
+			t.Fatalf("it did not crash: %v", err)
+		}
+		h.failpoint = nil
+		whole(t, h)
+		if err := h.RenewCertificates(t.Context(), RenewOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		good(t, h, keys)
+	}
+}
+
+// TestRenewDue: a daemon renews what ends within 30 days and what has ended, and nothing else: neither what is good for longer nor what is
+// not the cluster's, nor what can not be made to end later.
+func TestRenewDue(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	both := []string{h.ClusterFiles().Cert, h.PublicFiles().Cert}
+	day := 24 * time.Hour
+	for _, row := range []struct {
+		in    time.Duration
+		files []string
+		due   bool
+	}{
+		{31 * day, both, false},
+		{29 * day, both[:1], true},
+		{29 * day, both[1:], true},
+		{-time.Minute, both, true},
+		{29 * day, append([]string{h.AuthorityFile()}, both...), false}, // as late as they can
+	} {
+		ends(t, h, time.Now().Add(row.in), row.files...)
+		renewed, err := h.RenewDue(t.Context(), time.Now())
+		if err != nil || renewed != row.due {
+			t.Errorf("%d files that end in %v: renewed %v, %v", len(row.files), row.in, renewed, err)
+		}
+	}
+}
+
+// TestRenewBesideAnOperation: a host whose join has not ended keeps the certificates that it had until it has.
+func TestRenewBesideAnOperation(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	if err := h.saveJournal(&Journal{Operation: restoreOperation, Step: "ask", Since: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	before := content(t, h.Confdir)
+	err := h.RenewCertificates(t.Context(), RenewOptions{})
+	if err == nil || !strings.Contains(hintOf(err), "ktadmin restore") {
+		t.Errorf("%v (%s)", err, hintOf(err))
+	}
+	for path, text := range content(t, h.Confdir) {
+		if before[path] != text {
+			t.Errorf("%s was changed", path)
+		}
+	}
+}
