@@ -84,6 +84,8 @@ func (h *Host) Initialized() (bool, error) {
 		return false, nil
 	case len(missing) == 1 && missing[0] == settingsFile:
 		return true, nil // an operator may lose it; it holds no secret
+	case len(missing) == 1 && missing[0] == seal.RootFile:
+		return false, hinted(RootKeyRemedy, "%s is incomplete: it has no %s", h.Confdir, seal.RootFile)
 	}
 	return false, hinted("copy "+h.Confdir+" from the other host again, or restore it; nothing was changed",
 		"%s is incomplete: it has no %s", h.Confdir, strings.Join(missing, ", "))

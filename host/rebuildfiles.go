@@ -116,12 +116,12 @@ func (r *rebuild) writeFiles() error {
 
 // dropWraps removes the wraps of all root keys from the confdir but for this host's and the recovery key: one that was lost opens
 // nothing here, and one that was stolen is not to.
-func (r *rebuild) dropWraps(root seal.Public) error {
-	recovery, err := seal.ReadRecovery(r.Confdir)
+func (h *Host) dropWraps(root seal.Public) error {
+	recovery, err := seal.ReadRecovery(h.Confdir)
 	if err != nil {
 		return err
 	}
-	wraps, err := seal.ReadWraps(r.Confdir)
+	wraps, err := seal.ReadWraps(h.Confdir)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (r *rebuild) dropWraps(root seal.Public) error {
 		if w.Recipient == root.Fingerprint() || w.Recipient == recovery.Fingerprint() {
 			continue
 		}
-		if err := durable.Remove(seal.WrapPath(r.Confdir, w)); err != nil {
+		if err := durable.Remove(seal.WrapPath(h.Confdir, w)); err != nil {
 			return err
 		}
 	}

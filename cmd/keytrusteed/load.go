@@ -47,7 +47,7 @@ func load(ctx context.Context, confdir string, log *slog.Logger) (b belongings, 
 		return b, err
 	}
 	if b.ring, err = seal.Load(b.host.Confdir); err != nil {
-		return b, err
+		return b, &host.HintedError{Err: err, Hint: host.RootKeyRemedy}
 	}
 	if b.cookieSecret, err = b.host.CookieSecret(b.ring); err != nil {
 		return b, err

@@ -125,7 +125,7 @@ func (f *joinFlags) token(copied bool, kind host.JoinKind) (*certs.Token, error)
 			return nil, err
 		}
 		text = read
-	case text == "" && copied && kind != host.Restore:
+	case text == "" && (copied || kind == host.Reclone) && kind != host.Restore: // a passive is known by its certificate, also without its root key
 		return nil, nil
 	case text == "" && term.IsTerminal(int(os.Stdin.Fd())):
 		read, err := readSecret("", "Join token: ")

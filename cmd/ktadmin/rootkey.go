@@ -12,11 +12,12 @@ import (
 	"golang.org/x/term"
 
 	"keytrustee/host"
+	"keytrustee/kms/seal"
 )
 
 func newRootKeyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "root-key", Short: "Root keys and the recovery key"}
-	cmd.AddCommand(newConfirmRecoveryCommand(a))
+	cmd.AddCommand(newConfirmRecoveryCommand(a), newRecoverRootCommand(a))
 	return cmd
 }
 
@@ -64,6 +65,43 @@ func (a *app) shareBackupKey(h *host.Host) bool {
 		a.say("note: the other host does not get yet what its backups show who made them with: %v. ktadmin backup create on the active tries again", err)
 	}
 	return shared
+}
+
+func newRecoverRootCommand(a *app) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "recover",
+		Short: "Make a new root key for this host, whose own is lost, with the recovery key",
+		Long: "recover opens the cluster's keys with the recovery key, makes a root key for this host, and closes them to it. It is for a host\n" +
+			"whose root.key is gone or opens nothing, and whose disk is otherwise there: its database is not touched, nothing has to be stopped,\n" +
+			"and no key is lost. What lies in the place of root.key is moved aside. The recovery key is kept nowhere.",
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&file, "recovery-key", "", "file that holds the recovery key (default: standard input)")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		key, err := readSecret(file, "Recovery key: ") // as the user who called
+		if err != nil {
+			return err
+		}
+		c, err := a.load()
+		if err != nil {
+			return err
+		}
+		aside, err := hostOf(c).RecoverRoot(cmd.Context(), key, time.Now())
+		if err != nil {
+			return err
+		}
+		root, err := seal.LoadRoot(seal.RootPath(c.Confdir))
+		if err != nil {
+			return err
+		}
+		rows := []row{{"root key", root.Public().Fingerprint()}}
+		if aside != "" {
+			rows = append(rows, row{"moved aside", aside})
+		}
+		return a.result(map[string]string{"root_key": root.Public().Fingerprint(), "moved_aside": aside}, rows)
+	}
+	return cmd
 }
 
 // readSecret reads a secret from the file, or without one from a terminal, unseen, or from standard input.
