@@ -75,8 +75,8 @@ func (l *listener) of(t *testing.T, what string) phase {
 // trialPhases are those of every trial.
 var trialPhases = []string{"restoring it", "opening every version", "restoring its dump", "looking for every version in it"}
 
-// TestShipProgress: what each target lacks is expected, sent and read back, however much of it is there already; what none lacks is not.
-func TestShipProgress(t *testing.T) {
+// TestProgressOfShipping: what each target lacks is expected, sent and read back, however much of it is there already; what none lacks is not.
+func TestProgressOfShipping(t *testing.T) {
 	if pgtest.AsUser(t) {
 		return
 	}

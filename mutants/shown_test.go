@@ -29,6 +29,6 @@ var displayed = []row{
 	}, {
 		"what is there already is done", "backup/ship.go",
 		"s.Progress.Moved(2*b.backup.Size - b.counted)", "s.Progress.Moved(0)",
-		"a target that has much is never done", "backup", "TestShipProgress",
+		"a target that has much is never done", "backup", "TestProgressOfShipping",
 	},
 }
