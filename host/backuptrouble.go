@@ -2,6 +2,8 @@ package host
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"keytrustee/replication"
@@ -25,7 +27,7 @@ func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
 	case b.Trouble != "":
 		return b.Trouble, "Put it right: no backup is made before that."
 	default:
-		return "", ""
+		return targetTrouble(b, now)
 	}
 	do = "ktadmin backup schedule says who makes them, and when; ktadmin backup create makes one now."
 	switch {
@@ -40,6 +42,30 @@ func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
 		what += "; backup_schedule is off"
 	}
 	return what, do
+}
+
+// targetTrouble is which targets lack what they should have, when the backups are in order otherwise. What the other host sends to its
+// targets is there too, for both are set to the same.
+func targetTrouble(b replication.Backups, now time.Time) (what, do string) {
+	if b.TargetTrouble != "" {
+		return b.TargetTrouble, "Put it right, on both hosts: no copy of a backup leaves the host before that."
+	}
+	if now.Before(b.OtherShippedLate) {
+		return "", ""
+	}
+	var lack []string
+	for _, t := range b.Targets {
+		switch {
+		case t.Newest.IsZero():
+			lack = append(lack, t.Target+" has confirmed no backup")
+		case now.After(t.Late):
+			lack = append(lack, fmt.Sprintf("the newest backup that %s has confirmed was begun %s ago, at %s", t.Target, now.Sub(t.Newest).Truncate(time.Minute), t.Newest.UTC().Format("2006-01-02 15:04:05 UTC")))
+		}
+	}
+	if len(lack) == 0 {
+		return "", ""
+	}
+	return strings.Join(lack, "; "), "ktadmin backup ship, on the host that makes the backups, sends what is lacking, or says why it can not."
 }
 
 // backupProblem is what is wrong with the backups of the pair, by the words of all hosts that give one.
@@ -70,9 +96,31 @@ func backupProblem(c Cluster) (what string) {
 		if pair.Trouble == "" && b.Trouble != "" {
 			pair.Trouble = n.Name + ": " + b.Trouble
 		}
+		if pair.TargetTrouble == "" && b.TargetTrouble != "" {
+			pair.TargetTrouble = n.Name + ": " + b.TargetTrouble
+		}
+		if b.OtherShippedLate.After(pair.OtherShippedLate) {
+			pair.OtherShippedLate = b.OtherShippedLate
+		}
+		pair.Targets = bothSent(pair.Targets, b.Targets)
 	}
 	if pair != nil {
 		what, _ = BackupTrouble(*pair, c.Updated)
 	}
 	return what
+}
+
+// bothSent is what each target has by the words of two hosts.
+func bothSent(one, other []replication.BackupTarget) []replication.BackupTarget {
+	all := slices.Clone(one)
+	for _, t := range other {
+		at := slices.IndexFunc(all, func(a replication.BackupTarget) bool { return a.Target == t.Target })
+		switch {
+		case at < 0:
+			all = append(all, t)
+		case t.Newest.After(all[at].Newest):
+			all[at] = t
+		}
+	}
+	return all
 }

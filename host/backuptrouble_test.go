@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,21 @@ func TestBackupTrouble(t *testing.T) {
 		{"off, and a timer makes them", with(func(b *replication.Backups) { b.Schedule = "off" }), "", ""},
 		{"wrong settings", with(func(b *replication.Backups) { b.Trouble = "backup_schedule: wrong" }), "backup_schedule: wrong", "Put it right"},
 		{"wrong recipients", with(func(b *replication.Backups) { b.Recipients, b.Trouble = 0, "backup_recipients: wrong" }), "backup_recipients: wrong", "Put it right"},
+		{"a target is in order", with(func(b *replication.Backups) { b.Targets = targets(fresh) }), "", ""},
+		{"a target has none", with(func(b *replication.Backups) { b.Targets = targets(fresh, time.Time{}) }), "file:///2 has confirmed no backup", "ktadmin backup ship, on the host"},
+		{"targets lack some", with(func(b *replication.Backups) {
+			b.Targets = targets(now.Add(-3*time.Hour), now.Add(-5*time.Hour), time.Time{})
+		}),
+			"the newest backup that file:///2 has confirmed was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC; file:///3 has confirmed no backup", "ktadmin backup ship, on the host"},
+		{"the other host has sent them", with(func(b *replication.Backups) {
+			b.Targets, b.OtherShipped, b.OtherShippedLate = targets(time.Time{}), fresh, fresh.Add(3*time.Hour)
+		}), "", ""},
+		{"the other host has sent none for long", with(func(b *replication.Backups) {
+			b.Targets, b.OtherShipped, b.OtherShippedLate = targets(time.Time{}), old, now.Add(-time.Second)
+		}),
+			"file:///1 has confirmed no backup", "ktadmin backup ship, on the host"},
+		{"targets that are none", with(func(b *replication.Backups) { b.TargetTrouble = "backup_targets: wrong" }), "backup_targets: wrong", "Put it right"},
+		{"late, and a target lacks it", with(func(b *replication.Backups) { *b = late; b.Targets = targets(old) }), "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC", "ktadmin backup schedule says"},
 		{"wrong settings, and late", with(func(b *replication.Backups) { *b = late; b.Trouble = "backup_schedule: wrong" }),
 			"the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC; backup_schedule: wrong", ""},
 	} {
@@ -41,6 +57,18 @@ func TestBackupTrouble(t *testing.T) {
 			t.Errorf("%s: %q, %q", row.name, what, do)
 		}
 	}
+}
+
+// targets are as many that have what was begun then, and are late after three hours.
+func targets(newest ...time.Time) (all []replication.BackupTarget) {
+	for i, n := range newest {
+		t := replication.BackupTarget{Target: fmt.Sprintf("file:///%d", i+1), Newest: n}
+		if !n.IsZero() {
+			t.Late = n.Add(3 * time.Hour)
+		}
+		all = append(all, t)
+	}
+	return all
 }
 
 // TestBackupProblemOfPair: a host's lack is no problem of a pair whose other host has what is wanted.
@@ -52,6 +80,8 @@ func TestBackupProblemOfPair(t *testing.T) {
 	old := replication.Backups{Recipients: 2, Schedule: "0 * * * *", Newest: now.Add(-5 * time.Hour), Late: now.Add(-3 * time.Hour), Tried: now, Failure: "no room"}
 	unread := has
 	unread.Recipients = 0
+	sent, lacks := has, has
+	sent.Targets, lacks.Targets = targets(fresh, time.Time{}), targets(time.Time{}, fresh)
 	for _, row := range []struct {
 		name  string
 		hosts []*replication.Backups
@@ -64,6 +94,8 @@ func TestBackupProblemOfPair(t *testing.T) {
 		{"the other one", []*replication.Backups{&has, &old}, ""},
 		{"both have none", []*replication.Backups{&none, &none}, "there is no verified backup"},
 		{"both are late", []*replication.Backups{&none, &old}, "the newest verified backup was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC; the attempt at 15:00:00 UTC failed: kt02: no room"},
+		{"a target has nothing of one", []*replication.Backups{&lacks, &has}, "file:///1 has confirmed no backup"},
+		{"each target has something of one", []*replication.Backups{&lacks, &sent}, ""},
 		{"one could make none", []*replication.Backups{&has, &unread}, noRecipients},
 	} {
 		c := Cluster{Updated: now, Nodes: []Node{{Name: "kt01", Backups: row.hosts[0]}, {Name: "kt02", Backups: row.hosts[1]}}}

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -80,19 +81,26 @@ var table = []metric{
 		}
 	})},
 	{"syslog_lost_total", "Messages that never reached the receiver of syslog.", nil, counter, beside(func(b replication.Beside, e emit) { e(float64(b.SyslogLost)) })},
-	{"backup_age_seconds", "Age of this host's newest verified backup, since it was begun.", nil, gauge, backups(func(b replication.Backups, e emit) {
-		if b.Newest.IsZero() {
-			e(math.Inf(1))
-			return
-		}
-		e(math.Max(0, time.Since(b.Newest).Seconds()))
-	})},
+	{"backup_age_seconds", "Age of this host's newest verified backup, since it was begun.", nil, gauge, backups(func(b replication.Backups, e emit) { e(age(b.Newest)) })},
 	{"backup_failed", "1 while this host's last attempt to make a backup has led to none, and neither host has made one since.", nil, gauge, backups(func(b replication.Backups, e emit) {
 		e(truth(b.Failure != "" && b.Tried.After(b.Newest) && b.Tried.After(b.Other)))
 	})},
 	{"backup_maker", "1 while it is this host that makes the backups of the pair.", nil, gauge, backups(func(b replication.Backups, e emit) { e(truth(b.Mine)) })},
 	{"backup_recipients", "How many can read a backup; with 0 none is made.", nil, gauge, backups(func(b replication.Backups, e emit) { e(float64(b.Recipients)) })},
+	{"backup_target_age_seconds", "Age of the newest backup of this host that a target has confirmed, by its place in backup_targets; left out without one.", []string{"target"}, gauge, backups(func(b replication.Backups, e emit) {
+		for i, t := range b.Targets { // what a target is called may name a user
+			e(age(t.Newest), strconv.Itoa(i+1))
+		}
+	})},
 	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},
+}
+
+// age is that of what was begun then, which has no end if that never was.
+func age(begun time.Time) float64 {
+	if begun.IsZero() {
+		return math.Inf(1)
+	}
+	return math.Max(0, time.Since(begun).Seconds())
 }
 
 func truth(b bool) float64 {

@@ -29,7 +29,8 @@ func whole() replication.Report {
 		Decision: replication.Decision{Reason: replication.OperatorHold}, Since: time.Unix(1700000000, 0), PeerAnswers: true, Waiting: 2,
 		Reads: replication.Reads{Served: replication.Everything},
 		Beside: &replication.Beside{Release: "0.1.0", AuditLost: 4, Syslog: "connection refused", SyslogLost: 5,
-			Backups:      &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Tried: time.Now(), Failure: "no room", Mine: true},
+			Backups: &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Tried: time.Now(), Failure: "no room", Mine: true,
+				Targets: []replication.BackupTarget{{Target: "sftp://kt@store/srv/kt", Newest: time.Now().Add(-2 * time.Hour)}, {Target: "file:///mnt/kt"}}},
 			Certificates: map[string]time.Time{"public": time.Now().Add(36 * time.Hour), "cluster": time.Now().Add(time.Hour), "authority": time.Now().Add(time.Hour)}},
 	}
 }
@@ -67,6 +68,12 @@ func TestValues(t *testing.T) {
 	if age := regexp.MustCompile(`(?m)^keytrustee_backup_age_seconds (3600\.[0-9]+|3601(\.[0-9]+)?)$`); !age.MatchString(text) {
 		t.Error("the backup is not an hour old")
 	}
+	if age := regexp.MustCompile(`(?m)^keytrustee_backup_target_age_seconds\{target="1"\} 720[0-9]`); !age.MatchString(text) || !strings.Contains(text, "\n"+prefix+`backup_target_age_seconds{target="2"} +Inf`+"\n") {
+		t.Error("what targets have is not two hours old, and without an end")
+	}
+	if strings.Contains(text, "sftp") || strings.Contains(text, "mnt") {
+		t.Error("a target is named")
+	}
 	if n := strings.Count(text, prefix+"gate_reason{"); n != len(replication.Reasons()) || n < 25 {
 		t.Errorf("%d reasons are exported of %d", n, len(replication.Reasons()))
 	}
@@ -80,7 +87,7 @@ func TestWhatIsNotKnown(t *testing.T) {
 	if !strings.Contains(text, "\n"+prefix+"attested_age_seconds +Inf\n") {
 		t.Error("the age of what never came is not endless")
 	}
-	for _, name := range []string{"lag_bytes", "slot_safe_bytes", "clock_skew_seconds", "syslog_up", "certificate_days", "root_proof_age_seconds", "backup_age_seconds", "backup_recipients"} {
+	for _, name := range []string{"lag_bytes", "slot_safe_bytes", "clock_skew_seconds", "syslog_up", "certificate_days", "root_proof_age_seconds", "backup_age_seconds", "backup_recipients", "backup_target_age_seconds"} {
 		if strings.Contains(text, prefix+name) {
 			t.Errorf("%s has a value, which nobody knows", name)
 		}

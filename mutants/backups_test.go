@@ -58,5 +58,21 @@ var backups = []row{
 		"a backup ends with its daemon", "cmd/keytrusteed/backup_child.go",
 		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}", "&syscall.SysProcAttr{}",
 		"a daemon that is killed leaves a process that makes a backup", "cmd/keytrusteed", "TestBackupChildOfKilled",
+	}, {
+		"a target that gets nothing is said", "host/backuptrouble.go",
+		"case now.After(t.Late):", "case now.After(t.Late) && false:",
+		"for months no copy leaves the host, and nobody knows", "host", "TestBackupTrouble",
+	}, {
+		"what the other host has sent counts", "host/backuptrouble.go",
+		"if now.Before(b.OtherShippedLate) {", "if false {",
+		"an active is red for what its passive has sent", "host", "TestBackupTrouble",
+	}, {
+		"what the other host has sent is known", "cmd/keytrusteed/backups.go",
+		"k.OtherShipped = told(r.Peer.Backups.Shipped, now)", "k.OtherShipped = told(time.Time{}, now)",
+		"an active is red for what its passive has sent", "cmd/keytrusteed", "TestBackupsPlan",
+	}, {
+		"a metric names no target", "metrics/metrics.go",
+		"e(age(t.Newest), strconv.Itoa(i+1))", "e(age(t.Newest), t.Target+strconv.Itoa(i+1))",
+		"users and paths of other hosts are in the metrics", "metrics", "TestValues",
 	},
 }

@@ -53,6 +53,9 @@ type Backups struct {
 	Failure    string    `json:"failure,omitempty"` // why there is no backup of that
 	Remedy     string    `json:"remedy,omitempty"`
 
+	Targets       []BackupTarget `json:"targets,omitempty"`        // where copies go, in the order of the settings
+	TargetTrouble string         `json:"target_trouble,omitempty"` // what is wrong with the settings of targets
+
 	// What only a daemon knows.
 	Other   time.Time `json:"other_newest,omitzero"` // the newest of the other host, as that last said
 	Mine    bool      `json:"mine"`                  // this host makes the next one
@@ -60,6 +63,26 @@ type Backups struct {
 	Due     time.Time `json:"due,omitzero"`          // when one is wanted next; zero: never
 	Running bool      `json:"running"`               // the daemon makes one
 	Late    time.Time `json:"late,omitzero"`         // from when on the newest of both hosts is too old; zero: there is none
+
+	OtherShipped     time.Time `json:"other_shipped,omitzero"`      // the newest that each target of the other host has, as that last said
+	OtherShippedLate time.Time `json:"other_shipped_late,omitzero"` // from when on that is too old; zero: there is none
+}
+
+// BackupTarget is one place where copies of the backups of a host go.
+type BackupTarget struct {
+	Target string    `json:"target"`          // as in the settings, without a password: there is none
+	Newest time.Time `json:"newest,omitzero"` // the newest backup of this host that it has confirmed; zero: there is none
+	Late   time.Time `json:"late,omitzero"`   // from when on that is too old
+}
+
+// Shipped is the newest backup that each target has; zero: there is none, or no target.
+func (b Backups) Shipped() (oldest time.Time) {
+	for i, t := range b.Targets {
+		if i == 0 || t.Newest.Before(oldest) {
+			oldest = t.Newest
+		}
+	}
+	return oldest
 }
 
 // SyslogConnected is Beside.Syslog while the receiver takes the audit log.

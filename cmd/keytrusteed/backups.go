@@ -121,6 +121,8 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	k.Other = told(r.Peer.Backups.Newest, now)
 	newest := later(k.Newest, k.Other)
 	k.Late = thishost.Late(schedule, newest)
+	k.OtherShipped = told(r.Peer.Backups.Shipped, now)
+	k.OtherShippedLate = thishost.ShippedLate(schedule, k.OtherShipped)
 	k.Mine, k.Part = backupPart(r, b.up, now)
 
 	b.mu.Lock()
@@ -158,7 +160,7 @@ func (b *backups) Word() (w replication.BackupWord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.known != nil {
-		w.Newest = b.known.Newest
+		w.Newest, w.Shipped = b.known.Newest, b.known.Shipped()
 	}
 	w.Running = b.running
 	return w

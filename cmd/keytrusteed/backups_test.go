@@ -58,6 +58,8 @@ type backupSite struct {
 	log     *testLog
 	report  replication.Report
 	notes   []audit.Notice
+
+	recipients string // in keytrustee.yaml
 }
 
 func newBackupSite(t *testing.T) *backupSite {
@@ -71,7 +73,8 @@ func newBackupSite(t *testing.T) *backupSite {
 		}
 		recipients = append(recipients, identity.Recipient().String())
 	}
-	b.settings("backup_recipients: [" + strings.Join(recipients, ", ") + "]\n")
+	b.recipients = "backup_recipients: [" + strings.Join(recipients, ", ") + "]\n"
+	b.settings(b.recipients)
 	b.report = replication.Report{Status: replication.Status{Duty: replication.Active}}
 	return b
 }
@@ -105,6 +108,24 @@ func (b *backupSite) lay(started time.Time) {
 	dir := b.config().BackupDirectory
 	text, err := json.Marshal(backup.Receipt{Format: backup.Format, Name: name, Size: 3, Manifest: backup.Manifest{Started: started, Facts: backup.Facts{Host: "kt01", Cluster: "c1"}}})
 	if err := errors.Join(err, os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, name+".ktb"), []byte("ktb"), 0o600), os.WriteFile(filepath.Join(dir, name+".json"), text, 0o600)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// confirm notes that a target has the backups that were begun then.
+func (b *backupSite) confirm(target string, started ...time.Time) {
+	b.Helper()
+	file := filepath.Join(b.config().BackupDirectory, "shipped.json")
+	shipped, err := backup.ReadShipped(b.config().BackupDirectory)
+	if err != nil {
+		b.Fatal(err)
+	}
+	shipped[target] = map[string]backup.Confirmed{}
+	for _, s := range started {
+		shipped[target]["kt-kt01-e1-"+s.UTC().Format("20060102T150405Z")] = backup.Confirmed{At: s}
+	}
+	text, err := json.Marshal(shipped)
+	if err := errors.Join(err, os.WriteFile(file, text, 0o600)); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -227,6 +248,22 @@ func TestBackupsPlan(t *testing.T) {
 	if p, k := look(); !p.Mine || !p.Running || !p.Due(now).Equal(at(16, 0)) || !k.Other.Equal(at(15, 0)) || !k.Due.Equal(at(16, 0)) || !k.Late.Equal(at(17, 0)) {
 		t.Errorf("by the other's word: %+v, %+v", p, k)
 	}
+	b.settings(b.recipients + "backup_targets: [\"file:///mnt/kt\", \"sftp://kt@store/kt\"]\n")
+	if _, k := look(); len(k.Targets) != 2 || k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt"}) || !k.OtherShippedLate.IsZero() || !hourly.Word().Shipped.IsZero() {
+		t.Errorf("of targets that have nothing: %+v", k)
+	}
+	b.confirm("file:///mnt/kt", at(13, 0), at(23, 0))
+	b.confirm("sftp://kt@store/kt", at(13, 0))
+	b.report.Peer.Backups.Shipped = at(14, 0)
+	if _, k := look(); k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt", Newest: at(13, 0), Late: at(16, 0)}) || !k.OtherShipped.Equal(at(14, 0)) || !k.OtherShippedLate.Equal(at(17, 0)) ||
+		!hourly.Word().Shipped.Equal(at(13, 0)) {
+		t.Errorf("of targets that have some: %+v, %+v", k, hourly.Word())
+	}
+	b.settings(b.recipients + "backup_targets: [\"ftp://store\"]\n")
+	if _, k := look(); len(k.Targets) != 0 || !strings.HasPrefix(k.TargetTrouble, "backup_targets: ") || k.Trouble != "" {
+		t.Errorf("targets that are none: %+v", k)
+	}
+	b.settings(b.recipients)
 	b.report.PeerAnswers, b.report.Peer.Backups.Newest = false, now.Add(time.Second)
 	if p, k := look(); p.Running || !k.Other.Equal(now) {
 		t.Errorf("of one that is silent, whose clock is ahead: %+v, %+v", p, k)

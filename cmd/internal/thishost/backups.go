@@ -27,6 +27,7 @@ func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Sched
 	if r, found := backup.Newest(catalog.Backups, now); found {
 		b.Newest, b.Name = r.Manifest.Started, r.Name
 	}
+	b.Targets, b.TargetTrouble = targets(c, catalog.Backups, schedule, now)
 	last, err := backup.LoadAttempt(From(c).BackupAttempt())
 	troubles = append(troubles, err)
 	b.Tried, b.Ended, b.Failure, b.Remedy = last.Started, last.Ended, last.Error, last.Hint
@@ -35,6 +36,31 @@ func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Sched
 	}
 	b.Late = Late(schedule, b.Newest)
 	return b, schedule
+}
+
+// targets is what each target has confirmed, and what is wrong with the settings. A memory of that which can not be read is none: it is
+// asked for again when something is sent.
+func targets(c *config.Config, made []backup.Receipt, s backup.Schedule, now time.Time) (all []replication.BackupTarget, trouble string) {
+	parsed, err := backup.ParseTargets(c.BackupTargets)
+	if err != nil {
+		return nil, "backup_targets: " + err.Error()
+	}
+	shipped, _ := backup.ReadShipped(c.BackupDirectory)
+	for _, p := range parsed {
+		t := replication.BackupTarget{Target: p.String()}
+		var has []backup.Receipt
+		for _, r := range made {
+			if shipped.Has(t.Target, r) {
+				has = append(has, r)
+			}
+		}
+		if newest, found := backup.Newest(has, now); found {
+			t.Newest = newest.Manifest.Started
+			t.Late = ShippedLate(s, t.Newest)
+		}
+		all = append(all, t)
+	}
+	return all, ""
 }
 
 // Schedule is when the daemon makes backups. What is wrong with it is wrong with the configuration.
@@ -50,6 +76,7 @@ func Schedule(c *config.Config) (backup.Schedule, error) {
 const (
 	oldBackup   = 2 * time.Hour
 	lateByHours = time.Hour
+	lateToShip  = time.Hour // a target may be down for a while, and the next backup is sent when it is made
 )
 
 // Late is from when on a backup is too old that was begun at newest; zero, if there is none.
@@ -62,4 +89,12 @@ func Late(s backup.Schedule, newest time.Time) time.Time {
 		return next.Add(lateByHours)
 	}
 	return late
+}
+
+// ShippedLate is from when on it is too long ago that a target got a backup, of which the newest was begun at newest; zero, if there is none.
+func ShippedLate(s backup.Schedule, newest time.Time) time.Time {
+	if newest.IsZero() {
+		return newest
+	}
+	return Late(s, newest).Add(lateToShip)
 }
