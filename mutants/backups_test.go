@@ -74,5 +74,17 @@ var backups = []row{
 		"a metric names no target", "metrics/metrics.go",
 		"e(age(t.Newest), strconv.Itoa(i+1))", "e(age(t.Newest), t.Target+strconv.Itoa(i+1))",
 		"users and paths of other hosts are in the metrics", "metrics", "TestValues",
+	}, {
+		"a passive that makes no backup is stood in for", "cmd/keytrusteed/backup_part.go",
+		"r.Open && standsIn(r, up, late, now):", "r.Open && false:",
+		"a passive whose disk is full leaves the pair without backups", "cmd/keytrusteed", "TestBackupPart",
+	}, {
+		"a passive that was late has its time", "cmd/keytrusteed/backup_part.go",
+		"since := later(later(up, late), r.Turned)", "since := late",
+		"after every rest of the pair both hosts make a backup", "cmd/keytrusteed", "TestBackupPart",
+	}, {
+		"a backup of the other host that hangs is waited for no longer", "cmd/keytrusteed/backups.go",
+		"return !now.After(thishost.Late(s, b.beside))", "return true",
+		"a backup that never ends leaves the pair without any", "cmd/keytrusteed", "TestBackupsPlan",
 	},
 }

@@ -13,13 +13,16 @@ const takeover = 5 * time.Minute
 
 // backupPart says whether it is this host that makes the next backup of the pair, and who does, and why. The passive does while it is
 // confirmed, by the active's word, for all that it has is on both hosts; the active does while it has no such passive, and a passive that
-// does not hear its active. up is when this daemon started.
-func backupPart(r replication.Report, up, now time.Time) (mine bool, part string) {
+// does not hear its active. The active makes one too when the newest of the pair is late, for then its passive does not. up is when this
+// daemon started, late from when on the newest backup is too old.
+func backupPart(r replication.Report, up, late, now time.Time) (mine bool, part string) {
 	switch {
 	case r.Fenced != nil:
 		return false, "not this host, which is fenced"
 	case r.Duty == replication.Active && r.PeerName == "":
 		return true, "this host, which has no passive"
+	case r.Duty == replication.Active && r.Open && standsIn(r, up, late, now):
+		return true, fmt.Sprintf("this host too, for %s, the passive, which is confirmed, has made none in time", r.PeerName)
 	case r.Duty == replication.Active && r.Open:
 		return false, fmt.Sprintf("%s, the passive, which is confirmed", r.PeerName)
 	case r.Duty == replication.Active:
@@ -36,6 +39,13 @@ func backupPart(r replication.Report, up, now time.Time) (mine bool, part string
 		silent = up
 	}
 	return waited(silent, now, fmt.Sprintf("this host, for %s, the active, is not heard", r.PeerName), r.PeerName+", the active")
+}
+
+// standsIn reports whether a confirmed passive has had its time: since its backup was late, since it is confirmed, and since this daemon
+// runs, for a pair that was down begins with one that is late.
+func standsIn(r replication.Report, up, late, now time.Time) bool {
+	since := later(later(up, late), r.Turned)
+	return !now.Before(since.Add(takeover))
 }
 
 // waited lets the other host have its time, from since on.

@@ -12,7 +12,7 @@ import (
 // takeover.
 func TestBackupPart(t *testing.T) {
 	now := time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC)
-	long, just := now.Add(-takeover), now.Add(-takeover+time.Second)
+	long, just, fresh := now.Add(-takeover), now.Add(-takeover+time.Second), now.Add(time.Hour)
 	active := func(open bool, turned time.Time) replication.Report {
 		r := replication.Report{Status: replication.Status{Duty: replication.Active, PeerName: "kt02"}, Turned: turned, PeerAnswers: true, PeerHeard: now,
 			Reads: replication.Reads{Served: replication.Everything}}
@@ -50,19 +50,41 @@ func TestBackupPart(t *testing.T) {
 		{"a fenced active", with(active(false, long), func(r *replication.Report) { r.Fenced = &replication.Fence{} }), false, "fenced"},
 		{"a fenced passive", with(passive(active(true, long)), func(r *replication.Report) { r.Fenced = &replication.Fence{} }), false, "fenced"},
 	} {
-		mine, part := backupPart(row.report, long, now)
+		mine, part := backupPart(row.report, long, fresh, now)
 		if mine != row.mine || !strings.Contains(part, row.part) {
 			t.Errorf("%s: %t, %s", row.name, mine, part)
 		}
 	}
-	if mine, _ := backupPart(with(passive(active(true, long)), away(time.Time{})), just, now); mine {
+	if mine, _ := backupPart(with(passive(active(true, long)), away(time.Time{})), just, fresh, now); mine {
 		t.Error("a passive does not wait for an active that it has not heard since it started")
 	}
 	for _, a := range []replication.Report{active(true, long), active(false, just), active(false, long)} {
-		first, _ := backupPart(a, long, now)
-		second, _ := backupPart(passive(a), long, now)
+		first, _ := backupPart(a, long, fresh, now)
+		second, _ := backupPart(passive(a), long, fresh, now)
 		if first && second || !first && !second && now.Sub(a.Turned) >= takeover {
 			t.Errorf("open %t since %v: the active %t, the passive %t", a.Open, a.Turned, first, second)
+		}
+	}
+
+	whole := active(true, long)
+	for _, row := range []struct {
+		name             string
+		turned, up, late time.Time
+		mine             bool
+	}{
+		{"it is not late", long, long, now, false},
+		{"it is late just now", long, long, just, false},
+		{"it has been late for a while", long, long, long, true},
+		{"the passive has just been confirmed", just, long, long, false},
+		{"the pair has just come up", long, just, long, false},
+	} {
+		whole.Turned = row.turned
+		mine, part := backupPart(whole, row.up, row.late, now)
+		if mine != row.mine || mine != strings.Contains(part, "has made none in time") {
+			t.Errorf("an active whose confirmed passive makes none, %s: %t, %s", row.name, mine, part)
+		}
+		if mine, _ := backupPart(passive(whole), row.up, row.late, now); !mine {
+			t.Errorf("%s: its passive makes none", row.name)
 		}
 	}
 }

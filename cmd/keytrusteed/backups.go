@@ -26,6 +26,7 @@ type backups struct {
 	up      time.Time // when this daemon started
 	trouble string    // what the log last said is wrong
 	noted   backupNotes
+	beside  time.Time // since when the other host makes one; zero: it makes none
 
 	mu      sync.Mutex // guards what follows, for moments
 	known   *replication.Backups
@@ -123,7 +124,12 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	k.Late = thishost.Late(schedule, newest)
 	k.OtherShipped = told(r.Peer.Backups.Shipped, now)
 	k.OtherShippedLate = thishost.ShippedLate(schedule, k.OtherShipped)
-	k.Mine, k.Part = backupPart(r, b.up, now)
+	late := k.Late
+	if newest.IsZero() { // as if one had been made when this daemon started
+		late = thishost.Late(schedule, b.up)
+	}
+	k.Mine, k.Part = backupPart(r, b.up, late, now)
+	beside := b.otherMakes(r, schedule, now)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -132,7 +138,7 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	}
 	k.Running = b.running
 	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0 && b.certain(now),
-		Running: k.Running || r.PeerAnswers && r.Peer.Backups.Running}
+		Running: k.Running || beside}
 	if !k.Tried.After(now) { // one that was begun by hand counts too
 		p.Tried = later(k.Tried, b.tried)
 	}
@@ -141,6 +147,19 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	}
 	b.known = &k
 	return p, nil
+}
+
+// otherMakes reports whether the other host makes one now. What it has been making for so long that a backup of that age would be late
+// hangs, and is waited for no longer.
+func (b *backups) otherMakes(r replication.Report, s backup.Schedule, now time.Time) bool {
+	if !r.PeerAnswers || !r.Peer.Backups.Running {
+		b.beside = time.Time{}
+		return false
+	}
+	if b.beside.IsZero() || b.beside.After(now) {
+		b.beside = now
+	}
+	return !now.After(thishost.Late(s, b.beside))
 }
 
 // Known is how it stands; nil, before it was looked once.

@@ -289,6 +289,24 @@ func TestBackupsPlan(t *testing.T) {
 	if p, k := look(); p.Mine || !strings.Contains(k.Part, "kt02, the passive") {
 		t.Errorf("an active with its passive: %+v, %+v", p, k)
 	}
+	hourly.up = now.Add(-takeover)
+	b.report.Peer.Backups = replication.BackupWord{Newest: at(13, 14), Running: true} // which was late at 15:14
+	b.report.PeerAnswers, b.report.Turned = true, at(3, 0)
+	if p, k := look(); !p.Mine || !p.Running || !strings.Contains(k.Part, "has made none in time") {
+		t.Errorf("an active whose passive is late, and makes one: %+v, %+v", p, k)
+	}
+	hourly.beside = now.Add(-2 * time.Hour)
+	if p, _ := look(); !p.Running {
+		t.Errorf("one that takes two hours: %+v", p)
+	}
+	hourly.beside = now.Add(-2*time.Hour - time.Second)
+	if p, _ := look(); !p.Mine || p.Running {
+		t.Errorf("one that hangs: %+v", p)
+	}
+	b.report.Peer.Backups.Running = false
+	if look(); !hourly.beside.IsZero() {
+		t.Error("what has ended is not forgotten")
+	}
 	b.settings("backup_schedule: \"61 * * * *\"\nbackup_recipients: [age1nobody, age1nobody]\n")
 	if p, k := look(); p.Mine || !p.Due(now).IsZero() || k.Recipients != 0 || !strings.Contains(k.Trouble, "backup_schedule") || !strings.Contains(k.Trouble, "no recipient of age") {
 		t.Errorf("settings that are wrong: %+v, %+v", p, k)
