@@ -9,7 +9,11 @@ import (
 	"keytrustee/replication"
 )
 
-const noRecipients = "nobody could read a backup, so none is made: if both hosts are lost, every key is"
+const (
+	noRecipients   = "nobody could read a backup, so none is made: if both hosts are lost, every key is"
+	someRecipients = "%s can make no backup, for nobody could read it: while the other host makes none, there is none"
+	giveRecipients = "Give at least two backup_recipients on both hosts, as docs/backup.md says."
+)
 
 // BackupTrouble is what is wrong with the backups of the pair, as far as the host of b knows, and what to do; empty: nothing.
 func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
@@ -18,8 +22,10 @@ func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
 		newest = b.Other
 	}
 	switch {
+	case b.Recipients == 0 && b.Trouble == "" && !b.Other.IsZero() && now.Before(b.Late):
+		return fmt.Sprintf(someRecipients, "this host"), giveRecipients
 	case b.Recipients == 0 && b.Trouble == "":
-		return noRecipients, "Give at least two backup_recipients on both hosts, as docs/backup.md says."
+		return noRecipients, giveRecipients
 	case newest.IsZero():
 		what = "there is no verified backup"
 	case now.After(b.Late):
@@ -68,28 +74,36 @@ func targetTrouble(b replication.Backups, now time.Time) (what, do string) {
 	return strings.Join(lack, "; "), "ktadmin backup ship, on the host that makes the backups, sends what is lacking, or says why it can not."
 }
 
-// backupProblem is what is wrong with the backups of the pair, by the words of all hosts that give one.
+// backupProblem is what is wrong with the backups of the pair, by the words of all hosts that give one, and what to do.
 func backupProblem(c Cluster) (what string) {
 	var pair *replication.Backups
+	var without []string // the hosts without recipients
 	for _, n := range c.Nodes {
 		b := n.Backups
 		if b == nil {
 			continue
 		}
+		if b.Recipients == 0 && b.Trouble == "" {
+			without = append(without, n.Name)
+		}
 		if pair == nil {
 			sum := *b
+			if sum.Other.After(sum.Newest) {
+				sum.Newest = sum.Other
+			}
+			sum.Other = time.Time{} // of a pair there is no other host
 			pair = &sum
 			continue
 		}
 		for _, t := range []time.Time{b.Newest, b.Other} {
-			if t.After(pair.Other) {
-				pair.Other = t
+			if t.After(pair.Newest) {
+				pair.Newest = t
 			}
 		}
 		if b.Late.After(pair.Late) {
 			pair.Late = b.Late
 		}
-		pair.Recipients = min(pair.Recipients, b.Recipients)
+		pair.Recipients = max(pair.Recipients, b.Recipients)
 		if b.Failure != "" && (pair.Failure == "" || b.Tried.After(pair.Tried)) {
 			pair.Tried, pair.Failure = b.Tried, n.Name+": "+b.Failure
 		}
@@ -104,10 +118,17 @@ func backupProblem(c Cluster) (what string) {
 		}
 		pair.Targets = bothSent(pair.Targets, b.Targets)
 	}
-	if pair != nil {
-		what, _ = BackupTrouble(*pair, c.Updated)
+	if pair == nil {
+		return ""
 	}
-	return what
+	what, do := BackupTrouble(*pair, c.Updated)
+	if what == "" && len(without) > 0 {
+		what, do = fmt.Sprintf(someRecipients, strings.Join(without, ", ")), giveRecipients
+	}
+	if what == "" {
+		return ""
+	}
+	return what + ". " + strings.TrimSuffix(do, ".")
 }
 
 // bothSent is what each target has by the words of two hosts.

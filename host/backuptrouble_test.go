@@ -25,6 +25,8 @@ func TestBackupTrouble(t *testing.T) {
 		{"the other host has it", with(func(b *replication.Backups) { b.Newest, b.Other = time.Time{}, fresh }), "", ""},
 		{"it failed since, and is not late", with(func(b *replication.Backups) { b.Tried, b.Failure = now, "no room" }), "", ""},
 		{"nobody could read it", with(func(b *replication.Backups) { b.Recipients = 0 }), noRecipients, "Give at least two backup_recipients"},
+		{"nobody could read this host's", with(func(b *replication.Backups) { b.Recipients, b.Newest, b.Other = 0, time.Time{}, fresh }), "this host can make no backup, for nobody could read it: while the other host makes none, there is none", "Give at least two backup_recipients"},
+		{"nobody could read this host's, and the other's is late", with(func(b *replication.Backups) { *b = late; b.Recipients, b.Newest, b.Other = 0, time.Time{}, old }), noRecipients, "Give at least two backup_recipients"},
 		{"none", with(func(b *replication.Backups) { b.Newest, b.Late = time.Time{}, time.Time{} }), "there is no verified backup", "ktadmin backup schedule says"},
 		{"late", late, "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC", "ktadmin backup schedule says"},
 		{"late, for it fails", with(func(b *replication.Backups) { *b = late; b.Tried, b.Failure, b.Remedy = fresh, "no room", "free some" }),
@@ -96,10 +98,11 @@ func TestBackupProblemOfPair(t *testing.T) {
 		{"both are late", []*replication.Backups{&none, &old}, "the newest verified backup was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC; the attempt at 15:00:00 UTC failed: kt02: no room"},
 		{"a target has nothing of one", []*replication.Backups{&lacks, &has}, "file:///1 has confirmed no backup"},
 		{"each target has something of one", []*replication.Backups{&lacks, &sent}, ""},
-		{"one could make none", []*replication.Backups{&has, &unread}, noRecipients},
+		{"one could make none", []*replication.Backups{&has, &unread}, "kt02 can make no backup, for nobody could read it: while the other host makes none, there is none"},
+		{"neither could make one", []*replication.Backups{&unread, &unread}, noRecipients},
 	} {
 		c := Cluster{Updated: now, Nodes: []Node{{Name: "kt01", Backups: row.hosts[0]}, {Name: "kt02", Backups: row.hosts[1]}}}
-		if got := backupProblem(c); got != row.want {
+		if got := backupProblem(c); row.want == "" && got != "" || row.want != "" && (!strings.HasPrefix(got, row.want+". ") || strings.HasSuffix(got, ".")) {
 			t.Errorf("%s: %q, want %q", row.name, got, row.want)
 		}
 	}
