@@ -26,13 +26,17 @@ func backupPart(r replication.Report, up, late, now time.Time) (mine bool, part 
 	case r.Duty == replication.Active && r.Open:
 		return false, fmt.Sprintf("%s, the passive, which is confirmed", r.PeerName)
 	case r.Duty == replication.Active:
-		return waited(r.Turned, now, fmt.Sprintf("this host, for %s, its passive, is not confirmed", r.PeerName), r.PeerName+", the passive")
+		return waited(r.Turned, now, fmt.Sprintf("this host, for %s, its passive, does not count as confirmed while writes are refused (%s)", r.PeerName, r.Reason), r.PeerName+", the passive")
 	case r.Reads.Served == replication.Nothing:
 		return false, "not this host, whose copy is not known to be whole"
 	case r.PeerAnswers && r.ActiveGate != nil && r.ActiveGate.Open && r.Reason == "":
 		return true, "this host, the passive, which is confirmed"
+	case r.PeerAnswers && r.ActiveGate == nil:
+		return false, fmt.Sprintf("%s, the active, which has not said yet whether it takes writes", r.PeerName)
+	case r.PeerAnswers && !r.ActiveGate.Open:
+		return false, fmt.Sprintf("%s, the active, for this host does not count as confirmed while writes are refused (%s)", r.PeerName, r.ActiveGate.Reason)
 	case r.PeerAnswers:
-		return false, fmt.Sprintf("%s, the active, while its passive is not confirmed", r.PeerName)
+		return false, fmt.Sprintf("%s, the active, for this host is not confirmed (%s)", r.PeerName, r.Reason)
 	}
 	silent := r.PeerHeard
 	if silent.Before(up) { // this daemon has not heard it yet

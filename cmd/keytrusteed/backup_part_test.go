@@ -23,7 +23,7 @@ func TestBackupPart(t *testing.T) {
 	}
 	passive := func(of replication.Report) replication.Report {
 		return replication.Report{Status: replication.Status{Duty: replication.Passive, PeerName: "kt01"}, PeerAnswers: true, PeerHeard: now, Turned: long,
-			ActiveGate: &replication.GateReport{Open: of.Open}, Reads: replication.Reads{Served: replication.Everything}}
+			ActiveGate: &replication.GateReport{Open: of.Open, Reason: of.Reason}, Reads: replication.Reads{Served: replication.Everything}}
 	}
 	with := func(r replication.Report, edit func(*replication.Report)) replication.Report { edit(&r); return r }
 	away := func(since time.Time) func(*replication.Report) {
@@ -40,9 +40,11 @@ func TestBackupPart(t *testing.T) {
 		{"an active alone", with(active(false, long), func(r *replication.Report) { r.PeerName = "" }), true, "this host, which has no passive"},
 		{"an active that has just lost its passive", active(false, just), false, "kt02, the passive; this host from 15:00:01 UTC on"},
 		{"a passive that is not confirmed just now", passive(active(false, just)), false, "kt01, the active"},
-		{"an active that lost its passive a while ago", active(false, long), true, "this host, for kt02, its passive, is not confirmed"},
-		{"a passive that is not confirmed", passive(active(false, long)), false, "kt01, the active"},
-		{"a passive that knows something against itself", with(passive(active(true, long)), func(r *replication.Report) { r.Reason = replication.Joining }), false, "kt01, the active"},
+		{"an active that lost its passive a while ago", active(false, long), true, "this host, for kt02, its passive, does not count as confirmed while writes are refused (passive_not_streaming)"},
+		{"an active that was told to hold", with(active(false, long), func(r *replication.Report) { r.Reason = replication.OperatorHold }), true, "while writes are refused (operator_hold)"},
+		{"a passive that is not confirmed", passive(active(false, long)), false, "kt01, the active, for this host does not count as confirmed while writes are refused (passive_not_streaming)"},
+		{"a passive that has not heard how it stands", with(passive(active(true, long)), func(r *replication.Report) { r.ActiveGate = nil }), false, "kt01, the active, which has not said yet"},
+		{"a passive that knows something against itself", with(passive(active(true, long)), func(r *replication.Report) { r.Reason = replication.Joining }), false, "kt01, the active, for this host is not confirmed (joining)"},
 		{"a copy that is not whole", with(passive(active(true, long)), func(r *replication.Report) { r.Reads.Served = replication.Nothing }), false, "not this host"},
 		{"a passive whose active is silent", with(passive(active(true, long)), away(just)), false, "kt01, the active; this host from"},
 		{"a passive whose active has been silent", with(passive(active(true, long)), away(long)), true, "this host, for kt01, the active, is not heard"},
