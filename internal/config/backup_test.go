@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestAHostThatMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	const node = "name: kt02\nexternal_address: kt02.example.com\npg_rootdir: /data/db\nuser: other\nport: 443\nbackup_keep_weekly: 52\npeer:\n  name: kt01\n"
+	const node = "name: kt02\nexternal_address: kt02.example.com\npg_rootdir: /data/db\nuser: other\nport: 443\nbackup_keep_weekly: 52\nbackup_targets: [sftp://kt@store/kt]\npeer:\n  name: kt01\n"
 	write(".keytrustee/keytrustee.yaml", "cluster_id: c1\ncluster_port: 4711\n")
 	write("node/node.yaml", node)
 	t.Setenv("KEYTRUSTEE_EXTERNAL_ADDRESS", "elsewhere.example.com")
@@ -42,7 +43,7 @@ func TestAHostThatMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if read.Name != "kt02" || read.ExternalAddress != "kt02.example.com" || read.Port != 443 || read.BackupKeepWeekly != 52 || read.Peer.Name != "kt01" ||
+	if read.Name != "kt02" || read.ExternalAddress != "kt02.example.com" || read.Port != 443 || read.BackupKeepWeekly != 52 || read.Peer.Name != "kt01" || !slices.Equal(read.BackupTargets, []string{"sftp://kt@store/kt"}) ||
 		read.User != "keytrustee" || read.PGRootDir != filepath.Join(read.Home(), "db") {
 		t.Errorf("read %+v", read)
 	}
