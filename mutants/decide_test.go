@@ -312,4 +312,9 @@ var decide = []row{
 		"case s.Slot.WALStatus != \"reserved\" && s.Slot.WALStatus != \"extended\":", "case false:",
 		"the WAL that the passive needs is given up", "replication", "TestDecideActive",
 	},
+	{
+		"a refusal is that of now", "replication/report.go",
+		"said.Reason != cmp.Or(d.Reason, Starting) {", "said.Reason == cmp.Or(d.Reason, Starting) {",
+		"just after the active is gone a write at the passive is refused for another reason", "replication", "TestClosed",
+	},
 }

@@ -1,6 +1,9 @@
 package replication
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 func (m *Monitor) answers(s Status) bool { return s.Polled && s.HeardAge <= m.policy.AnswerLimit }
 
@@ -152,6 +155,18 @@ func (m *Monitor) Report() Report {
 		r.What, r.Do = r.Decision.words(s.Self, s.PeerName)
 	}
 	return r
+}
+
+// Closed looks at the clock and returns why this host takes no write now; nil while its gate is open. A passive in order says Starting: it
+// takes none, and the active does.
+func (m *Monitor) Closed() *ClosedError {
+	s := m.statusOf(m.state.Current(), m.uptime())
+	said := m.gate.Closed()
+	if d := Decide(s, m.policy); said != nil && !d.Open && said.Reason != cmp.Or(d.Reason, Starting) {
+		m.evaluate() // as the next tick would
+		said = m.gate.Closed()
+	}
+	return said
 }
 
 // view is what a reader may be told now, in this very start of PostgreSQL.

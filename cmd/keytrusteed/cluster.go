@@ -25,12 +25,14 @@ func (c cluster) Route() rest.Route {
 	if state.Peer != nil {
 		route.ActiveURL = state.Peer.URL
 	}
-	switch reason := c.monitor.Report().Decision.Reason; {
-	case state.Peer != nil && (reason == "" || reason == replication.Starting):
+	switch closed := c.monitor.Closed(); {
+	case closed == nil: // it has become the active
+		return rest.Route{Here: true}
+	case state.Peer != nil && closed.Reason == replication.Starting:
 		route.Transport = c.transport
 	default:
-		route.Refusal = refusal(c.monitor.Gate().Closed())
-		if reason == replication.Joining { // this host is the joiner; the active may well be open
+		route.Refusal = refusal(closed)
+		if closed.Reason == replication.Joining { // this host is the joiner; the active may well be open
 			route.Refusal.Remedy = kms.ElsewherePeer
 		}
 	}
