@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
@@ -16,6 +17,24 @@ import (
 type holder struct {
 	PID   int       `json:"pid"`
 	Since time.Time `json:"since"`
+}
+
+// Making reports whether a backup is being made by whoever has the lock: Create, of another process or of this one.
+func Making(lockFile string) (bool, error) {
+	f, err := os.Open(lockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	defer f.Close() // and with it the lock, which is had for a moment; hold waits for longer
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return true, nil
+	} else if err != nil {
+		return false, fmt.Errorf("looking at the lock %s: %w", lockFile, err)
+	}
+	return false, nil
 }
 
 // lock holds off other backups of this host, until release or the end of this process.
@@ -30,7 +49,7 @@ func hold(path string, now time.Time, problem, remedy string) (release func(), e
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flockSoon(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", path, err)
@@ -49,6 +68,18 @@ func hold(path string, now time.Time, problem, remedy string) (release func(), e
 		return nil, err
 	}
 	return func() { f.Close() }, nil
+}
+
+// flockSoon takes a lock that may be had by somebody who only looks at it.
+func flockSoon(f *os.File) (err error) {
+	const looks, pause = 10, 10 * time.Millisecond
+	for range looks {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return err
 }
 
 // heldBy continues a sentence; with nothing, if the file does not tell.

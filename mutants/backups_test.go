@@ -86,5 +86,17 @@ var backups = []row{
 		"a backup of the other host that hangs is waited for no longer", "cmd/keytrusteed/backups.go",
 		"return !now.After(thishost.Late(s, b.beside))", "return true",
 		"a backup that never ends leaves the pair without any", "cmd/keytrusteed", "TestBackupsPlan",
+	}, {
+		"what is made by hand is seen", "cmd/keytrusteed/backups.go",
+		"return !b.runs() && b.lockHeld(c)", "return !b.runs() && false",
+		"both hosts make a backup, or an attempt is called failed that met another", "cmd/keytrusteed", "TestBackupsPlan",
+	}, {
+		"who meets another has not failed", "cmd/keytrusteed/backups.go",
+		"cerr == nil && err != nil && b.lockHeld(c) {", "cerr == nil && err != nil && b.lockHeld(c) && false {",
+		"an alarm, while somebody makes a backup by hand", "cmd/keytrusteed", "TestBackupsRun",
+	}, {
+		"looking is in nobody's way", "backup/lock.go",
+		"const looks, pause = 10, 10", "const looks, pause = 1, 10",
+		"a backup is not begun because a daemon looked whether there is one", "backup", "TestMaking",
 	},
 }

@@ -64,7 +64,7 @@ type Backups struct {
 	Mine    bool      `json:"mine"`                  // this host makes the next one
 	Part    string    `json:"part,omitempty"`        // who does, and why
 	Due     time.Time `json:"due,omitzero"`          // when one is wanted next; zero: never
-	Running bool      `json:"running"`               // the daemon makes one
+	Running bool      `json:"running"`               // one is being made on this host
 	Late    time.Time `json:"late,omitzero"`         // from when on the newest of both hosts is too old; zero: there is none
 
 	OtherShipped     time.Time `json:"other_shipped,omitzero"`      // the newest that each target of the other host has, as that last said

@@ -30,7 +30,8 @@ type backups struct {
 
 	mu      sync.Mutex // guards what follows, for moments
 	known   *replication.Backups
-	running bool
+	running bool      // this daemon has one made
+	another bool      // somebody else does, on this host
 	tried   time.Time // when the last one was begun by this daemon
 	ended   time.Time // when that ended, without a backup
 	failed  error     // and why
@@ -62,6 +63,9 @@ func (b *backups) Run(ctx context.Context) {
 			case <-ctx.Done():
 				return
 			case err := <-ended:
+				if c, cerr := config.Load(b.confdir); cerr == nil && err != nil && b.lockHeld(c) {
+					err = nil // it has found another one at it, which tells of itself when it has ended
+				}
 				b.mu.Lock()
 				b.running, b.ended, b.failed = false, b.now().UTC(), err
 				b.mu.Unlock()
@@ -75,7 +79,7 @@ func (b *backups) Run(ctx context.Context) {
 	case <-time.After(backupPatience):
 		return
 	}
-	if b.Word().Running {
+	if b.runs() {
 		select {
 		case <-ended:
 		case <-time.After(backupPatience):
@@ -129,14 +133,15 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 		late = thishost.Late(schedule, b.up)
 	}
 	k.Mine, k.Part = backupPart(r, b.up, late, now)
-	beside := b.otherMakes(r, schedule, now)
+	beside, another := b.otherMakes(r, schedule, now), b.anotherMakes(c)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if begun, ended := !k.Tried.Before(b.tried), k.Tried.IsZero() || !k.Ended.IsZero(); b.failed != nil && begun != ended { // it came to no attempt, or was killed
 		k.Tried, k.Ended, k.Failure, k.Remedy = b.tried, b.ended, b.failed.Error(), hint(b.failed)
 	}
-	k.Running = b.running
+	b.another = another
+	k.Running = b.running || b.another
 	p := backup.Plan{Schedule: schedule, Newest: newest, Tried: b.tried, Mine: k.Mine && k.Recipients > 0 && b.certain(now),
 		Running: k.Running || beside}
 	if !k.Tried.After(now) { // one that was begun by hand counts too
@@ -162,6 +167,26 @@ func (b *backups) otherMakes(r replication.Report, s backup.Schedule, now time.T
 	return !now.After(thishost.Late(s, b.beside))
 }
 
+// anotherMakes reports whether somebody makes one on this host whom this daemon did not begin: by hand, or by a timer.
+func (b *backups) anotherMakes(c *config.Config) bool {
+	return !b.runs() && b.lockHeld(c)
+}
+
+// runs reports whether this daemon has one made.
+func (b *backups) runs() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.running
+}
+
+func (b *backups) lockHeld(c *config.Config) bool {
+	held, err := backup.Making(thishost.From(c).BackupLock())
+	if err != nil {
+		b.log.Warn("whether a backup is being made can not be seen", "error", err)
+	}
+	return held
+}
+
 // Known is how it stands; nil, before it was looked once.
 func (b *backups) Known() *replication.Backups {
 	b.mu.Lock()
@@ -170,7 +195,7 @@ func (b *backups) Known() *replication.Backups {
 		return nil
 	}
 	k := *b.known
-	k.Running = b.running
+	k.Running = b.running || b.another
 	return &k
 }
 
@@ -181,7 +206,7 @@ func (b *backups) Word() (w replication.BackupWord) {
 	if b.known != nil {
 		w.Newest, w.Shipped = b.known.Newest, b.known.Shipped()
 	}
-	w.Running = b.running
+	w.Running = b.running || b.another
 	return w
 }
 

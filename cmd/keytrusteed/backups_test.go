@@ -130,6 +130,28 @@ func (b *backupSite) confirm(target string, started ...time.Time) {
 	}
 }
 
+// handMade is a backup that somebody else makes on this host.
+type handMade struct {
+	*backupSite
+	file *os.File
+}
+
+func (b *backupSite) makes() *handMade {
+	b.Helper()
+	f, err := os.OpenFile(thishost.From(b.config()).BackupLock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { f.Close() })
+	return &handMade{b, f}
+}
+
+func (h *handMade) lock() {
+	if err := syscall.Flock(int(h.file.Fd()), syscall.LOCK_EX); err != nil {
+		h.Error(err)
+	}
+}
+
 func (b *backupSite) note(n audit.Notice) error {
 	b.notes = append(b.notes, n)
 	return nil
@@ -208,6 +230,28 @@ func TestBackupsRun(t *testing.T) {
 	eventually(t, "it was killed", func() bool { k := oom.Known(); return k != nil && k.Failure == "signal: killed" })
 	stop()
 	<-ended
+
+	late := newBackupSite(t)
+	hand := late.makes()
+	begun := make(chan struct{})
+	beaten := late.backups(func(context.Context) error {
+		close(begun)
+		hand.lock()
+		return errors.New("a backup of this host is being made already")
+	})
+	ctx, stop = context.WithCancel(t.Context())
+	ended = make(chan struct{})
+	go func() { beaten.Run(ctx); close(ended) }()
+	<-begun
+	eventually(t, "it has seen who makes one", func() bool { k := beaten.Known(); return k != nil && k.Running && !beaten.runs() })
+	if k := beaten.Known(); k.Failure != "" || !beaten.Word().Running {
+		t.Errorf("of one that met another is known %+v", *k)
+	}
+	stop()
+	<-ended
+	if len(late.notes) != 0 {
+		t.Errorf("the audit log has %+v", late.notes)
+	}
 
 	second := newBackupSite(t)
 	under := make(chan struct{})
@@ -288,6 +332,15 @@ func TestBackupsPlan(t *testing.T) {
 	b.report.Open = true
 	if p, k := look(); p.Mine || !strings.Contains(k.Part, "kt02, the passive") {
 		t.Errorf("an active with its passive: %+v, %+v", p, k)
+	}
+	hand := b.makes()
+	hand.lock()
+	if p, k := look(); !p.Running || !k.Running || !hourly.Word().Running {
+		t.Errorf("somebody makes one by hand: %+v, %+v", p, k)
+	}
+	hand.file.Close()
+	if p, k := look(); p.Running || k.Running || hourly.Word().Running {
+		t.Errorf("somebody has made one by hand: %+v, %+v", p, k)
 	}
 	hourly.up = now.Add(-takeover)
 	b.report.Peer.Backups = replication.BackupWord{Newest: at(13, 14), Running: true} // which was late at 15:14
