@@ -330,14 +330,14 @@ func TestRestoreTestRefused(t *testing.T) {
 	release()
 }
 
-// TestLastRestoreTest: the newest is remembered, whatever comes later; one of the future is none.
-func TestLastRestoreTest(t *testing.T) {
+// TestLoadTested: the newest is remembered, whatever comes later; one of the future is none.
+func TestLoadTested(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "restore-test.json")
 	now := time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC)
 	one := Tested{Format: Format, Name: "kt-kt01-e1-20261129T140000Z", Tested: now, Recipient: "age1", RecoveryKey: "ff"}
 	last := func(want *Tested) {
 		t.Helper()
-		got, err := LastRestoreTest(file)
+		got, err := LoadTested(file)
 		if err != nil || (got == nil) != (want == nil) || got != nil && *got != *want {
 			t.Errorf("the last is %+v, %v, want %+v", got, err, want)
 		}
@@ -366,7 +366,7 @@ func TestLastRestoreTest(t *testing.T) {
 	if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := LastRestoreTest(file); err == nil {
+	if got, err := LoadTested(file); err == nil {
 		t.Errorf("a note that is damaged tells %+v", got)
 	}
 	note(one)

@@ -60,7 +60,7 @@ func Ship(ctx context.Context, o ShipOptions) ([]Delivery, error) {
 	}
 	o.Progress = heard(o.Progress)
 	o.Progress.Begin(sendingTo(o.Targets))
-	shipped, err := ReadShipped(o.Directory)
+	shipped, err := LoadShipped(o.Directory)
 	if err != nil && o.Stage != nil {
 		o.Stage("asking the targets again for what they have: " + err.Error())
 	}

@@ -27,7 +27,7 @@ func TestShip(t *testing.T) {
 		}
 		holds(t, dir, a, b, c)
 		tidy(t, dir)
-		shipped, err := ReadShipped(y.Directory)
+		shipped, err := LoadShipped(y.Directory)
 		if err != nil || !slices.Equal(shipped.Where(b), []string{y.Targets[0].String()}) {
 			t.Errorf("confirmed are %v, %v", shipped, err)
 		}
@@ -69,11 +69,11 @@ func TestShipForgotten(t *testing.T) {
 		if err := os.WriteFile(y.here(shippedFile), []byte(`{"half`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadShipped(y.Directory); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		if _, err := LoadShipped(y.Directory); err == nil || !strings.Contains(err.Error(), "is damaged") {
 			t.Errorf("error %v", err)
 		}
 		y.ship()
-		if shipped, err := ReadShipped(y.Directory); err != nil || len(shipped.Where(a)) != 1 {
+		if shipped, err := LoadShipped(y.Directory); err != nil || len(shipped.Where(a)) != 1 {
 			t.Errorf("confirmed are %v, %v", shipped, err)
 		}
 

@@ -28,9 +28,9 @@ type Confirmed struct {
 	At     time.Time `json:"at"`
 }
 
-// ReadShipped returns what targets have confirmed of the backups in dir. Beside an error it is nothing, and the next Ship asks
+// LoadShipped returns what targets have confirmed of the backups in dir. Beside an error it is nothing, and the next Ship asks
 // the targets again.
-func ReadShipped(dir string) (Shipped, error) {
+func LoadShipped(dir string) (Shipped, error) {
 	text, err := os.ReadFile(filepath.Join(dir, shippedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Shipped{}, nil

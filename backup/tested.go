@@ -11,8 +11,8 @@ import (
 	"keytrustee/internal/durable"
 )
 
-// LastRestoreTest is the last restore test that was noted in file; nil: there was none.
-func LastRestoreTest(file string) (*Tested, error) {
+// LoadTested returns the last restore test that was noted in file; nil: there was none.
+func LoadTested(file string) (*Tested, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -46,7 +46,7 @@ func NoteTest(file string, t Tested, now time.Time) error {
 	if t.Tested.After(now.Add(ahead)) {
 		return fmt.Errorf("the restore test of %s was made at %s, which is yet to come", t.Name, t.Tested.Format(time.RFC3339))
 	}
-	last, err := LastRestoreTest(file)
+	last, err := LoadTested(file)
 	if err == nil && last != nil && !t.Tested.After(last.Tested) {
 		return nil
 	}

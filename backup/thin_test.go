@@ -95,7 +95,7 @@ func TestShipKeeps(t *testing.T) {
 		if d := y.ship(); len(d.Removed) > 0 {
 			t.Errorf("removed again: %v", d.Removed)
 		}
-		shipped, err := ReadShipped(y.Directory)
+		shipped, err := LoadShipped(y.Directory)
 		if err != nil || shipped.Has(d.Target, late[0]) || !shipped.Has(d.Target, late[2]) {
 			t.Errorf("confirmed are %v, %v", shipped, err)
 		}

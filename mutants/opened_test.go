@@ -50,11 +50,11 @@ var opened = []row{
 	}, {
 		"an older restore test is not the last", "backup/tested.go",
 		"!t.Tested.After(last.Tested)", "last.Tested.IsZero()",
-		"a test of last year passes for the newest", "backup", "TestLastRestoreTest",
+		"a test of last year passes for the newest", "backup", "TestLoadTested",
 	}, {
 		"a restore test of the future is none", "backup/tested.go",
 		"\tif t.Tested.After(now.Add(ahead)) {\n", "\tif now.Add(ahead).IsZero() {\n",
-		"no alarm says for years that backups are not tested", "backup", "TestLastRestoreTest",
+		"no alarm says for years that backups are not tested", "backup", "TestLoadTested",
 	}, {
 		"a restore test of this pair", "cmd/ktadmin/backup_restoretest.go",
 		"\tif tested.Cluster != c.ClusterID {\n", "\tif false {\n",

@@ -116,7 +116,7 @@ func (b *backupSite) lay(started time.Time) {
 func (b *backupSite) confirm(target string, started ...time.Time) {
 	b.Helper()
 	file := filepath.Join(b.config().BackupDirectory, "shipped.json")
-	shipped, err := backup.ReadShipped(b.config().BackupDirectory)
+	shipped, err := backup.LoadShipped(b.config().BackupDirectory)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -38,11 +38,11 @@ func newBackupListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			shipped, err := backup.ReadShipped(c.BackupDirectory)
+			shipped, err := backup.LoadShipped(c.BackupDirectory)
 			if err != nil {
 				a.say("note: %v", err)
 			}
-			last, err := backup.LastRestoreTest(hostOf(c).RestoreTestFile())
+			last, err := backup.LoadTested(hostOf(c).RestoreTestFile())
 			if err != nil {
 				a.say("note: %v", err)
 			}

@@ -323,7 +323,7 @@ func (d *drill) sealed(plain []byte) []byte {
 // onHost is a restore test on the host that the backup is of, by its name: that is noted at once.
 func (d *drill) onHost(name string) {
 	d.Helper()
-	before, err := backup.LastRestoreTest(d.host.RestoreTestFile())
+	before, err := backup.LoadTested(d.host.RestoreTestFile())
 	if err != nil || before == nil {
 		d.Fatalf("on record is %+v, %v", before, err)
 	}
@@ -332,7 +332,7 @@ func (d *drill) onHost(name string) {
 	if status != exitOK || !strings.Contains(stderr, "were on a host of the pair just now, where neither belongs") {
 		d.Errorf("on the host: %d, %s", status, stderr)
 	}
-	last, err := backup.LastRestoreTest(d.host.RestoreTestFile())
+	last, err := backup.LoadTested(d.host.RestoreTestFile())
 	if err != nil || last == nil || last.Recipient != d.identities[1].Recipient().String() {
 		d.Errorf("on record is %+v, %v", last, err)
 	}

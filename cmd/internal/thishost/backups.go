@@ -45,7 +45,7 @@ func targets(c *config.Config, made []backup.Receipt, s backup.Schedule, now tim
 	if err != nil {
 		return nil, "backup_targets: " + err.Error()
 	}
-	shipped, _ := backup.ReadShipped(c.BackupDirectory)
+	shipped, _ := backup.LoadShipped(c.BackupDirectory)
 	for _, p := range parsed {
 		t := replication.BackupTarget{Target: p.String()}
 		var has []backup.Receipt
