@@ -23,7 +23,27 @@ type Facts struct {
 	KEKs        []string `json:"keks"`                   // ids of the key-encryption keys
 	RootKey     string   `json:"root_key"`               // fingerprint of the host's
 	RecoveryKey string   `json:"recovery_key,omitempty"` // fingerprint; empty: there is none
+	Other       Other    `json:"other_host"`
 }
+
+// Other is how the host stood to the other one of its pair when the backup was begun: one that did not hear it may have been given up.
+type Other struct {
+	Name  string     `json:"name,omitempty"`
+	State OtherState `json:"state"`
+	Heard time.Time  `json:"heard,omitzero"` // when it was heard last; zero: not since keytrusteed was started
+}
+
+// OtherState is what was known of the other host.
+type OtherState string
+
+// Empty, in a backup that does not tell, is as OtherUnknown.
+const (
+	OtherNone        OtherState = "none"        // the pair had no other host
+	OtherConfirmed   OtherState = "confirmed"   // what was acknowledged was on both hosts
+	OtherUnconfirmed OtherState = "unconfirmed" // it was heard
+	OtherSilent      OtherState = "silent"      // it was not
+	OtherUnknown     OtherState = "unknown"     // keytrusteed did not run, so nobody listened
+)
 
 // Manifest is what was known when the backup was begun: its first member.
 type Manifest struct {

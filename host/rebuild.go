@@ -25,6 +25,8 @@ type RebuildOptions struct {
 	Recovery string // the recovery key, as a person keeps it
 	Name     string // of this host: the backup's, or that of the other host of the pair; empty: the backup's
 	Address  string // by which this host is reached; empty: as it was
+	// AlsoAsk are addresses where a host of the cluster may live that the backup does not know: one that joined later.
+	AlsoAsk []string
 	// Configure saves node.yaml with what the backup told, and returns the Host as it is configured from now on.
 	Configure func(Learned) (*Host, error)
 	// Check returns nil when every version of every key in the database opens with ring, and none is missing.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ type Backup struct {
 	Started        time.Time // what was acknowledged before is in it
 	Keys, Versions int64
 	By             string // how it is known who made it
+	Warning        string // why another backup may have more; empty: nothing says so
 	Data, Config   string // where its data directory lies, and what BackupFiles returned, by its names
 	// Address and ClusterPort are how the host was reached.
 	Address     string
@@ -113,7 +115,7 @@ func (r *rebuild) confirmation() string {
 
 // plan is what would be done.
 func (r *rebuild) plan() []string {
-	return []string{
+	plan := []string{
 		fmt.Sprintf("everything that was acknowledged after %s is lost", stamp(r.backup.Started)),
 		fmt.Sprintf("if there is a backup of a later epoch than %d, of either host, that is the one to take: this one may lack more", r.was.Epoch.Number),
 		fmt.Sprintf("the database is unpacked to %s, recovers to the end of its log, and goes on there on a timeline of its own", r.PGRoot),
@@ -123,6 +125,10 @@ func (r *rebuild) plan() []string {
 		"what comes back of the lost hosts stays off: it is of an earlier epoch, and its root key is of no use here",
 		fmt.Sprintf("to do it: the same command with --i-confirm %q", r.confirmation()),
 	}
+	if w := r.backup.Warning; w != "" {
+		plan = slices.Insert(plan, 1, w)
+	}
+	return plan
 }
 
 // lookAtRecovery makes sure that the recovery key is the cluster's. Whether it opens everything the database says at last: the confdir of a
@@ -140,7 +146,7 @@ func (r *rebuild) lookAtRecovery() error {
 	return nil
 }
 
-// lookForTheLost asks both hosts of the backup whether they live: what lives has more than the backup.
+// lookForTheLost asks both hosts of the backup, and whom the operator has named, whether they live: what lives has more than the backup.
 func (r *rebuild) lookForTheLost(ctx context.Context) error {
 	cert, err := certs.ParseCertificate(r.files[seal.AuthorityFile])
 	if err != nil {
@@ -150,6 +156,14 @@ func (r *rebuild) lookForTheLost(ctx context.Context) error {
 	names := []string{r.was.Self}
 	if p := r.was.Peer; p != nil {
 		addresses[p.Name], names = p.ClusterAddress(), append(names, p.Name)
+	}
+	for _, given := range r.o.AlsoAsk {
+		at := given
+		if _, _, err := net.SplitHostPort(given); err != nil {
+			at = net.JoinHostPort(given, strconv.Itoa(r.backup.ClusterPort))
+		}
+		name := "the host at " + given
+		addresses[name], names = at, append(names, name)
 	}
 	for _, name := range names {
 		at := addresses[name]

@@ -66,6 +66,7 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(h.Confdir, 0o700), os.MkdirAll(h.NodeDir(), 0o700), os.WriteFile(own, []byte("<own/>"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	b.By, b.Warning = "a host", "WARNING: another one may have more"
 	r := &rebuild{Host: h, backup: b, incarnation: "new", o: RebuildOptions{Recovery: recovery, Progress: new(stages), Configure: func(l Learned) (*Host, error) {
 		if l.Name != "kt01" || l.Address != lost.ExternalAddress || l.Active != (Peer{Name: "kt02", Address: "127.0.0.2"}) {
 			t.Errorf("learned was %+v", l)
@@ -81,6 +82,9 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 			t.Errorf("against it: %+v", f)
 		}
 	}
+	if len(r.looked.Plan) < 2 || r.looked.Plan[1] != b.Warning {
+		t.Errorf("would be done: %q", r.looked.Plan)
+	}
 	journal := new(Journal)
 	for range 2 { // again after a crash
 		if err := r.bootstrap(t.Context(), journal); err != nil {
@@ -92,6 +96,9 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 		}
 		if text, err := mine.OpenBox("test", box); err != nil || string(text) != "sealed by the lost host" {
 			t.Errorf("what was sealed is %q: %v", text, err)
+		}
+		if s, err := h.Status(); err != nil || !s.Recovery.Backups {
+			t.Errorf("its backups would not show who made them: %+v, %v", s.Recovery, err)
 		}
 	}
 	root, err := seal.LoadRoot(seal.RootPath(h.Confdir))
@@ -209,6 +216,47 @@ func TestRebuildAsksWhoLives(t *testing.T) {
 				t.Errorf("with other words: %v (hint %q)", err, hintOf(err))
 			}
 		})
+	}
+}
+
+// TestRebuildAsksWhomItIsTold: a host that joined after the backup was made is in no backup, and is asked where the operator says.
+func TestRebuildAsksWhomItIsTold(t *testing.T) {
+	lost, b, recovery := laidOut(t)
+	for _, tt := range []struct{ listen, given string }{
+		{net.JoinHostPort("127.0.0.3", strconv.Itoa(b.ClusterPort)), "127.0.0.3"},
+		{net.JoinHostPort("127.0.0.3", strconv.Itoa(pgtest.FreePort(t))), ""},
+	} {
+		l, err := net.Listen("tcp", tt.listen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		serve := handshake(t, lost)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				serve(c)
+				c.Close()
+			}
+		}()
+		if tt.given == "" {
+			tt.given = tt.listen
+		}
+		for _, also := range [][]string{nil, {tt.given}} {
+			r := &rebuild{Host: bareHost(t, lost), backup: b, o: RebuildOptions{Recovery: recovery, Confirm: "kt02 is powered off", AlsoAsk: also}}
+			if err := r.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			answers := slices.ContainsFunc(r.looked.Findings, func(f replication.Finding) bool {
+				return !f.OK && strings.Contains(f.What, "answers at "+tt.listen+" as a host of this cluster")
+			})
+			if err := r.allowed(); answers != (also != nil) || (err == nil) != (also == nil) {
+				t.Errorf("asked was %q: %+v, %v", also, r.looked.Findings, err)
+			}
+		}
+		l.Close()
 	}
 }
 

@@ -98,5 +98,21 @@ var backups = []row{
 		"looking is in nobody's way", "backup/lock.go",
 		"const looks, pause = 10, 10", "const looks, pause = 1, 10",
 		"a backup is not begun because a daemon looked whether there is one", "backup", "TestMaking",
+	}, {
+		"a fenced host makes no backup by hand", "cmd/ktadmin/backup_create.go",
+		"if s.State.Fenced != nil {", "if s.State.Fenced != nil && false {",
+		"a backup of another history passes for the newest of the pair", "cmd/ktadmin", "TestBackupOfAFencedHost",
+	}, {
+		"a backup tells of a silent host", "cmd/ktadmin/backup_other.go",
+		"case r.PeerAnswers:", "case true || r.PeerAnswers:",
+		"a backup of a host that was cut off looks as good as any", "cmd/ktadmin", "TestOtherHost",
+	}, {
+		"a later epoch stands below", "cmd/ktadmin/backup.go",
+		"cmp.Or(cmp.Compare(a.Manifest.Epoch, b.Manifest.Epoch), ", "cmp.Or(0*a.Manifest.Epoch, ",
+		"who takes the last backup of the list takes one of a host that was given up", "cmd/ktadmin", "TestBackupOfAFencedHost",
+	}, {
+		"who restores is warned", "host/rebuildlook.go",
+		"if w := r.backup.Warning; w != \"\" {", "if w := r.backup.Warning; w == \"none\" {",
+		"a pair is rebuilt from the backup of a host that was cut off, and a better one is not looked for", "host", "TestRebuildMakesANewRoot",
 	},
 }

@@ -272,6 +272,11 @@ var operations = []row{
 		"a pair is rebuilt from a backup beside a host that lives", "host", "TestRebuildRefuses",
 	},
 	{
+		"a rebuild asks whom it is told", "host/rebuildlook.go",
+		"for _, given := range r.o.AlsoAsk {", "for _, given := range r.o.AlsoAsk[:0] {",
+		"a pair is rebuilt from a backup beside a host that joined later and lives", "host", "TestRebuildAsksWhomItIsTold",
+	},
+	{
 		"a host of a pair is not rebuilt", "host/rebuild.go",
 		"if have && !slices.Contains(mine, path) &&", "if have && false && !slices.Contains(mine, path) &&",
 		"the good copy's keys are replaced by those of a backup", "host", "TestRebuildRefuses",

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,6 +40,9 @@ func newBackupListCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			slices.SortStableFunc(catalog.Backups, func(a, b backup.Receipt) int { // the one to take when both hosts are lost is the last
+				return cmp.Or(cmp.Compare(a.Manifest.Epoch, b.Manifest.Epoch), a.Manifest.Started.Compare(b.Manifest.Started))
+			})
 			shipped, err := backup.LoadShipped(c.BackupDirectory)
 			if err != nil {
 				a.say("note: %v", err)
@@ -99,9 +104,9 @@ func (a *app) sayUnauthenticated(backups []backup.Receipt) {
 // table shows backups, one a line.
 func (a *app) table(backups []backup.Receipt, shipped backup.Shipped) error {
 	t := tabwriter.NewWriter(a.cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS\tAUTHENTIC\tALSO AT")
+	fmt.Fprintln(t, "NAME\tTIME\tVERIFIED\tSIZE\tKEYS\tVERSIONS\tAUTHENTIC\tOTHER HOST\tALSO AT")
 	for _, b := range backups {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions, yesNo(b.Authenticated),
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", b.Name, stamp(b.Manifest.Started), stamp(b.Verified), mebibytes(b.Size), b.Rows.Keys, b.Rows.Versions, yesNo(b.Authenticated), otherColumn(b.Manifest.Other),
 			orDash(strings.Join(shipped.Where(b), ", ")))
 	}
 	return t.Flush()
@@ -176,6 +181,7 @@ func receiptRows(r backup.Receipt, c *config.Config) []row {
 		{"changes", fmt.Sprint(r.Rows.Changes)},
 		{"newer rows", fmt.Sprintf("%d, in the base backup alone", r.Newer)},
 		{"host", fmt.Sprintf("%s, %s, epoch %d-%s", m.Host, m.Duty, m.Epoch, m.EpochID)},
+		{"other host", otherWords(m.Other)},
 		{"cluster", m.Cluster},
 		{"database", fmt.Sprintf("PostgreSQL %s, system %d", m.PostgreSQL, m.SystemID)},
 		{"log", fmt.Sprintf("%s to %s on timeline %s", r.Start.LSN, r.End.LSN, r.End.Timeline)},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -66,7 +68,7 @@ func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
 	if err != nil {
 		return o, err
 	}
-	facts, err := a.backupFacts(h)
+	facts, err := a.backupFacts(a.cmd.Context(), h)
 	if err != nil {
 		return o, err
 	}
@@ -121,7 +123,7 @@ func recipientsOf(c *config.Config) (backup.Recipients, error) {
 }
 
 // backupFacts is what a backup says of the host that it is of.
-func (a *app) backupFacts(h *host.Host) (backup.Facts, error) {
+func (a *app) backupFacts(ctx context.Context, h *host.Host) (backup.Facts, error) {
 	s, err := h.Status()
 	if err != nil {
 		return backup.Facts{}, err
@@ -129,6 +131,14 @@ func (a *app) backupFacts(h *host.Host) (backup.Facts, error) {
 	if s.State == nil {
 		return backup.Facts{}, &host.HintedError{Err: errors.New("this host is of no pair yet, so it has nothing to back up"), Hint: "make its database first: ktadmin db --bootstrap, or ktadmin init-slave"}
 	}
+	if s.State.Fenced != nil {
+		return backup.Facts{}, &host.HintedError{Err: fmt.Errorf("this host is fenced (%s): a backup of it would pass for one of the pair, and lack what the other host has", s.State.Fenced.Reason), Hint: s.State.FenceRemedy()}
+	}
+	word, err := host.AdminClient{Socket: h.AdminSocket()}.Status(ctx)
+	if err != nil { // the daemon does not run, so nobody listens
+		word = host.Status{}
+	}
+	s.Report = word.Report
 	root, err := seal.LoadRoot(seal.RootPath(h.Confdir))
 	if err != nil {
 		return backup.Facts{}, err
@@ -140,6 +150,7 @@ func (a *app) backupFacts(h *host.Host) (backup.Facts, error) {
 	f := backup.Facts{
 		Product: release.Version, Cluster: h.ClusterID, Host: s.State.Self, Duty: string(s.State.Duty), Epoch: s.State.Epoch.Number, EpochID: s.State.Epoch.ID,
 		RootKey: root.Public().Fingerprint(), RecoveryKey: s.Recovery.Fingerprint,
+		Other: otherHost(s, time.Now()),
 	}
 	recoverable := map[string]bool{}
 	for _, w := range wraps {

@@ -361,7 +361,7 @@ func (d *drill) unsound() {
 	if err != nil {
 		d.Fatal(err)
 	}
-	facts, err := new(app).backupFacts(d.host)
+	facts, err := new(app).backupFacts(ctx, d.host)
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func (f *forger) forge(by backup.Authenticator) backup.Receipt {
 	if err != nil {
 		f.Fatal(err)
 	}
-	facts, err := new(app).backupFacts(f.host)
+	facts, err := new(app).backupFacts(pgtest.Context(f.T), f.host)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (r *rebuilding) close() {
 
 func (r *rebuilding) options() host.RebuildOptions {
 	return host.RebuildOptions{
-		Unpack: r.unpack, Recovery: r.recovery, Name: r.config.Name, Address: r.config.ExternalAddress, Configure: r.configure, Check: r.check,
+		Unpack: r.unpack, Recovery: r.recovery, Name: r.config.Name, Address: r.config.ExternalAddress, AlsoAsk: r.alsoAsk, Configure: r.configure, Check: r.check,
 		Confirm: r.confirm, Progress: joining{r.display()},
 	}
 }
@@ -101,7 +101,7 @@ func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err
 	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, r.origin, dir, r.display()); err != nil {
 		return b, err
 	}
-	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated),
+	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated), Warning: otherWarning(r.unpacked.Manifest),
 		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir)}
 	if r.rows, err = os.Open(filepath.Join(dir, backup.RowsFile)); err != nil {
 		return b, err

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"keytrustee/host"
@@ -20,7 +22,8 @@ func newRestoreCommand(a *app) *cobra.Command {
 			"With --from-backup it runs on a bare host, when both hosts are lost: what was acknowledged after the backup was begun is lost with them. It\n" +
 			"takes an identity of one of the backup's recipients, and the recovery key of the cluster, which also shows that a host of the cluster made\n" +
 			"the backup; one that does not show it wants --sha256. Without --i-confirm it says whether that could be\n" +
-			"done, and what would be, and changes nothing. It is refused while a host of the pair answers. The second host joins afterwards.\n\n" +
+			"done, and what would be, and changes nothing. It is refused while a host of the pair answers; one that joined later is asked with\n" +
+			"--also-ask. The second host joins afterwards.\n\n" +
 			"With --abort a restore that has not ended is ended; one from a survivor on either host.",
 		Args: cobra.NoArgs,
 	}
@@ -36,7 +39,7 @@ func newRestoreCommand(a *app) *cobra.Command {
 			return usagef("--from-survivor and --from-backup exclude each other: a survivor has everything")
 		case b.file != "":
 			return a.rebuild(f, b)
-		case b != (backupFlags{}):
+		case b.any():
 			return usagef("--from-backup is missing: name the file of the backup")
 		case f.active == "":
 			return usagef("--from-survivor is missing: name the address of the passive that survived; if none has, name a backup: --from-backup FILE")
@@ -47,7 +50,15 @@ func newRestoreCommand(a *app) *cobra.Command {
 }
 
 // backupFlags are the flags of a restore from a backup.
-type backupFlags struct{ file, identity, recoveryKey, sha256, confirm string }
+type backupFlags struct {
+	file, identity, recoveryKey, sha256, confirm string
+	alsoAsk                                      []string
+}
+
+// any reports whether one of them was given.
+func (b *backupFlags) any() bool {
+	return b.file != "" || b.identity != "" || b.recoveryKey != "" || b.sha256 != "" || b.confirm != "" || len(b.alsoAsk) > 0
+}
 
 func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
@@ -55,6 +66,7 @@ func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags.StringVar(&b.identity, "identity", "", "file that holds an identity of one of the backup's recipients")
 	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
 	addSHA256(flags, &b.sha256)
+	flags.StringSliceVar(&b.alsoAsk, "also-ask", nil, "address of a host that joined after the backup was made, which is asked too whether it lives; may be given more than once")
 	flags.StringVar(&b.confirm, "i-confirm", "", `what the command without it says, word for word: "NAME is powered off", with the name of the other host`)
 }
 
@@ -68,6 +80,9 @@ func (a *app) rebuild(f joinFlags, b backupFlags) error {
 	}
 	if err := checkSHA256(b.sha256); err != nil {
 		return err
+	}
+	if slices.Contains(b.alsoAsk, "") {
+		return usagef("--also-ask: an address is empty")
 	}
 	r := &rebuilding{app: a, joinFlags: f, backupFlags: b}
 	defer r.close()
