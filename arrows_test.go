@@ -57,6 +57,7 @@ var house = []room{
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},
 	{"hazards", "", "replication/pairtest replication postgres postgres/pgtest kms/seal internal/indextest"},
+	{"runbook", "", "kms/seal replication/pairtest"},
 	{"interop", "", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
 	{"interop/disasters", "", "interop replication/pairtest"},

@@ -32,6 +32,7 @@
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other
 //	cmd/ktadmin            the operator's tool
 //	hazards                every known way to lose a write or to show a ghost, played on a real pair
+//	runbook                types the pages of docs/runbook, on a pair that has just lost what each is about
 //	interop                the stock Hadoop client, as a program to run
 //	interop/twohosts       the original's command lines, between two hosts made of namespaces
 //	interop/disasters      a host, or both, lost for good and brought back, by the stock client's word

@@ -20,6 +20,9 @@ func (s Sight) nodes() (self Node, peer *Node) {
 	self.Name, self.Host, self.ThisNode = s.Status.Name, s.Status.Address, true
 	if s.Status.Journal != nil {
 		self.Unfinished = fmt.Sprintf("%s, stopped at %q", s.Status.Journal.Operation, s.Status.Journal.Step)
+		if do := s.Status.Journal.Completes(); do != "" {
+			self.Unfinished += "; " + do
+		}
 	}
 	if st == nil || st.Peer == nil {
 		return self.judged(), nil

@@ -69,6 +69,14 @@ func (j *Journal) Unended() (what, do string, ok bool) {
 	return fmt.Sprintf("%s has not ended on this host: it has come to %q", j.Operation, j.Step), "If it broke off, " + j.goOn(), true
 }
 
+// Completes says how to complete an operation that whatever comes next would complete too; empty for every other one.
+func (j *Journal) Completes() string {
+	if j != nil && j.Operation == initOperation {
+		return "ktadmin init completes it"
+	}
+	return ""
+}
+
 // goOn says how to end the operation.
 func (j *Journal) goOn() string {
 	text := "repeat the command that began it: " + commands[j.Operation]

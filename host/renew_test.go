@@ -231,6 +231,21 @@ func TestRenewDue(t *testing.T) {
 			t.Errorf("%d files that end in %v: renewed %v, %v", len(row.files), row.in, renewed, err)
 		}
 	}
+
+	h, other := newHost(t, "kt01", 1), newHost(t, "kt01", 1)
+	mustInit(t, h)
+	mustInit(t, other)
+	ends(t, other, time.Now().Add(time.Hour), other.PublicFiles().Cert)
+	text, err := os.ReadFile(other.PublicFiles().Cert)
+	if err == nil {
+		err = os.WriteFile(h.PublicFiles().Cert, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if renewed, err := h.RenewDue(t.Context(), time.Now()); renewed || err != nil {
+		t.Errorf("a certificate of another authority: %v, %v", renewed, err)
+	}
 }
 
 // TestRenewBesideAnOperation: a host whose join has not ended keeps the certificates that it had until it has.

@@ -40,6 +40,8 @@ func hint(err error) string {
 		return fmt.Sprintf("stop what uses the port (ss -ltnp 'sport = :%s'), or choose another one in node.yaml", port)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return "listen_address in node.yaml is none of those that `ip address` shows"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on that disk, as docs/runbook/disk-full.md says"
 	case errors.Is(err, fs.ErrNotExist):
 		return "put the file back: a host's files are named in docs/runbook/on-call.md"
 	case errors.Is(err, fs.ErrPermission):

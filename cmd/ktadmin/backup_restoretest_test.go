@@ -192,7 +192,7 @@ func TestRestoreTest(t *testing.T) {
 	if _, stderr, status := b.ktadmin("backup", "restore-test", "--record", d.write("forged.json", note)); status != exitRefused || !strings.Contains(stderr, "another file was tested under this name") {
 		t.Errorf("a test of another file: %d, %s", status, stderr)
 	}
-	if last, err := backup.LastRestoreTest(b.host.RestoreTestFile()); err != nil || *last != first {
+	if last, err := backup.LoadTested(b.host.RestoreTestFile()); err != nil || *last != first {
 		t.Errorf("on record is %+v, %v", last, err)
 	}
 	d.onHost(first.Name)

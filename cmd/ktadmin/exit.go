@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -133,6 +134,8 @@ func hint(cmd *cobra.Command, err error) string {
 	switch {
 	case errors.Is(err, config.ErrNotInitialized):
 		return "is --confdir right? a fresh host wants ktadmin init first; one whose disk was lost comes back as docs/runbook/restore-from-passive.md says, or, if both hosts are lost, docs/runbook/both-lost.md"
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on that disk, as docs/runbook/disk-full.md says; repeating the command is safe then"
 	case errors.Is(err, context.Canceled):
 		return "it was interrupted; repeating the command is safe"
 	case exitStatus(err) == exitRefused:

@@ -104,6 +104,8 @@ func statusRows(s host.Status, down error) []row {
 		add("unfinished", "%s, begun at %s, stopped at %q", s.Journal.Operation, stamp(s.Journal.Since), s.Journal.Step)
 		if _, do, unended := s.Journal.Unended(); unended && s.Report != nil { // otherwise the first rows have said it
 			add("", "%s", do)
+		} else if do := s.Journal.Completes(); do != "" {
+			add("", "%s", do)
 		}
 	}
 	return rows

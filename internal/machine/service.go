@@ -49,8 +49,15 @@ func (u unit) yes(key string) bool { return u.get(key, "no") == "yes" }
 // runService is `service NAME start|stop`.
 func runService() error { return control(os.Args[1], os.Args[2]) }
 
-// runSystemctl is `systemctl start|stop NAME`.
-func runSystemctl() error { return control(os.Args[2], os.Args[1]) }
+// runSystemctl is `systemctl start|stop|restart NAME…`.
+func runSystemctl() error {
+	for _, name := range os.Args[2:] {
+		if err := control(name, os.Args[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func control(name, verb string) error {
 	u, err := loadUnit(name)
@@ -62,8 +69,13 @@ func control(name, verb string) error {
 		return u.start(name)
 	case "stop":
 		return u.stop(name)
+	case "restart":
+		if err := u.stop(name); err != nil {
+			return err
+		}
+		return u.start(name)
 	}
-	return fmt.Errorf("%s is neither start nor stop", verb)
+	return fmt.Errorf("%s is neither start, stop nor restart", verb)
 }
 
 // pidFile is where a host finds the service's main process. It says nothing once that has ended.

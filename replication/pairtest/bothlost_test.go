@@ -14,26 +14,10 @@ import (
 	"keytrustee/replication/pairtest"
 )
 
-// types is a line of the page as it is typed: words in capitals stand for what is named.
+// types is a line of the page as ktadmin is given it: words in capitals stand for what is named.
 func (p *page) types(line string, words map[string]string) []string {
 	p.t.Helper()
-	var args []string
-	for i, part := range strings.Split(line, `"`) {
-		if i%2 == 0 {
-			args = append(args, strings.Fields(part)...)
-		} else {
-			args = append(args, part)
-		}
-	}
-	p.command(line, "", "") // the page has it
-	for i, arg := range args {
-		for word, is := range words {
-			if args[i] == arg && (arg == word || strings.HasPrefix(arg, word+" ")) {
-				args[i] = is + strings.TrimPrefix(arg, word)
-			}
-		}
-	}
-	return args[1:]
+	return p.Args(p.t, line, words)[1:]
 }
 
 // root is where the test finds a file of root's on the node's host.
@@ -181,7 +165,7 @@ func TestDisasterBothLost(t *testing.T) {
 		n.Start(t)
 		open()
 	}
-	page.typedAll()
+	page.AllTyped(t)
 }
 
 // killedThenDone runs the command again and again, each time for longer until it is killed, and at last to its end. It returns what the run

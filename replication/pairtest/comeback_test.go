@@ -15,43 +15,19 @@ import (
 
 // page is a page of the runbook, whose commands the tests type.
 type page struct {
-	t     *testing.T
-	lines []string // the commands in its blocks
-	typed []string
+	*pairtest.Page
+	t *testing.T
 }
 
 func openPage(t *testing.T, name string) *page {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/runbook/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &page{t: t}
-	for i, block := range strings.Split(string(text), "```") {
-		for line := range strings.Lines(block) {
-			if i%2 == 1 && strings.TrimSpace(line) != "" {
-				p.lines = append(p.lines, strings.TrimSpace(line))
-			}
-		}
-	}
-	return p
+	return &page{pairtest.OpenPage(t, name), t}
 }
 
-// command is a line of the page as it is typed, with a file and an address.
+// command is a line of the page as ktadmin is given it, with a file and an address.
 func (p *page) command(line, file, address string) []string {
 	p.t.Helper()
-	if !slices.Contains(p.lines, line) {
-		p.t.Fatalf("the page does not say %q, but %q", line, p.lines)
-	}
-	p.typed = append(p.typed, line)
-	args := strings.Fields(strings.TrimPrefix(line, "ktadmin "))
-	for i, arg := range args {
-		args[i] = map[string]string{"FILE": file, "ADDRESS": address}[arg]
-		if args[i] == "" {
-			args[i] = arg
-		}
-	}
-	return args
+	return p.types(line, map[string]string{"FILE": file, "ADDRESS": address})
 }
 
 // token types the page's first command on the node, until it is given one: the other host counts as gone after two seconds.
@@ -326,15 +302,5 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		whole(t, begun)
 	})
 
-	page.typedAll()
-}
-
-// typedAll fails the test if the page has a command that nobody has typed.
-func (p *page) typedAll() {
-	p.t.Helper()
-	for _, line := range p.lines {
-		if !slices.Contains(p.typed, line) {
-			p.t.Errorf("nobody has typed %q", line)
-		}
-	}
+	page.AllTyped(t)
 }

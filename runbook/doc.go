@@ -1,0 +1,14 @@
+// Package runbook types the commands of docs/runbook, page by page, on a real pair that has just lost what the page is about: as somebody does
+// who was woken by it, with the page and nothing else. A command that no longer does what its page says fails a test, and so does one that
+// nobody types.
+//
+//	runbook_test.go       the pair, and what has to hold after each page; every page is held by a test
+//	certificates_test.go  certificate-expired.md
+//	rootkey_test.go       root-key-lost.md
+//	backups_test.go       backup-identity-lost.md
+//	disk_test.go          disk-full.md
+//	lost_test.go          passive-lost.md, active-lost.md
+//
+// both-lost.md and restore-from-passive.md are held by replication/pairtest, which has what they need. Only root can make such hosts, so the
+// tests are skipped for everybody else.
+package runbook
