@@ -8,7 +8,7 @@ build:
 
 # One package at a time: several start PostgreSQL servers, and some measure seconds. Their data lies in memory where there is room for it.
 test:
-	@tools/need postgresql java maven ip rsync nft mkfs.ext4 rsyslogd sshd
+	@tools/need postgresql java maven pip ip rsync nft mkfs.ext4 rsyslogd sshd
 	go build ./...
 	TMPDIR=$$(tools/scratch) go test -p 1 -count=1 -timeout 20m ./...
 

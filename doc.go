@@ -20,6 +20,7 @@
 //	host                   a host's life: init, bootstrap, join, enable
 //	status                 what a host says of itself to load balancers: Vault's health contract
 //	metrics                what a host says of itself to Prometheus
+//	internal/cached        what tests and the demo fetch from registries, once on a machine
 //	internal/config        keytrustee.yaml and node.yaml in one struct, validated whole
 //	internal/durable       changes files in ways that survive power loss
 //	internal/freeport      ports for servers of tests and of the demo

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"keytrustee/internal/cached"
 )
 
 // Client is the toolkit with a site's configuration: a core-site.xml that names the key provider and a trust store.
@@ -43,7 +45,7 @@ func (t *Toolkit) NewClient(ctx context.Context, dir, kmsURI, caFile string) (*C
 	if err := os.Remove(store); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if err := run(ctx, dir, "keytool", "-importcert", "-noprompt", "-alias", "keytrustee", "-file", caFile,
+	if err := cached.Run(ctx, dir, "keytool", "-importcert", "-noprompt", "-alias", "keytrustee", "-file", caFile,
 		"-keystore", store, "-storetype", "JKS", "-storepass", trustStorePassword); err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ type Installation struct {
 func (i Installation) Path(program string) string { return filepath.Join(i.BinDir, program) }
 
 // programs are those that this package runs.
-var programs = []string{"postgres", "initdb", "pg_basebackup", "pg_controldata", "pg_dump", "pg_dumpall", "pg_restore", "pg_verifybackup", "pg_waldump"}
+var programs = []string{"postgres", "initdb", "pg_basebackup", "pg_controldata", "pg_dump", "pg_dumpall", "pg_resetwal", "pg_restore", "pg_verifybackup", "pg_waldump"}
 
 // Find returns the newest supported installation, of those on PATH and where Debian and Red Hat put them. If there is
 // none, the *SetupError says which versions are there and which package to install.

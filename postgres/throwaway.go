@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 )
 
@@ -37,13 +38,29 @@ var thrownAway = map[string]string{
 // StartThrowaway recovers the base backup of a Throwaway and returns when that is a primary, on a timeline of its own. The
 // server runs then, until Stop. After an error it does not.
 func (s *Server) StartThrowaway(ctx context.Context) error {
+	if err := s.SetSignal(RecoverySignal); err != nil {
+		return err
+	}
+	return s.startThrownAway(ctx)
+}
+
+// StartEmptyThrowaway makes an empty database in the place of the base backup of a Throwaway, and starts it. The server runs then, until
+// Stop. After an error it does not.
+func (s *Server) StartEmptyThrowaway(ctx context.Context) error {
+	if err := os.RemoveAll(s.Data); err != nil {
+		return err
+	}
+	if err := s.Init(ctx); err != nil {
+		return err
+	}
+	return s.startThrownAway(ctx)
+}
+
+func (s *Server) startThrownAway(ctx context.Context) error {
 	if err := s.WriteSettings(Settings{Extra: thrownAway}); err != nil {
 		return err
 	}
 	if err := s.WriteHBA(HBA{}); err != nil {
-		return err
-	}
-	if err := s.SetSignal(RecoverySignal); err != nil {
 		return err
 	}
 	return s.Start(ctx)

@@ -1,0 +1,150 @@
+package postgres
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// FindForBackup returns the installation to restore a backup with that PostgreSQL of that major version has made: the same major version,
+// which starts its base backup. Where there is none, or dump asks for it, it is the newest, and why says that, and why, the backup's logical
+// dump is taken instead; empty otherwise.
+func FindForBackup(ctx context.Context, major int, dump bool) (inst Installation, why string, err error) {
+	if !dump {
+		if inst, err = FindMajor(ctx, "the backup", major); err == nil {
+			return inst, "", nil
+		} else if _, none := errors.AsType[*SetupError](err); !none {
+			return inst, "", err
+		}
+	}
+	newest, ferr := Find(ctx)
+	switch {
+	case ferr != nil && err != nil: // it says which one is wanted
+		return inst, "", err
+	case ferr != nil:
+		return inst, "", ferr
+	case newest.Version.Major != major:
+		why = fmt.Sprintf("PostgreSQL %d's data can not be started by %d", major, newest.Version.Major)
+	default:
+		why = "it was asked for"
+	}
+	return newest, why, nil
+}
+
+// CheckDump returns a *SetupError if the installation can not read what Dump of that major version wrote: of a later one it may know nothing.
+// It leaves dump at its beginning.
+func (i Installation) CheckDump(ctx context.Context, dump io.ReadSeeker, major int) error {
+	if i.Version.Major >= major {
+		return nil
+	}
+	s := Server{Installation: i}
+	err := s.pipe(ctx, dump, nil, "pg_restore", "--list")
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		return i.tooOld(major, err)
+	}
+	_, err = dump.Seek(0, io.SeekStart)
+	return err
+}
+
+// tooOld says that a dump of a later major version could not be used, if it is one.
+func (i Installation) tooOld(major int, err error) error {
+	return &SetupError{Problem: fmt.Sprintf("PostgreSQL %s can not use what PostgreSQL %d has dumped", i.Version, major), Err: err, Remedy: packages(major)}
+}
+
+// LoadDump puts what DumpGlobals and Dump of that major version wrote into the running server, and into a database of it that is empty. After
+// an error that is still empty; a *SetupError means that the installation is too old for it.
+func (s *Server) LoadDump(ctx context.Context, globals, dump io.Reader, db string, major int) error {
+	err := s.restoreGlobals(ctx, globals)
+	if err == nil {
+		err = s.RestoreDump(ctx, dump, db)
+	}
+	if err != nil && ctx.Err() == nil && s.Version.Major < major {
+		return s.tooOld(major, err)
+	}
+	return err
+}
+
+// restoreGlobals makes the roles that are not made by Init, all of them or none.
+func (s *Server) restoreGlobals(ctx context.Context, globals io.Reader) error {
+	var sql strings.Builder
+	lines := bufio.NewScanner(globals)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, `\`) || slices.Contains(made, line) { // a command of psql's, such as \restrict, is none of the server's
+			continue
+		}
+		sql.WriteString(line + "\n")
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("reading the roles: %w", err)
+	}
+	conn, err := pgx.Connect(ctx, s.ConnString("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.PgConn().Exec(ctx, sql.String()).ReadAll(); err != nil { // several statements, one transaction
+		return fmt.Errorf("making the roles: %w", err)
+	}
+	return nil
+}
+
+// made are the lines of DumpGlobals that make what Init has made.
+var made = []string{"CREATE ROLE " + Superuser + ";", "CREATE ROLE " + Replicator + ";"}
+
+// NewestXID is the highest transaction number that a row names, in whichever table of the database that conn is connected to; zero if none does.
+func NewestXID(ctx context.Context, conn *pgx.Conn) (newest XID, err error) {
+	rows, err := conn.Query(ctx, `select format('select coalesce((select %I from %I.%I where %I is not null order by %I desc limit 1), ''0'')::text', attname, nspname, relname, attname, attname)
+		from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+		where atttypid = 'xid8'::regtype and relkind in ('r', 'p') and not attisdropped and nspname not in ('pg_catalog', 'information_schema')`)
+	if err != nil {
+		return 0, err
+	}
+	columns, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return 0, err
+	}
+	for _, sql := range columns {
+		var text string
+		if err := conn.QueryRow(ctx, sql).Scan(&text); err != nil {
+			return 0, err
+		}
+		x, err := ParseXID(text)
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, x)
+	}
+	return newest, nil
+}
+
+// SkipXIDs makes every transaction from the next start on have a number above beyond. The server is stopped, and was not killed. Only the
+// upper half of the number is changed, which the data of the server does not know: rows and pg_xact stay right.
+func (s *Server) SkipXIDs(ctx context.Context, beyond XID) error {
+	if err := s.RunAs.Check(); err != nil {
+		return err
+	}
+	if pid, running := s.Pid(); running {
+		return fmt.Errorf("setting the next transaction of %s: PostgreSQL runs, as process %d", s.Data, pid)
+	}
+	if _, err := os.Stat(s.Data); err != nil {
+		return err
+	}
+	epoch := uint64(beyond)>>32 + 1
+	if _, err := run(ctx, s.RunAs.command(ctx, s.Path("pg_resetwal"), "--epoch="+strconv.FormatUint(epoch, 10), s.Data)); err != nil {
+		return fmt.Errorf("setting the next transaction of %s: %w", s.Data, err)
+	}
+	return nil
+}
