@@ -16,20 +16,28 @@ func Compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Cou
 	p = heard(p)
 	p.Begin("opening every version")
 	p.Versions(want.Versions, false)
-	return compare(ctx, q, counting{c, p}, list, want, false)
+	return compare(ctx, q, counting{c, p}.Open, list, want, false)
 }
 
-// compare is Compare. With exact there is nothing that is not on the list, and nothing is opened.
-func compare(ctx context.Context, q Querier, c Checker, list io.Reader, want Count, exact bool) (newer int64, err error) {
+// CompareDump is Compare for a database that was restored from the dump: it has the rows of the list as they were, and no other.
+func CompareDump(ctx context.Context, q Querier, c Checker, list io.Reader, want Count, p Progress) error {
+	p = heard(p)
+	p.Begin("opening every version")
+	p.Versions(want.Versions, false)
+	_, err := compare(ctx, q, counting{c, p}.Open, list, want, true)
+	return err
+}
+
+// look is a method of Checker.
+type look func(ctx context.Context, q Querier, row func(Row) error) error
+
+// compare holds what rows finds against the list. With exact there is nothing that is not on it.
+func compare(ctx context.Context, q Querier, rows look, list io.Reader, want Count, exact bool) (newer int64, err error) {
 	e, err := expect(list, exact)
 	if err != nil {
 		return 0, err
 	}
-	look := c.Open
-	if exact {
-		look = c.Rows
-	}
-	if err := look(ctx, q, e.found); err != nil {
+	if err := rows(ctx, q, e.found); err != nil {
 		return 0, err
 	}
 	if err := e.end(); err != nil {

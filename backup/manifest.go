@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"keytrustee/postgres"
@@ -54,6 +56,16 @@ type Manifest struct {
 	Timeline   postgres.Timeline `json:"timeline"`
 	Started    time.Time         `json:"started"`
 	Recipients []string          `json:"recipients"`
+}
+
+// Major is the major version of PostgreSQL that has made the backup.
+func (m Manifest) Major() (int, error) {
+	major, _, _ := strings.Cut(m.PostgreSQL, ".")
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return 0, fmt.Errorf("its manifest names no version of PostgreSQL: %q", m.PostgreSQL)
+	}
+	return n, nil
 }
 
 // parseManifest reads a manifest. A *postgres.SetupError means that a newer version has written it.

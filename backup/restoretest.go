@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
-	"strings"
 	"time"
 
 	"keytrustee/postgres"
@@ -21,6 +19,7 @@ type TestOptions struct {
 	Origin     Origin // what it has to show of who made it
 	Directory  string // where it is restored: made if it is not there, this process's user's alone, and empty again afterwards
 	Database   string // whose rows are looked for
+	FromDump   bool   // the base backup is left alone, also where its version of PostgreSQL is at hand
 	// Fits is asked before anything is unpacked: an error ends it.
 	Fits func(Manifest) error
 	// Keys returns who knows the rows and opens them, with what lies in config, a ConfigDir.
@@ -46,6 +45,8 @@ type Tested struct {
 	PostgreSQL  string    `json:"postgresql_version"` // that it was restored with
 	// Authenticated: it has shown by itself that it is by a host of the cluster; otherwise whoever tested it had its SHA-256.
 	Authenticated bool `json:"authenticated"`
+	// DumpAlone says why the base backup was not started; empty: it was, and the dump was restored beside it.
+	DumpAlone string `json:"dump_alone,omitempty"`
 }
 
 // FailedTestError means that a backup was opened and did not stand its restore test.
@@ -65,9 +66,10 @@ func (e *FailedTestError) Hint() string {
 }
 
 // RestoreTest proves a backup with nothing but what lies off the hosts: an identity opens it, a server is started from it, every row is
-// there again, and every version opens with what Keys returns. When it returns, nothing of that is left in Directory, whatever came of
-// it; what a run that was killed has left there it removes first. Nothing is started from a backup that somebody else has made. The errors
-// are those of Unpack, and a *FailedTestError.
+// there again, and every version opens with what Keys returns. Where there is no PostgreSQL of the backup's major version, or FromDump asks
+// for it, the server is a new one into which the dump is restored, and Tested says so. When it returns, nothing of that is left in
+// Directory, whatever came of it; what a run that was killed has left there it removes first. Nothing is started from a backup that somebody
+// else has made. The errors are those of Unpack, and a *FailedTestError.
 func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) {
 	o.Progress = heard(o.Progress)
 	m, recipient, err := ReadManifest(ctx, o.File, o.Identities)
@@ -112,18 +114,17 @@ func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) 
 	return Tested{
 		Format: Format, Name: name, SHA256: u.SHA256, Host: m.Host, Cluster: m.Cluster, Started: m.Started, Tested: time.Now().UTC().Truncate(time.Second),
 		Recipient: recipient, RecoveryKey: m.RecoveryKey, Rows: u.Trailer.Rows, Newer: found.newer, PostgreSQL: t.installation.Version.String(),
-		Authenticated: u.Authenticated,
+		Authenticated: u.Authenticated, DumpAlone: t.why,
 	}, nil
 }
 
 // trial makes a place for the restore, with nothing in it. done gives it to others.
 func (o TestOptions) trial(ctx context.Context, m Manifest) (t trial, done func(), err error) {
-	major, _, _ := strings.Cut(m.PostgreSQL, ".")
-	n, err := strconv.Atoi(major)
+	major, err := m.Major()
 	if err != nil {
-		return t, nil, &DamageError{filepath.Base(o.File.Name()), fmt.Errorf("its manifest names no version of PostgreSQL: %w", err)}
+		return t, nil, &DamageError{filepath.Base(o.File.Name()), err}
 	}
-	inst, err := postgres.FindMajor(ctx, "the backup", n)
+	inst, why, err := postgres.FindForBackup(ctx, major, o.FromDump)
 	if err != nil {
 		return t, nil, err
 	}
@@ -137,7 +138,7 @@ func (o TestOptions) trial(ctx context.Context, m Manifest) (t trial, done func(
 		return t, nil, err
 	}
 	done = func() { release(); root.Close() }
-	t = trial{root: root, directory: o.Directory, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, reached: o.reached, progress: o.Progress}
+	t = trial{root: root, directory: o.Directory, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, progress: o.Progress, why: why, major: major, reached: o.reached}
 	server, err := t.throwaway()
 	if err == nil {
 		err = server.Check() // now, not after an hour

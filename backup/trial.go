@@ -20,6 +20,8 @@ type trial struct {
 	socket       string   // of the server, a directory of its own
 	installation postgres.Installation
 	database     string // whose rows are looked for
+	why          string // the base backup is left alone, and the dump has to stand it; empty: both have to
+	major        int    // of the PostgreSQL that has made the backup, where why is not empty
 	reached      func(point string) error
 	progress     Progress
 }
@@ -34,9 +36,16 @@ type restored struct {
 // dump. The server may run then; remove ends it.
 func (t trial) restore(ctx context.Context, c Checker, want Count) (found restored, err error) {
 	t.progress.Begin("restoring it")
+	c = counting{c, t.progress}
 	server, err := t.throwaway()
 	if err != nil {
 		return found, err
+	}
+	if t.why != "" {
+		if err := t.restoreAlone(ctx, server, c, want); err != nil {
+			return found, fmt.Errorf("its dump: %w", err)
+		}
+		return found, nil
 	}
 	if err := postgres.VerifyBackup(ctx, server.Installation, server.Data, nil); err != nil {
 		return found, err
@@ -53,7 +62,7 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 		return found, err
 	}
 	t.progress.Begin("opening every version")
-	if found.newer, err = t.compare(ctx, server, t.database, c, want, false); err != nil {
+	if found.newer, err = t.compare(ctx, server, t.database, c.Open, want, false); err != nil {
 		return found, fmt.Errorf("its base backup: %w", err)
 	}
 	if err := t.restoreDump(ctx, server, c, want); err != nil {
@@ -62,9 +71,45 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 	return found, nil
 }
 
-// compare holds the rows of a database against the list of rows. With exact there is nothing else in it; otherwise everything
-// that is sealed is opened too, and newer is how many rows are not on the list.
-func (t trial) compare(ctx context.Context, server *postgres.Server, db string, c Checker, want Count, exact bool) (newer int64, err error) {
+// restoreAlone restores the dump, with the roles, into a server that has nothing else, and opens what it brings.
+func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
+	globals, err := t.root.Open(filepath.Join(workDir, globalsStream))
+	if err != nil {
+		return err
+	}
+	defer globals.Close()
+	dump, err := t.root.Open(filepath.Join(workDir, dumpStream))
+	if err != nil {
+		return err
+	}
+	defer dump.Close()
+	if err := server.CheckDump(ctx, dump, t.major); err != nil {
+		return err
+	}
+	if err := server.StartEmptyThrowaway(ctx); err != nil {
+		return err
+	}
+	if err := t.reached("restored"); err != nil {
+		return err
+	}
+	if err := t.makeDatabase(ctx, server); err != nil {
+		return err
+	}
+	t.progress.Begin("restoring its dump")
+	if info, err := dump.Stat(); err == nil {
+		t.progress.Bytes(info.Size(), false)
+	}
+	if err := server.LoadDump(ctx, globals, readTo(t.progress, dump), dumpDatabase, t.major); err != nil {
+		return err
+	}
+	t.progress.Begin("opening every version")
+	_, err = t.compare(ctx, server, dumpDatabase, c.Open, want, true)
+	return err
+}
+
+// compare holds the rows of a database against the list of rows. With exact there is nothing else in it; newer is how many rows are not on
+// the list.
+func (t trial) compare(ctx context.Context, server *postgres.Server, db string, rows look, want Count, exact bool) (newer int64, err error) {
 	list, err := t.root.Open(filepath.Join(workDir, rowsStream))
 	if err != nil {
 		return 0, err
@@ -77,7 +122,7 @@ func (t trial) compare(ctx context.Context, server *postgres.Server, db string, 
 	defer conn.Close(context.WithoutCancel(ctx))
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		t.progress.Versions(want.Versions, false)
-		newer, err = compare(ctx, tx, counting{c, t.progress}, list, want, exact)
+		newer, err = compare(ctx, tx, rows, list, want, exact)
 		return err
 	})
 	return newer, err
@@ -85,13 +130,7 @@ func (t trial) compare(ctx context.Context, server *postgres.Server, db string, 
 
 // restoreDump restores the dump into a database of its own and holds that against the list of rows.
 func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
-	const db = "restored_dump"
-	conn, err := pgx.Connect(ctx, server.ConnString("postgres"))
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, "create database "+db+" template template0")
-	if err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))); err != nil {
+	if err := t.makeDatabase(ctx, server); err != nil {
 		return err
 	}
 	dump, err := t.root.Open(filepath.Join(workDir, dumpStream))
@@ -103,12 +142,24 @@ func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Check
 	if info, err := dump.Stat(); err == nil {
 		t.progress.Bytes(info.Size(), false)
 	}
-	if err := server.RestoreDump(ctx, readTo(t.progress, dump), db); err != nil {
+	if err := server.RestoreDump(ctx, readTo(t.progress, dump), dumpDatabase); err != nil {
 		return err
 	}
 	t.progress.Begin("looking for every version in it")
-	_, err = t.compare(ctx, server, db, c, want, true)
+	_, err = t.compare(ctx, server, dumpDatabase, c.Rows, want, true) // opened it has in the base backup
 	return err
+}
+
+// dumpDatabase is where a dump is restored to.
+const dumpDatabase = "restored_dump"
+
+func (t trial) makeDatabase(ctx context.Context, server *postgres.Server) error {
+	conn, err := pgx.Connect(ctx, server.ConnString("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "create database "+dumpDatabase+" template template0")
+	return errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 }
 
 // remove ends the server, if it runs, and removes the work directory with all that is in it.

@@ -26,18 +26,21 @@ type restoreTest struct {
 	config      *config.Config // nil: this computer is no host of a pair
 	identities  backup.Identities
 	key         string // the recovery key, as a person keeps it
+	fromDump    bool   // the base backup is left alone
 	fingerprint string // its
 	origin      backup.Origin
 }
 
 func newRestoreTestCommand(a *app) *cobra.Command {
 	var identity, key, directory, record, sum string
+	var fromDump bool
 	cmd := &cobra.Command{
 		Use:   "restore-test NAME|FILE",
 		Short: "Prove with an identity and the recovery key alone that a backup restores",
 		Long: "restore-test opens a backup with the identity of one of its recipients, starts a PostgreSQL from it that nobody reaches, looks for every row,\n" +
 			"and opens every version of every key with the recovery key. It needs no host: run it where the identity and the recovery key are kept, on a\n" +
-			"computer with this program and PostgreSQL of the same major version. Neither secret is written anywhere, and nothing of the backup is left.\n" +
+			"computer with this program and PostgreSQL. Where that is not of the same major version, or with --from-dump, it restores the logical dump in\n" +
+			"the backup alone, and says so. Neither secret is written anywhere, and nothing of the backup is left.\n" +
 			"Nothing is started from a file before the recovery key has shown that a host of its cluster made it, or its --sha256 that it is that host's.\n" +
 			"On a host of the pair it notes when that was; for a test that was made elsewhere, restore-test --record FILE does, with its output (-o json).",
 		Args: cobra.MaximumNArgs(1),
@@ -45,11 +48,12 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&identity, "identity", "", "file with the identity of a recipient, as age-keygen made it")
 	cmd.Flags().StringVar(&key, "recovery-key", "", "file with the recovery key")
 	cmd.Flags().StringVar(&directory, "directory", "", "where to restore to (default below backup_directory, or below /var/tmp on a computer that is no host of a pair)")
+	cmd.Flags().BoolVar(&fromDump, "from-dump", false, "restore the logical dump alone, into a new database")
 	addSHA256(cmd.Flags(), &sum)
 	cmd.Flags().StringVar(&record, "record", "", "note on this host a test that was made elsewhere: FILE is what it said with -o json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if record != "" {
-			if len(args) > 0 || identity != "" || key != "" || directory != "" || sum != "" {
+			if len(args) > 0 || identity != "" || key != "" || directory != "" || fromDump || sum != "" {
 				return usagef("--record only notes a test that was made elsewhere: name nothing else beside it")
 			}
 			return a.recordTest(record)
@@ -69,6 +73,7 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		t.fromDump = fromDump
 		return t.run(cmd.Context(), args[0], directory)
 	}
 	return cmd
@@ -127,7 +132,7 @@ func (t *restoreTest) run(ctx context.Context, name, directory string) error {
 	}
 	defer file.Close()
 	tested, err := backup.RestoreTest(ctx, backup.TestOptions{
-		File: file, Identities: t.identities, Directory: directory, Database: host.Database, Origin: t.origin,
+		File: file, Identities: t.identities, Directory: directory, Database: host.Database, FromDump: t.fromDump, Origin: t.origin,
 		Fits: func(m backup.Manifest) error { return fitsRecovery(m, t.fingerprint) }, Keys: t.keys,
 		Progress: t.display(),
 	})
@@ -249,16 +254,21 @@ func (a *app) recordTest(file string) error {
 
 // testedRows is what a restore test has shown, for people.
 func testedRows(t backup.Tested) []row {
+	of, newer := "the base backup, and the logical dump", fmt.Sprintf("%d, in the base backup alone", t.Newer)
+	if t.DumpAlone != "" {
+		of, newer = "the logical dump alone: "+t.DumpAlone, "-"
+	}
 	return []row{
 		{"backup", t.Name},
 		{"tested", stamp(t.Tested) + ", with PostgreSQL " + t.PostgreSQL},
+		{"restored", of},
 		{"begun", stamp(t.Started)},
 		{"sha256", t.SHA256},
 		{"made by", madeBy(t.Authenticated)},
 		{"keys", fmt.Sprint(t.Rows.Keys)},
 		{"versions", fmt.Sprintf("%d, each opened with the recovery key", t.Rows.Versions)},
 		{"changes", fmt.Sprint(t.Rows.Changes)},
-		{"newer rows", fmt.Sprintf("%d, in the base backup alone", t.Newer)},
+		{"newer rows", newer},
 		{"host", t.Host},
 		{"cluster", t.Cluster},
 		{"identity of", backup.ShortRecipient(t.Recipient)},
