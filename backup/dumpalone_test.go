@@ -113,7 +113,7 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		_, err = unpackFrom(t.Context(), o.File, "backup", o.Identities, filepath.Join(dir, "unpacked"))
+		_, err = Unpack(t.Context(), o.File, o.Identities, o.Origin, filepath.Join(dir, "unpacked"), nil)
 		for _, name := range []string{dumpStream, globalsStream, rowsStream} {
 			err = errors.Join(err, os.Rename(filepath.Join(dir, "unpacked", name), filepath.Join(dir, name)))
 		}
@@ -124,7 +124,7 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, dumpStream), []byte("PGDMP\x01\x63\x00\x04\x08\x01"), 0o600); err != nil { // of a format that is yet to come
 			t.Fatal(err)
 		}
-		tr := trial{root: root, directory: root.Name(), socket: filepath.Join(dir, "s"), installation: s.Server.Installation, why: "it is", major: 99, reached: func(string) error { return nil }}
+		tr := trial{root: root, directory: root.Name(), socket: filepath.Join(dir, "s"), installation: s.Server.Installation, why: "it is", major: 99, progress: nobody{}, reached: func(string) error { return nil }}
 		_, err = tr.restore(t.Context(), things{}, r.Rows)
 		if setup, ok := errors.AsType[*postgres.SetupError](err); !ok || !strings.Contains(setup.Remedy, "postgresql-99") {
 			t.Errorf("error %v", err)
@@ -150,7 +150,7 @@ func (s *site) hasMoreThanTheDump(t *testing.T, list string, want Count) {
 			t.Fatal(err)
 		}
 		defer rows.Close()
-		return CompareDump(pgtest.Context(t), conn, c, rows, want)
+		return CompareDump(pgtest.Context(t), conn, c, rows, want, nil)
 	}
 	if err := compare(things{}); err == nil || !strings.Contains(err.Error(), "version 00000000-0000-4000-8000-000000000000 was not there") {
 		t.Errorf("with a row that was not dumped: %v", err)

@@ -29,8 +29,10 @@ type RebuildOptions struct {
 	AlsoAsk []string
 	// Configure saves node.yaml with what the backup told, and returns the Host as it is configured from now on.
 	Configure func(Learned) (*Host, error)
-	// Check returns nil when every version of every key in the database opens with ring, and none is missing.
-	Check    func(ctx context.Context, server *postgres.Server, ring *seal.Keyring) error
+	// Check returns nil when every version of every key in the database opens with ring, and none is missing; with dump, when none is there
+	// beside them either.
+	Check    func(ctx context.Context, server *postgres.Server, ring *seal.Keyring, dump bool) error
+	FromDump bool   // leave the base backup alone, also where its version of PostgreSQL is at hand
 	Confirm  string // what the operator says of the lost hosts; empty: look, and change nothing
 	Progress Progress
 }
@@ -51,6 +53,9 @@ type rebuild struct {
 	epoch       replication.Epoch
 	incarnation string
 	recovered   replication.Recovered
+
+	installation postgres.Installation
+	fromDump     string // why the keys come from the dump; empty: they come from the base backup
 }
 
 // ofBackup is what a rebuild has to know of its earlier attempts.
@@ -168,11 +173,7 @@ func (r *rebuild) lay(ctx context.Context) (err error) {
 	if r.backup, err = r.o.Unpack(ctx, dir); err != nil {
 		return err
 	}
-	inst, err := postgres.FindFor(ctx, r.backup.Data)
-	if err != nil {
-		return err
-	}
-	if err := postgres.VerifyBackup(ctx, inst, r.backup.Data, nil); err != nil {
+	if err := r.chooseData(ctx); err != nil {
 		return err
 	}
 	if err := r.look(ctx); err != nil {
@@ -183,6 +184,9 @@ func (r *rebuild) lay(ctx context.Context) (err error) {
 	}
 	if err := r.allowed(); err != nil {
 		return err
+	}
+	if r.fromDump != "" {
+		return nil // what has to be read of it still is open
 	}
 	entries, err := os.ReadDir(r.backup.Data)
 	if err != nil {
@@ -220,10 +224,13 @@ func (r *rebuild) bootstrap(_ context.Context, journal *Journal) error {
 	return r.makeDirectories()
 }
 
-// recover lets the database recover to the end of its log, opens what it holds with the recovery key, and makes this host one that
-// opens it with a root key of its own.
-func (r *rebuild) recover(ctx context.Context, _ *Journal) error {
+// recover lets the database recover to the end of its log, or makes it out of the dump, opens what it holds with the recovery key, and makes
+// this host one that opens it with a root key of its own.
+func (r *rebuild) recover(ctx context.Context, journal *Journal) error {
 	r.stage(recovering)
+	if r.fromDump != "" {
+		return r.recoverDump(ctx, journal)
+	}
 	server, err := r.Server(ctx)
 	if err != nil {
 		return err
@@ -235,8 +242,10 @@ func (r *rebuild) takeOver(ctx context.Context, server *postgres.Server, conn *p
 	if r.recovered, err = replication.Renew(ctx, conn, r.epoch); err != nil {
 		return err
 	}
-	if r.recovered.Position, err = postgres.Forked(server.Data, r.recovered.Timeline); err != nil {
-		return err
+	if r.fromDump == "" {
+		if r.recovered.Position, err = postgres.Forked(server.Data, r.recovered.Timeline); err != nil {
+			return err
+		}
 	}
 	if err := r.readWraps(ctx, conn); err != nil { // a passive's confdir need not have all
 		return err
@@ -254,7 +263,7 @@ func (r *rebuild) takeOver(ctx context.Context, server *postgres.Server, conn *p
 	if err := r.forgetWraps(ctx, conn); err != nil {
 		return err
 	}
-	if err := r.o.Check(ctx, server, ring); err != nil {
+	if err := r.o.Check(ctx, server, ring, r.fromDump != ""); err != nil {
 		return fmt.Errorf("opening what was restored: %w", err)
 	}
 	return nil
@@ -311,7 +320,11 @@ func (r *rebuild) complete(ctx context.Context, _ *Journal) error {
 	if err != nil {
 		return err
 	}
-	state := r.state()
+	control, err := postgres.ReadControl(ctx, server.Installation, server.Data)
+	if err != nil {
+		return err
+	}
+	state := r.state(control.SystemID)
 	if err := server.SetSignal(postgres.NoSignal); err != nil {
 		return err
 	}
@@ -328,14 +341,18 @@ func (r *rebuild) complete(ctx context.Context, _ *Journal) error {
 }
 
 // state is that of an active whose passive is lost, as after a promotion: it waits for a new one.
-func (r *rebuild) state() replication.State {
+func (r *rebuild) state(systemID uint64) replication.State {
 	now := time.Now().UTC().Truncate(time.Second)
+	from := "backup"
+	if r.fromDump != "" {
+		from = "dump in the backup"
+	}
 	s := replication.State{
-		Self: r.self, Duty: replication.Active, Epoch: r.epoch, SystemID: r.was.SystemID, Incarnation: r.incarnation,
+		Self: r.self, Duty: replication.Active, Epoch: r.epoch, SystemID: systemID, Incarnation: r.incarnation,
 		SyncEnabled: r.was.SyncEnabled || r.was.Duty == replication.Passive, // a passive is not told, as before a promotion
 		Confirmed:   replication.Confirmed{Snapshot: r.recovered.Snapshot, Position: r.recovered.Position},
 		Outcome: &replication.Outcome{Kind: replication.KindRestore, ID: r.incarnation, Ended: now,
-			Sentence: fmt.Sprintf("%s is the active, restored from the backup of %s that was begun at %s; its epoch is %s", r.self, r.backup.Host, stamp(r.backup.Started), r.epoch)},
+			Sentence: fmt.Sprintf("%s is the active, restored from the %s of %s that was begun at %s; its epoch is %s", r.self, from, r.backup.Host, stamp(r.backup.Started), r.epoch)},
 	}
 	if r.other != "" {
 		s.Former = &replication.Former{Name: r.other, Key: r.otherKey(), Epoch: r.epoch, Since: now}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -24,6 +25,9 @@ type Backup struct {
 	By             string // how it is known who made it
 	Warning        string // why another backup may have more; empty: nothing says so
 	Data, Config   string // where its data directory lies, and what BackupFiles returned, by its names
+	Major          int    // the major version of PostgreSQL that has made it
+	// Globals and Dump are its roles and its logical dump, open from their beginning, wherever they lie.
+	Globals, Dump *os.File
 	// Address and ClusterPort are how the host was reached.
 	Address     string
 	ClusterPort int
@@ -118,7 +122,7 @@ func (r *rebuild) plan() []string {
 	plan := []string{
 		fmt.Sprintf("everything that was acknowledged after %s is lost", stamp(r.backup.Started)),
 		fmt.Sprintf("if there is a backup of a later epoch than %d, of either host, that is the one to take: this one may lack more", r.was.Epoch.Number),
-		fmt.Sprintf("the database is unpacked to %s, recovers to the end of its log, and goes on there on a timeline of its own", r.PGRoot),
+		r.planData(),
 		fmt.Sprintf("%s gets a new root key and new certificates; the recovery key stays what it is, and the root keys of the lost hosts open nothing here", r.self),
 		"every version of every key is opened with the new root key before the database is used",
 		fmt.Sprintf("%s is the active of epoch %d, without a passive: keys are read there, and writes are refused with no_passive until one has joined", r.self, r.epoch.Number),
@@ -131,12 +135,25 @@ func (r *rebuild) plan() []string {
 	return plan
 }
 
+// planData is what would become of the data.
+func (r *rebuild) planData() string {
+	if r.fromDump != "" {
+		return fmt.Sprintf("%s: the keys come from the logical dump, into a new database of PostgreSQL %s in %s; what only the base backup has is left out, made while the backup was",
+			r.fromDump, r.installation.Version, r.PGRoot)
+	}
+	return fmt.Sprintf("the database is unpacked to %s, recovers to the end of its log, and goes on there on a timeline of its own", r.PGRoot)
+}
+
 // lookAtRecovery makes sure that the recovery key is the cluster's. Whether it opens everything the database says at last: the confdir of a
 // passive that joined with an earlier release lacks wraps.
 func (r *rebuild) lookAtRecovery() error {
 	_, err := seal.LoadWithRecovery(r.confdir, r.o.Recovery)
-	if _, fewer := errors.AsType[*seal.UnrecoverableError](err); fewer {
+	if _, fewer := errors.AsType[*seal.UnrecoverableError](err); fewer && r.fromDump == "" {
 		r.good("the recovery key is that of the cluster; whether it opens the key-encryption keys the database will say")
+		return nil
+	}
+	if fewer, ok := errors.AsType[*seal.UnrecoverableError](err); ok { // the dump does not have what only the database has
+		r.bad(fmt.Sprintf("install PostgreSQL %d, with which the base backup is restored, or take a backup of the other host", r.backup.Major), "%v", fewer)
 		return nil
 	}
 	if err != nil {

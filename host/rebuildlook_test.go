@@ -125,7 +125,7 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 	if err := h.CheckOwn(); err != nil {
 		t.Error(err)
 	}
-	s := r.state()
+	s := r.state(7)
 	if s.Duty != replication.Active || s.Peer != nil || !s.SyncEnabled || s.SystemID != 7 || s.Epoch.Number <= 3 || s.Former == nil || s.Former.Name != "kt02" || s.Former.Key != "key of kt02" {
 		t.Errorf("the state would be %+v", s)
 	}

@@ -33,23 +33,28 @@ func (j *join) recover(ctx context.Context, _ *Journal) error {
 // recoverCopy starts a copy of a database that has all of its log at hand, and that nobody but this process reaches, and hands it to take
 // when it has recovered to the end of that, on a timeline of its own. The server is stopped then.
 func (h *Host) recoverCopy(ctx context.Context, server *postgres.Server, point func(string) error, take func(*postgres.Server, *pgx.Conn) error) error {
+	if err := server.SetSignal(postgres.RecoverySignal); err != nil {
+		return err
+	}
+	// There is no archive: what is to be recovered is at hand.
+	return h.runAlone(ctx, server, map[string]string{"restore_command": "false"}, func() error { return point("recovered") }, take)
+}
+
+// runAlone starts a server that nobody but this process reaches, and hands it to take when it is a primary. The server is stopped then.
+func (h *Host) runAlone(ctx context.Context, server *postgres.Server, extra map[string]string, point func() error, take func(*postgres.Server, *pgx.Conn) error) error {
 	alone := *server
 	alone.Listen, alone.TLS = nil, postgres.TLSFiles{}
 	if err := alone.WriteHBA(postgres.HBA{}); err != nil {
 		return err
 	}
-	// There is no archive: what is to be recovered is at hand.
-	if err := alone.WriteSettings(postgres.Settings{Extra: map[string]string{"restore_command": "false"}}); err != nil {
-		return err
-	}
-	if err := alone.SetSignal(postgres.RecoverySignal); err != nil {
+	if err := alone.WriteSettings(postgres.Settings{Extra: extra}); err != nil {
 		return err
 	}
 	if err := alone.Start(ctx); err != nil {
 		return err
 	}
 	err := h.awaitRecovered(ctx, &alone, take)
-	if perr := point("recovered"); perr != nil { // as it is when this process is killed: the server runs on
+	if perr := point(); perr != nil { // as it is when this process is killed: the server runs on
 		return perr
 	}
 	return errors.Join(err, alone.Stop(context.WithoutCancel(ctx), postgres.Fast))

@@ -233,7 +233,7 @@ var operations = []row{
 	},
 	{
 		"recovery.signal", "host/restore.go",
-		"\tif err := alone.SetSignal(postgres.RecoverySignal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"\tif err := server.SetSignal(postgres.RecoverySignal); err != nil {\n", "\tif err := error(nil); err != nil {\n",
 		"a copy starts on the timeline of the one that it was copied from, and forks its history", "host", "TestRestoreFromTheSurvivor",
 	},
 	{
@@ -283,7 +283,7 @@ var operations = []row{
 	},
 	{
 		"what is rebuilt was opened", "host/rebuild.go",
-		"if err := r.o.Check(ctx, server, ring); err != nil {", "if err := r.o.Check(ctx, server, ring); err != nil && false {",
+		"if err := r.o.Check(ctx, server, ring, r.fromDump != \"\"); err != nil {", "if err := r.o.Check(ctx, server, ring, r.fromDump != \"\"); err != nil && false {",
 		"a pair is rebuilt, and some of its keys do not open", "host", "TestRebuildFromABackup",
 	},
 	{

@@ -13,10 +13,10 @@ import (
 // StepReturning is the step of a restore at the host that was restored: it is the active, and waits for the survivor to follow.
 const StepReturning = "returning"
 
-// Recovered is what a database is that was copied, from the survivor or out of a backup, once its recovery has ended.
+// Recovered is what a database is that was copied, from the survivor or out of a backup, once its recovery has ended, or all was restored.
 type Recovered struct {
 	Timeline postgres.Timeline
-	Position postgres.LSN      // where the timeline begins: the end of what was copied
+	Position postgres.LSN      // the end of what was copied or restored; of a copy it is where the timeline begins
 	Snapshot postgres.Snapshot // what it shows, all of which was copied
 }
 
@@ -29,7 +29,8 @@ func Recover(ctx context.Context, conn *pgx.Conn, e Epoch, survivor string) (Rec
 	return r, makeSlot(ctx, conn, e.StandbyName(survivor), nil)
 }
 
-// Renew makes e the epoch of the recovered database that conn is connected to, and nobody else. What it returns was so before.
+// Renew makes e the epoch of the recovered database that conn is connected to, and nobody else. What it returns was so before. Position is
+// the end of its log: of a copy, whose log went on in recovery, postgres.Forked knows the end of what was copied.
 func Renew(ctx context.Context, conn *pgx.Conn, e Epoch) (r Recovered, err error) {
 	var snapshot string
 	if err := conn.QueryRow(ctx, "select pg_current_snapshot()::text").Scan(&snapshot); err != nil {
@@ -42,7 +43,7 @@ func Renew(ctx context.Context, conn *pgx.Conn, e Epoch) (r Recovered, err error
 	if err != nil {
 		return r, err
 	}
-	r.Timeline = server.Timeline
+	r.Timeline, r.Position = server.Timeline, server.Flushed
 	if err := writeEpoch(ctx, conn, e); err != nil {
 		return r, fmt.Errorf("writing the epoch: %w", err)
 	}

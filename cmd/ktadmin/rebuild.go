@@ -34,6 +34,9 @@ type rebuilding struct {
 
 	unpacked backup.Unpacked
 	rows     *os.File   // the list of rows, whatever becomes of where it was unpacked to
+	globals  *os.File   // the same of the roles
+	dump     *os.File   // and of the dump
+	alone    bool       // the keys came from the dump alone
 	node     []byte     // the node.yaml of the host that the backup is of
 	newer    int64      // how many rows were made while the backup was
 	newest   *time.Time // when the newest of the changes was made
@@ -75,7 +78,7 @@ func (r *rebuilding) open() error {
 }
 
 func (r *rebuilding) close() {
-	for _, f := range []*os.File{r.backup, r.rows} {
+	for _, f := range []*os.File{r.backup, r.rows, r.globals, r.dump} {
 		if f != nil {
 			f.Close()
 		}
@@ -85,7 +88,7 @@ func (r *rebuilding) close() {
 func (r *rebuilding) options() host.RebuildOptions {
 	return host.RebuildOptions{
 		Unpack: r.unpack, Recovery: r.recovery, Name: r.config.Name, Address: r.config.ExternalAddress, AlsoAsk: r.alsoAsk, Configure: r.configure, Check: r.check,
-		Confirm: r.confirm, Progress: joining{r.display()},
+		FromDump: r.fromDump, Confirm: r.confirm, Progress: joining{r.display()},
 	}
 }
 
@@ -103,9 +106,15 @@ func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err
 	}
 	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated), Warning: otherWarning(r.unpacked.Manifest),
 		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir)}
-	if r.rows, err = os.Open(filepath.Join(dir, backup.RowsFile)); err != nil {
+	if b.Major, err = r.unpacked.Manifest.Major(); err != nil {
 		return b, err
 	}
+	for name, f := range map[string]**os.File{backup.RowsFile: &r.rows, backup.GlobalsFile: &r.globals, backup.DumpFile: &r.dump} {
+		if *f, err = os.Open(filepath.Join(dir, name)); err != nil {
+			return b, err
+		}
+	}
+	b.Globals, b.Dump = r.globals, r.dump
 	if r.node, err = os.ReadFile(filepath.Join(b.Config, "node", "node.yaml")); err != nil {
 		return b, fmt.Errorf("the configuration in the backup: %w", err)
 	}
@@ -129,14 +138,20 @@ func (r *rebuilding) configure(l host.Learned) (*host.Host, error) {
 }
 
 // check opens every version of every key that was restored.
-func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *seal.Keyring) error {
+func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *seal.Keyring, dump bool) error {
+	r.alone = dump
 	conn, err := pgx.Connect(ctx, server.ConnString(host.Database))
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display()); err != nil {
+		if dump {
+			err = backup.CompareDump(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display())
+		} else {
+			r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display())
+		}
+		if err != nil {
 			return err
 		}
 		r.newest, err = pgstore.Newest(ctx, tx)
@@ -160,12 +175,16 @@ func (a *app) rebuilt(r *rebuilding) error {
 	}
 	m, rows := r.unpacked.Manifest, r.unpacked.Trailer.Rows
 	if a.format == "json" {
-		return a.result(map[string]any{"state": s.State, "backup": m, "rows": rows, "newer_rows": r.newer, "newest_change": r.newest}, nil)
+		return a.result(map[string]any{"state": s.State, "backup": m, "rows": rows, "newer_rows": r.newer, "newest_change": r.newest, "from_dump": r.alone}, nil)
+	}
+	from, beside := "a backup", fmt.Sprintf("%d rows were made while the backup was", r.newer)
+	if r.alone {
+		from, beside = "the logical dump in a backup", "and there is nothing else"
 	}
 	if err := a.result(nil, []row{
 		{"node", s.Name}, {"duty", string(s.State.Duty)}, {"epoch", s.State.Epoch.String()}, {"data", c.PGRootDir},
-		{"from", fmt.Sprintf("a backup of %s that was begun at %s", m.Host, stamp(m.Started))},
-		{"opened", fmt.Sprintf("%d versions of %d keys, with the new root key; %d rows were made while the backup was", rows.Versions, rows.Keys, r.newer)},
+		{"from", fmt.Sprintf("%s of %s that was begun at %s", from, m.Host, stamp(m.Started))},
+		{"opened", fmt.Sprintf("%d versions of %d keys, with the new root key; %s", rows.Versions, rows.Keys, beside)},
 		{"newest change", newest + "; what was acknowledged later is lost"},
 		{"recovery key", "as it was, and confirmed"},
 	}); err != nil {

@@ -125,6 +125,24 @@ func TestRestoreFromBackup(t *testing.T) {
 	if again.Rows != receipt.Rows || again.Manifest.Epoch <= receipt.Manifest.Epoch || again.Manifest.SystemID != receipt.Manifest.SystemID || again.Start.LSN <= receipt.End.LSN {
 		t.Errorf("what was backed up as\n%+v\nis, restored,\n%+v", receipt, again)
 	}
+
+	if err := errors.Join(b.server.Stop(pgtest.Context(t), postgres.Immediate), os.RemoveAll(home)); err != nil {
+		t.Fatal(err)
+	}
+	command = append(command, "--from-dump")
+	if stdout := b.must(command...); !strings.Contains(stdout, "it was asked for: the keys come from the logical dump") {
+		t.Errorf("from the dump would be done:\n%s", stdout)
+	}
+	b.bare(home)
+	var restored struct {
+		FromDump bool `json:"from_dump"`
+		State    replication.State
+		Rows     backup.Count
+	}
+	decode(t, b.must(append(command, "--i-confirm", "kt01 is lost", "-o", "json")...), &restored)
+	if !restored.FromDump || restored.Rows != receipt.Rows || restored.State.SystemID == receipt.Manifest.SystemID {
+		t.Errorf("from the dump: %+v", restored)
+	}
 }
 
 // bare checks that nothing was made below the home but directories and locks.

@@ -13,7 +13,7 @@ func newRestoreCommand(a *app) *cobra.Command {
 	var f joinFlags
 	var b backupFlags
 	cmd := &cobra.Command{
-		Use:   "restore --from-survivor ADDRESS --token-file FILE | --from-backup FILE --identity FILE --recovery-key FILE",
+		Use:   "restore --from-survivor ADDRESS --token-file FILE | --from-backup FILE --identity FILE --recovery-key FILE [--from-dump]",
 		Short: "Rebuild the active on its own host from the passive that survived it, or on a bare host from a backup where none has",
 		Long: "With --from-survivor it runs on the host of an active whose data is destroyed, or is an older copy, under the same name. The passive has every\n" +
 			"key that was acknowledged: its database is copied, verified, and goes on here on a timeline of its own. Data that is still here is moved\n" +
@@ -23,7 +23,8 @@ func newRestoreCommand(a *app) *cobra.Command {
 			"takes an identity of one of the backup's recipients, and the recovery key of the cluster, which also shows that a host of the cluster made\n" +
 			"the backup; one that does not show it wants --sha256. Without --i-confirm it says whether that could be\n" +
 			"done, and what would be, and changes nothing. It is refused while a host of the pair answers; one that joined later is asked with\n" +
-			"--also-ask. The second host joins afterwards.\n\n" +
+			"--also-ask. The second host joins afterwards.\n" +
+			"Where there is no PostgreSQL of the backup's major version, or with --from-dump, the keys come from the logical dump in the backup.\n\n" +
 			"With --abort a restore that has not ended is ended; one from a survivor on either host.",
 		Args: cobra.NoArgs,
 	}
@@ -53,11 +54,12 @@ func newRestoreCommand(a *app) *cobra.Command {
 type backupFlags struct {
 	file, identity, recoveryKey, sha256, confirm string
 	alsoAsk                                      []string
+	fromDump                                     bool
 }
 
 // any reports whether one of them was given.
 func (b *backupFlags) any() bool {
-	return b.file != "" || b.identity != "" || b.recoveryKey != "" || b.sha256 != "" || b.confirm != "" || len(b.alsoAsk) > 0
+	return b.file != "" || b.identity != "" || b.recoveryKey != "" || b.sha256 != "" || b.confirm != "" || len(b.alsoAsk) > 0 || b.fromDump
 }
 
 func (b *backupFlags) addTo(cmd *cobra.Command) {
@@ -67,6 +69,7 @@ func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
 	addSHA256(flags, &b.sha256)
 	flags.StringSliceVar(&b.alsoAsk, "also-ask", nil, "address of a host that joined after the backup was made, which is asked too whether it lives; may be given more than once")
+	flags.BoolVar(&b.fromDump, "from-dump", false, "take the keys from the logical dump in the backup, into a new database, and leave its base backup alone")
 	flags.StringVar(&b.confirm, "i-confirm", "", `what the command without it says, word for word: "NAME is powered off", with the name of the other host`)
 }
 

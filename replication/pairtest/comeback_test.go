@@ -74,6 +74,7 @@ func aside(t *testing.T, n *pairtest.Node) []string {
 // hostState is what the test looks at of a host's state file.
 type hostState struct {
 	Epoch              struct{ Number int }
+	SystemID           string `json:"system_id"`
 	Incarnation        string
 	Peer, Former       *struct{ Key string }
 	Pending, Operation *struct{}

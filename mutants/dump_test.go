@@ -1,0 +1,46 @@
+package mutants
+
+// dumps are the guards of a restore from the logical dump.
+var dumps = []row{
+	{
+		"transactions go on above those of the dump", "host/rebuilddump.go",
+		"\tif err := server.SkipXIDs(ctx, newest); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"what was acknowledged is hidden, and taken for another's later", "host", "TestRebuildFromTheDump",
+	}, {
+		"every table is asked for its newest transaction", "postgres/dump.go",
+		"newest = max(newest, x)", "newest = x",
+		"what was acknowledged is hidden, and taken for another's later", "postgres", "TestDumpIntoAnotherMajor",
+	}, {
+		"a dump has nothing beside its list", "host/rebuild.go",
+		"r.o.Check(ctx, server, ring, r.fromDump != \"\")", "r.o.Check(ctx, server, ring, false)",
+		"a pair is made out of rows that no backup has listed", "host", "TestRebuildFromTheDump",
+	}, {
+		"a dump that was restored to stay is what was listed", "backup/compare.go",
+		"_, err := compare(ctx, q, counting{c, p}.Open, list, want, true)", "_, err := compare(ctx, q, counting{c, p}.Open, list, want, false)",
+		"a pair is made out of rows that no backup has listed", "backup", "TestRestoreTestOfTheDump",
+	}, {
+		"a dump that was restored to stay was opened", "backup/compare.go",
+		"_, err := compare(ctx, q, counting{c, p}.Open, list, want, true)", "_, err := compare(ctx, q, counting{c, p}.Rows, list, want, true)",
+		"a pair is made out of keys that do not open", "backup", "TestRestoreTestOfTheDump",
+	}, {
+		"a test of a dump opens it", "backup/trial.go",
+		"_, err = t.compare(ctx, server, dumpDatabase, c.Open, want, true)", "_, err = t.compare(ctx, server, dumpDatabase, c.Rows, want, true)",
+		"a backup stands its test whose dump does not open", "backup", "TestRestoreTestOfTheDump",
+	}, {
+		"a test of a dump alone says so", "backup/restoretest.go",
+		"DumpAlone: t.why,", "DumpAlone: \"\",",
+		"nobody knows that the base backup was not tested", "backup", "TestRestoreTestOfTheDump",
+	}, {
+		"what can not be read is refused before anything is made", "postgres/dump.go",
+		"if i.Version.Major >= major {", "if true || i.Version.Major >= major {",
+		"a restore breaks off in its middle for a version that was known", "postgres", "TestDumpIntoAnotherMajor",
+	}, {
+		"a dump has no wraps", "host/rebuildlook.go",
+		"fewer && r.fromDump == \"\"", "fewer",
+		"a restore is begun that can not open the keys", "host", "TestLookBeforeADump",
+	}, {
+		"roles are made whole", "postgres/dump.go",
+		"if strings.HasPrefix(line, `\\`) || slices.Contains(made, line) {", "if slices.Contains(made, line) {",
+		"the roles of a backup can not be made", "postgres", "TestDumpIntoAnotherMajor",
+	},
+}
