@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,7 +159,7 @@ func TestUnproven(t *testing.T) {
 			return nil
 		}
 	}
-	work := func(name string) string { return filepath.Join(s.Directory, workDir, name) }
+	work := func(name string) string { return filepath.Join(s.Directory, (&run{Options: s.Options}).work(), name) }
 	for name, row := range map[string]struct {
 		options func(t *testing.T, o *Options)
 		want    string
@@ -365,6 +366,7 @@ func TestLeftovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "kt-kt01-e1-20260101T000000Z"
+	work := (&run{Options: s.Options}).work()
 	at := func(file string) string { return filepath.Join(s.Directory, file) }
 	check := func(what string) {
 		t.Helper()
@@ -382,12 +384,12 @@ func TestLeftovers(t *testing.T) {
 		}
 	}
 
-	if err := errors.Join(os.Symlink(elsewhere, at(workDir)), os.Symlink(mine, at(name+partialSuffix)), os.Symlink(mine, at(name+receiptSuffix))); err != nil {
+	if err := errors.Join(os.Symlink(elsewhere, at(work)), os.Symlink(mine, at(name+partialSuffix)), os.Symlink(mine, at(name+receiptSuffix))); err != nil {
 		t.Fatal(err)
 	}
 	check("links")
 	s.holds(t)
-	if err := errors.Join(os.Mkdir(at(workDir), 0o700), os.Symlink(s.Server.Data, at(workDir+"/data"))); err != nil {
+	if err := errors.Join(os.Mkdir(at(work), 0o700), os.Symlink(s.Server.Data, at(work+"/data"))); err != nil {
 		t.Fatal(err)
 	}
 	check("a link to the data of the server")
@@ -400,6 +402,47 @@ func TestLeftovers(t *testing.T) {
 	}
 	check("other files")
 	s.holds(t, name+receiptSuffix, "notes.partial", "kt-notes.ktb.partial")
+}
+
+// TestTwoHostsShareADirectory: what another host, or another cluster, has in it while it makes a backup there is not touched, and both
+// get theirs.
+func TestTwoHostsShareADirectory(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	s := newSite(t)
+	other := siteOf(t, s.Server)
+	other.Directory, other.Facts.Host = s.Directory, "kt02"
+	if another := (&run{Options: Options{Facts: Facts{Host: "kt01", Cluster: "c2"}}}).work(); another == (&run{Options: s.Options}).work() {
+		t.Error("two clusters work in one place")
+	}
+	at := func(file string) string { return filepath.Join(s.Directory, file) }
+	var made []Receipt
+	s.point = func(point string) error {
+		if point != "restored" {
+			return nil
+		}
+		made = append(made, other.mustCreate(t))
+		if left := other.lists(t, made[0].Name).LeftOut; len(left) != 1 {
+			t.Errorf("left out is %v, where one is being made", left)
+		}
+		return nil
+	}
+	mine := s.mustCreate(t)
+	s.point = nil
+	left := []string{".work", ".work-kt02-00000000", "kt-kt02-e1-20260101T000000Z" + partialSuffix, ".kt-kt02-e1-20260101T000000Z.json.17.tmp", ".kt-kt01-e1.tmp"}
+	for _, file := range append(left[2:], ".kt-kt01-e1-20260101T000000Z.json.17.tmp") {
+		if err := os.WriteFile(at(file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range left[:2] {
+		if err := os.MkdirAll(at(dir+"/data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := s.mustCreate(t)
+	s.holds(t, slices.Concat(left, files(mine), files(again), files(made[0]))...)
 }
 
 // TestOneAtATime: the second backup of a host is refused, and is told who makes the first.

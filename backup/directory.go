@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,8 +16,15 @@ import (
 	"keytrustee/postgres"
 )
 
-// workDir is where a backup is restored to while it is proven. It is not there between two runs.
+// workDir is where a restore test unpacks to. It is not there between two runs.
 const workDir = ".work"
+
+// work is where this host restores its backup while that is proven; not there between two runs. Its name is of this host and this cluster
+// alone, for another one may share the directory.
+func (r *run) work() string {
+	cluster := sha256.Sum256([]byte(r.Facts.Cluster))
+	return fmt.Sprintf("%s-%s-%x", workDir, r.Facts.Host, cluster[:4])
+}
 
 // closedTo are the permissions that nobody but the owner may have.
 const closedTo = 0o077
@@ -101,7 +109,8 @@ func diskFull(err error) bool {
 }
 
 // clean removes what a run that was killed has left: its server, its partial file, its receipt if the backup never got its
-// name, and the directory that it worked in. The caller has the lock. Nothing is followed out of the directory.
+// name, and the directory that it worked in. The caller has the lock, of this host: what another one leaves in a directory that the two share
+// is not touched. Nothing is followed out of the directory.
 func (r *run) clean(ctx context.Context) error {
 	if err := r.trial().remove(ctx); err != nil {
 		return err
@@ -110,14 +119,16 @@ func (r *run) clean(ctx context.Context) error {
 	if err != nil {
 		return unreadable(r.Directory, err)
 	}
+	own := backupsOf(r.Facts.Host)
 	for _, e := range entries {
 		name, partial := strings.CutSuffix(e.Name(), partialSuffix)
+		told, _, temporary := strings.Cut(strings.TrimPrefix(e.Name(), "."), receiptSuffix+".")
 		switch {
-		case partial && namePattern.MatchString(name):
+		case partial && own.MatchString(name):
 			if err := r.discard(name); err != nil {
 				return err
 			}
-		case strings.HasPrefix(e.Name(), ".kt-") && strings.HasSuffix(e.Name(), ".tmp"): // of a receipt
+		case temporary && strings.HasSuffix(e.Name(), ".tmp") && own.MatchString(told): // of a receipt
 			if err := r.remove(e.Name()); err != nil {
 				return err
 			}

@@ -124,7 +124,7 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, dumpStream), []byte("PGDMP\x01\x63\x00\x04\x08\x01"), 0o600); err != nil { // of a format that is yet to come
 			t.Fatal(err)
 		}
-		tr := trial{root: root, directory: root.Name(), socket: filepath.Join(dir, "s"), installation: s.Server.Installation, why: "it is", major: 99, progress: nobody{}, reached: func(string) error { return nil }}
+		tr := trial{root: root, directory: root.Name(), work: workDir, socket: filepath.Join(dir, "s"), installation: s.Server.Installation, why: "it is", major: 99, progress: nobody{}, reached: func(string) error { return nil }}
 		_, err = tr.restore(t.Context(), things{}, r.Rows)
 		if setup, ok := errors.AsType[*postgres.SetupError](err); !ok || !strings.Contains(setup.Remedy, "postgresql-99") {
 			t.Errorf("error %v", err)

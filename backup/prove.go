@@ -33,7 +33,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 		}
 		err = errors.Join(err, t.remove(context.WithoutCancel(ctx)))
 	}()
-	if err := r.root.Mkdir(workDir, 0o700); err != nil {
+	if err := r.root.Mkdir(r.work(), 0o700); err != nil {
 		return receipt, err
 	}
 	r.Progress.Begin("reading the backup back")
@@ -55,7 +55,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 
 // trial is where a backup of this run is restored.
 func (r *run) trial() trial {
-	return trial{root: r.root, directory: r.Directory, socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached, progress: r.Progress}
+	return trial{root: r.root, directory: r.Directory, work: r.work(), socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached, progress: r.Progress}
 }
 
 // readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory.
@@ -65,7 +65,7 @@ func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, 
 		return err
 	}
 	defer f.Close()
-	into, err := r.root.OpenRoot(workDir)
+	into, err := r.root.OpenRoot(r.work())
 	if err != nil {
 		return err
 	}

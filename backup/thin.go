@@ -29,7 +29,7 @@ func (n *thinning) look(files map[string]int64) error {
 	for _, b := range catalog.Backups {
 		here[b.Name] = b
 	}
-	named := n.named()
+	named := backupsOf(n.Host)
 	for file, size := range files {
 		name, backup := strings.CutSuffix(file, fileSuffix)
 		if _, told := files[name+receiptSuffix]; !backup || !told || size == noFile || !named.MatchString(name) {
@@ -52,9 +52,9 @@ func (n *thinning) look(files map[string]int64) error {
 	return nil
 }
 
-// named are the names of this host's backups.
-func (s *shipping) named() *regexp.Regexp {
-	return regexp.MustCompile(`^kt-` + regexp.QuoteMeta(s.Host) + `-e\d{1,9}-\d{8}T\d{6}Z$`)
+// backupsOf are the names of a host's backups.
+func backupsOf(host string) *regexp.Regexp {
+	return regexp.MustCompile(`^kt-` + regexp.QuoteMeta(host) + `-e\d{1,9}-\d{8}T\d{6}Z$`)
 }
 
 func (s *shipping) own(b Receipt) bool {
@@ -115,7 +115,7 @@ func (n *thinning) thin(ctx context.Context, reached func(string) error) (remove
 		files[name+partialSuffix] = files[name+fileSuffix]
 		delete(files, name+fileSuffix)
 	}
-	named := n.named()
+	named := backupsOf(n.Host)
 	for file, size := range files {
 		name, part := strings.CutSuffix(file, partialSuffix)
 		if !part {

@@ -16,7 +16,8 @@ import (
 // trial is the restore that a backup has to stand: where it is unpacked, and the server that is started from it.
 type trial struct {
 	root         *os.Root // of directory
-	directory    string   // has, or gets, a workDir
+	directory    string   // has, or gets, work
+	work         string   // where it is unpacked, and nothing else is
 	socket       string   // of the server, a directory of its own
 	installation postgres.Installation
 	database     string // whose rows are looked for
@@ -73,12 +74,12 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 
 // restoreAlone restores the dump, with the roles, into a server that has nothing else, and opens what it brings.
 func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
-	globals, err := t.root.Open(filepath.Join(workDir, globalsStream))
+	globals, err := t.root.Open(filepath.Join(t.work, globalsStream))
 	if err != nil {
 		return err
 	}
 	defer globals.Close()
-	dump, err := t.root.Open(filepath.Join(workDir, dumpStream))
+	dump, err := t.root.Open(filepath.Join(t.work, dumpStream))
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Chec
 // compare holds the rows of a database against the list of rows. With exact there is nothing else in it; newer is how many rows are not on
 // the list.
 func (t trial) compare(ctx context.Context, server *postgres.Server, db string, rows look, want Count, exact bool) (newer int64, err error) {
-	list, err := t.root.Open(filepath.Join(workDir, rowsStream))
+	list, err := t.root.Open(filepath.Join(t.work, rowsStream))
 	if err != nil {
 		return 0, err
 	}
@@ -133,7 +134,7 @@ func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Check
 	if err := t.makeDatabase(ctx, server); err != nil {
 		return err
 	}
-	dump, err := t.root.Open(filepath.Join(workDir, dumpStream))
+	dump, err := t.root.Open(filepath.Join(t.work, dumpStream))
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (t trial) makeDatabase(ctx context.Context, server *postgres.Server) error 
 
 // remove ends the server, if it runs, and removes the work directory with all that is in it.
 func (t trial) remove(ctx context.Context) error {
-	for _, dir := range []string{workDir, filepath.Join(workDir, DataDir)} {
+	for _, dir := range []string{t.work, filepath.Join(t.work, DataDir)} {
 		info, err := t.root.Lstat(dir)
 		if errors.Is(err, fs.ErrNotExist) {
 			break
@@ -185,10 +186,10 @@ func (t trial) remove(ctx context.Context) error {
 	if err := server.Stop(ctx, postgres.Immediate); err != nil {
 		return err
 	}
-	return errors.Join(t.root.RemoveAll(workDir), os.RemoveAll(server.Socket))
+	return errors.Join(t.root.RemoveAll(t.work), os.RemoveAll(server.Socket))
 }
 
 // throwaway is the server that is started from the backup.
 func (t trial) throwaway() (*postgres.Server, error) {
-	return postgres.Throwaway(t.installation, filepath.Join(t.directory, workDir), t.socket)
+	return postgres.Throwaway(t.installation, filepath.Join(t.directory, t.work), t.socket)
 }

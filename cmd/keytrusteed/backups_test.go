@@ -104,9 +104,14 @@ func (b *backupSite) config() *config.Config {
 // lay puts a backup there.
 func (b *backupSite) lay(started time.Time) {
 	b.Helper()
-	name := "kt-kt01-e1-" + started.UTC().Format("20060102T150405Z")
+	b.layOf("kt01", "c1", started)
+}
+
+func (b *backupSite) layOf(host, cluster string, started time.Time) {
+	b.Helper()
+	name := "kt-" + host + "-e1-" + started.UTC().Format("20060102T150405Z")
 	dir := b.config().BackupDirectory
-	text, err := json.Marshal(backup.Receipt{Format: backup.Format, Name: name, Size: 3, Manifest: backup.Manifest{Started: started, Facts: backup.Facts{Host: "kt01", Cluster: "c1"}}})
+	text, err := json.Marshal(backup.Receipt{Format: backup.Format, Name: name, Size: 3, Manifest: backup.Manifest{Started: started, Facts: backup.Facts{Host: host, Cluster: cluster}}})
 	if err := errors.Join(err, os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, name+".ktb"), []byte("ktb"), 0o600), os.WriteFile(filepath.Join(dir, name+".json"), text, 0o600)); err != nil {
 		b.Fatal(err)
 	}
@@ -149,6 +154,20 @@ func (b *backupSite) makes() *handMade {
 func (h *handMade) lock() {
 	if err := syscall.Flock(int(h.file.Fd()), syscall.LOCK_EX); err != nil {
 		h.Error(err)
+	}
+}
+
+// TestBackupsOfOthers: a directory that is shared has a newest backup for each who shares it.
+func TestBackupsOfOthers(t *testing.T) {
+	b, now := newBackupSite(t), time.Now().UTC().Truncate(time.Second)
+	b.layOf("kt02", "c1", now.Add(-time.Minute))
+	b.layOf("kt01", "c2", now.Add(-2*time.Minute))
+	if k, _ := thishost.Backups(b.config(), now); !k.Newest.IsZero() {
+		t.Errorf("another's is taken for this host's: %+v", k)
+	}
+	b.lay(now.Add(-time.Hour))
+	if k, _ := thishost.Backups(b.config(), now); !k.Newest.Equal(now.Add(-time.Hour)) {
+		t.Errorf("the newest is %+v", k)
 	}
 }
 

@@ -76,7 +76,7 @@ func nothingInClear(t *testing.T, p *pairtest.Pair) {
 	backup()
 	for _, n := range p.Nodes {
 		written := strings.Join(n.WrittenInClear(t), "\n")
-		for _, place := range []string{"/db/base/", "/db/pg_wal/", "/.work/data/base/"} {
+		for _, place := range []string{"/db/base/", "/db/pg_wal/", "/data/base/"} {
 			if !strings.Contains(written, place) {
 				t.Errorf("%s: what is not sealed was not seen in %s but in\n%s", n.Name, place, written)
 			}

@@ -2,6 +2,7 @@ package thishost
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"keytrustee/backup"
@@ -24,7 +25,10 @@ func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Sched
 	troubles = append(troubles, err)
 	catalog, err := backup.List(c.BackupDirectory)
 	troubles = append(troubles, err)
-	if r, found := backup.Newest(catalog.Backups, now); found {
+	own := slices.DeleteFunc(catalog.Backups, func(r backup.Receipt) bool { // another host may share the directory
+		return r.Manifest.Host != c.Name || r.Manifest.Cluster != c.ClusterID
+	})
+	if r, found := backup.Newest(own, now); found {
 		b.Newest, b.Name = r.Manifest.Started, r.Name
 	}
 	b.Targets, b.TargetTrouble = targets(c, catalog.Backups, schedule, now)
