@@ -57,10 +57,17 @@ func (r *reading) advance() (err error) {
 	if errors.Is(err, io.EOF) {
 		r.header, err = nil, nil
 	}
-	if err == nil && r.header != nil && r.header.Typeflag != tar.TypeReg {
+	switch {
+	case err != nil || r.header == nil:
+		return err
+	case sparse(r.header):
+		return fmt.Errorf("the member %q: %w", r.header.Name, errSparse)
+	case r.header.Typeflag != tar.TypeReg:
 		return fmt.Errorf("the member %q is no file", r.header.Name)
+	case r.header.Size > memberSize:
+		return fmt.Errorf("the member %q has %d bytes", r.header.Name, r.header.Size)
 	}
-	return err
+	return nil
 }
 
 // is reports whether the next member has that name.

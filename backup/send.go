@@ -64,7 +64,7 @@ func (s *sending) send(files map[string]int64) error {
 			return err
 		}
 		part, begun = size, true
-	} else if err := s.taken(files); err != nil {
+	} else if _, err := s.taken(files); err != nil {
 		return err
 	}
 	var at int64
@@ -112,13 +112,17 @@ func (s *sending) there(files map[string]int64) (bool, error) {
 	if s.known && files[s.file()] == s.backup.Size && size == int64(len(s.receipt)) {
 		return true, nil
 	}
-	if err := s.taken(files); err != nil {
+	ours, err := s.taken(files)
+	if err != nil {
 		return false, err
 	}
-	err := s.reread(s.file())
+	err = s.reread(s.file())
 	if differs := (*differsError)(nil); errors.As(err, &differs) {
-		if !told {
+		switch {
+		case !told:
 			return false, s.another(errors.New("no receipt lies beside it, and it is not what would be sent"))
+		case !ours:
+			return false, s.another(errors.New("its receipt can not be read, and it is not what would be sent"))
 		}
 		return false, nil
 	} else if err != nil {
@@ -127,20 +131,24 @@ func (s *sending) there(files map[string]int64) (bool, error) {
 	return true, s.tell()
 }
 
-// taken refuses to go on where the receipt that is there tells of another backup.
-func (s *sending) taken(files map[string]int64) error {
+// taken refuses to go on where the receipt that is there tells of another backup. ours: it tells of this one; one that can not be read
+// tells of none.
+func (s *sending) taken(files map[string]int64) (ours bool, err error) {
 	if _, told := files[s.told()]; !told {
-		return nil
+		return false, nil
 	}
 	text, err := small(s.place, s.told())
 	if err != nil {
-		return err
+		return false, err
 	}
 	var other Receipt
-	if json.Unmarshal(text, &other) == nil && other.SHA256 != s.backup.SHA256 {
-		return s.another(fmt.Errorf("its receipt has the SHA-256 %.64q, and this one's is %s", other.SHA256, s.backup.SHA256))
+	if json.Unmarshal(text, &other) != nil {
+		return false, nil
 	}
-	return nil
+	if other.SHA256 != s.backup.SHA256 {
+		return false, s.another(fmt.Errorf("its receipt has the SHA-256 %.64q, and this one's is %s", other.SHA256, s.backup.SHA256))
+	}
+	return true, nil
 }
 
 // another is what is there in the place of a backup: nothing that may be replaced.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"path"
+	"sync/atomic"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
@@ -19,8 +21,12 @@ type remote struct {
 	dir  string
 	sftp *sftp.Client
 	ssh  *ssh.Client
-	free func() bool // lets go of the context
+	free func() bool   // lets go of the context
+	most *atomic.Int64 // bytes that the server may say yet
 }
+
+// A directory of backups has a few hundred names. A server that lists without end would fill the memory of this host.
+const maxListing = 32 << 20
 
 // dial goes to a target behind SFTP. All of it, also what is done there later, ends with ctx.
 func (t Target) dial(ctx context.Context, s SSH, moved func()) (*remote, error) {
@@ -70,7 +76,7 @@ func (t Target) connect(ctx context.Context, keys hostKeys, algorithms []string,
 		},
 	})
 	if err == nil {
-		return &remote{t.dir, nil, ssh.NewClient(c, channels, requests), stop}, nil
+		return &remote{dir: t.dir, ssh: ssh.NewClient(c, channels, requests), free: stop}, nil
 	}
 	stop()
 	if refused != nil {
@@ -101,14 +107,29 @@ func (r *remote) begin(moved func()) error {
 	if err := session.RequestSubsystem("sftp"); err != nil {
 		return err
 	}
-	r.sftp, err = sftp.NewClientPipe(movingReader{out, moved}, in, sftp.UseConcurrentWrites(true))
+	r.most = new(atomic.Int64)
+	r.most.Store(math.MaxInt64)
+	r.sftp, err = sftp.NewClientPipe(movingReader{out, moved, r.most}, in, sftp.UseConcurrentWrites(true))
 	return err
 }
 
-// movingReader tells when something was read.
+// movingReader tells when something was read, and reads no more than so much.
 type movingReader struct {
 	io.Reader
 	moved func()
+	most  *atomic.Int64
+}
+
+// listingError means that a server lists too much.
+type listingError struct{}
+
+func (listingError) Error() string {
+	return fmt.Sprintf("it lists more than %d MiB of names", maxListing>>20)
+}
+
+// Hint is what the operator can do.
+func (listingError) Hint() string {
+	return "give the backups a directory there in which nothing else lies, and see whether that host is well"
 }
 
 func (r movingReader) Read(p []byte) (int, error) {
@@ -116,13 +137,21 @@ func (r movingReader) Read(p []byte) (int, error) {
 	if n > 0 {
 		r.moved()
 	}
+	if r.most.Add(int64(-n)) < 0 {
+		return 0, listingError{}
+	}
 	return n, err
 }
 
 func (r *remote) at(name string) string { return path.Join(r.dir, name) }
 
 func (r *remote) files() (map[string]int64, error) {
+	r.most.Store(maxListing)
 	entries, err := r.sftp.ReadDir(r.dir)
+	if r.most.Load() < 0 {
+		return nil, listingError{}
+	}
+	r.most.Store(math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}

@@ -25,11 +25,12 @@ import (
 // liar is an SFTP server that serves a directory of this host, and lies about it. It has none of OpenSSH's extensions but the
 // renaming one.
 type liar struct {
-	dir  string
-	size func(name string, size int64) int64 // that it tells
-	read func(name string, text []byte) []byte
-	lost func(name string) bool // what is written to it
-	kept func(to string) bool   // what is not renamed to that, whatever it says
+	dir     string
+	size    func(name string, size int64) int64 // that it tells
+	read    func(name string, text []byte) []byte
+	lost    func(name string) bool // what is written to it
+	kept    func(to string) bool   // what is not renamed to that, whatever it says
+	endless bool                   // it lists names without end
 }
 
 func (l *liar) at(path string) string { return filepath.Join(l.dir, filepath.Base(path)) }
@@ -94,6 +95,10 @@ func (l *liar) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 		info, err := os.Stat(path)
 		return listed{info}, err
 	}
+	if l.endless {
+		info, err := os.Stat(l.dir)
+		return endless{info}, err
+	}
 	entries, err := os.ReadDir(l.dir)
 	var infos listed
 	for _, e := range entries {
@@ -107,6 +112,32 @@ func (l *liar) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 		infos = append(infos, info)
 	}
 	return infos, err
+}
+
+// endless lists one file again and again, as good as without end.
+type endless struct{ fs.FileInfo }
+
+// Name is a long one.
+func (endless) Name() string { return strings.Repeat("n", 200) }
+
+func (e endless) ListAt(to []fs.FileInfo, at int64) (int, error) {
+	if at > 200_000 { // for whoever does listen so long
+		return 0, io.EOF
+	}
+	for i := range to {
+		to[i] = e
+	}
+	return len(to), nil
+}
+
+// TestShipEndlessListing: a server that lists names without end is given up, and said.
+func TestShipEndlessListing(t *testing.T) {
+	l := &liar{dir: pgtest.Dir(t), endless: true}
+	target, s := l.serve(t)
+	y := newYard(t, target)
+	y.SSH = s
+	y.add(1, 100)
+	y.fails("it lists more than 32 MiB of names")
 }
 
 type sized struct {

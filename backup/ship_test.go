@@ -177,6 +177,13 @@ func TestShipOthers(t *testing.T) {
 		}
 		holds(t, dir, a, theirs)
 
+		if err := os.WriteFile(filepath.Join(dir, theirs.Name+receiptSuffix), []byte("not to be read"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		y.fails("its receipt can not be read, and it is not what would be sent")
+		if text, err := os.ReadFile(filepath.Join(dir, theirs.Name+fileSuffix)); err != nil || len(text) != 90 {
+			t.Errorf("%d bytes, %v", len(text), err)
+		}
 		if err := os.Remove(filepath.Join(dir, theirs.Name+receiptSuffix)); err != nil {
 			t.Fatal(err)
 		}

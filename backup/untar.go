@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 // unpackTar unpacks a tar within a backup into the directory, which nothing of it leaves. The files are not synced.
@@ -34,10 +35,26 @@ func unpackTar(r io.Reader, root *os.Root, dir string) error {
 	}
 }
 
+// sparse reports whether a member says that it is longer than what lies in the tar: a few bytes of it would fill any disk. Nothing that
+// makes a backup writes one.
+func sparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
+
+var errSparse = errors.New("it is sparse")
+
 func unpackMember(in *os.Root, header *tar.Header, content io.Reader) error {
 	name := path.Clean(header.Name)
 	if !filepath.IsLocal(name) {
 		return errors.New("it lies outside")
+	}
+	if sparse(header) {
+		return errSparse
 	}
 	switch header.Typeflag {
 	case tar.TypeDir:

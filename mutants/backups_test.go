@@ -114,5 +114,17 @@ var backups = []row{
 		"who restores is warned", "host/rebuildlook.go",
 		"if w := r.backup.Warning; w != \"\" {", "if w := r.backup.Warning; w == \"none\" {",
 		"a pair is rebuilt from the backup of a host that was cut off, and a better one is not looked for", "host", "TestRebuildMakesANewRoot",
+	}, {
+		"another host's work is left alone", "backup/directory.go",
+		"case partial && own.MatchString(name):", "case partial && namePattern.MatchString(name):",
+		"two hosts that share a directory remove each other's backups while they are made", "backup", "TestTwoHostsShareADirectory",
+	}, {
+		"each host works in a place of its own", "backup/directory.go",
+		"workDir, r.Facts.Host, cluster[:4])", "workDir, r.Facts.Host[:2], cluster[:4])",
+		"two hosts that share a directory restore into each other's files", "backup", "TestTwoHostsShareADirectory",
+	}, {
+		"the newest backup is this host's", "cmd/internal/thishost/backups.go",
+		"return r.Manifest.Host != c.Name || r.Manifest.Cluster != c.ClusterID", "return r.Manifest.Host == \"\" && c.Name == \"\"",
+		"no alarm tells that a host makes no backups, since another one's lie in its directory", "cmd/keytrusteed", "TestBackupsOfOthers",
 	},
 }

@@ -24,7 +24,7 @@ var ship = []row{
 		"a target that did not rename is believed to have", "backup", "TestShipLiar",
 	}, {
 		"another cluster's backup stays", "backup/send.go",
-		"json.Unmarshal(text, &other) == nil && other.SHA256 != s.backup.SHA256 {", "json.Unmarshal(text, &other) == nil && other.SHA256 == \"\" {",
+		"\tif other.SHA256 != s.backup.SHA256 {\n\t\treturn false, s.another", "\tif other.SHA256 == \"\" {\n\t\treturn false, s.another",
 		"two clusters that send to one directory overwrite each other's backups", "backup", "TestShipOthers",
 	}, {
 		"what is sent is synced", "backup/sftp.go",
@@ -58,5 +58,13 @@ var ship = []row{
 		"what goes is this host's", "backup/thin.go",
 		"b.Manifest.of(s.Host, s.Cluster, s.RootKey)", "b.Manifest.of(s.Host, b.Manifest.Cluster, s.RootKey)",
 		"another cluster's backups are removed", "backup", "TestShipKeeps",
+	}, {
+		"a receipt that can not be read is nobody's", "backup/send.go",
+		"case !ours:", "case !ours && !told:",
+		"another cluster's backup is overwritten since its receipt was damaged", "backup", "TestShipOthers",
+	}, {
+		"a listing has an end", "backup/sftp.go",
+		"if r.most.Add(int64(-n)) < 0 {", "if r.most.Add(int64(-n)) < -1<<40 {",
+		"a server that lists without end takes the memory of a host", "backup", "TestShipEndlessListing",
 	},
 }
