@@ -32,6 +32,7 @@ type Options struct {
 	// them.
 	Config   func() (map[string][]byte, error)
 	Checker  Checker
+	Wait     bool     // where another backup is being made, wait for its end
 	Progress Progress // nil: nobody hears
 	// Record is told of the attempt when it begins and when it has ended, while no other can; nil: nobody is.
 	Record func(Attempt)
@@ -59,12 +60,12 @@ func Create(ctx context.Context, o Options) (Receipt, error) {
 	if len(o.Recipients.list) < fewest {
 		return Receipt{}, errors.New("making a backup: it has no recipients")
 	}
-	started := time.Now().UTC().Truncate(time.Second)
-	release, err := lock(o.LockFile, started)
+	release, err := lock(ctx, o.LockFile, o.Wait)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer release()
+	started := time.Now().UTC().Truncate(time.Second)
 	if o.Record == nil {
 		o.Record = func(Attempt) {}
 	}

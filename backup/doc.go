@@ -5,7 +5,7 @@
 // It knows PostgreSQL and no keys: what the rows are, and whether they open, a Checker that it is handed says.
 //
 //	manifest.go    Manifest, Trailer and Receipt: what a backup says of itself, and what was seen of it
-//	recipients.go  ParseRecipients: who may read the backups
+//	recipients.go  ParseRecipients: who may read the backups; named.go: as somebody else calls one of them
 //	create.go      Create: one backup, from the lock to its name
 //	copy.go        what goes into it, in which order
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,8 +39,24 @@ func Making(lockFile string) (bool, error) {
 }
 
 // lock holds off other backups of this host, until release or the end of this process.
-func lock(path string, now time.Time) (release func(), err error) {
-	return hold(path, now, "a backup of this host is being made already", "wait until it has ended: ktadmin backup list shows it then")
+func lock(ctx context.Context, path string, wait bool) (release func(), err error) {
+	return holdWhenFree(ctx, wait, path, "a backup of this host is being made already", "wait until it has ended: ktadmin backup list shows it then")
+}
+
+// holdWhenFree is hold. With wait it lets whoever has the lock end first, and ends with ctx.
+func holdWhenFree(ctx context.Context, wait bool, path, problem, remedy string) (release func(), err error) {
+	const pace = 200 * time.Millisecond
+	for {
+		release, err := hold(path, time.Now(), problem, remedy)
+		if _, held := errors.AsType[*postgres.SetupError](err); !held || !wait {
+			return release, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pace):
+		}
+	}
 }
 
 // hold takes a lock, until release or the end of this process. Where somebody has it, a *postgres.SetupError says so by the

@@ -19,12 +19,12 @@ func TestMaking(t *testing.T) {
 		}
 	}
 	making(false)
-	release, err := lock(file, time.Now())
+	release, err := lock(t.Context(), file, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	making(true)
-	if _, err := lock(file, time.Now()); err == nil || !strings.Contains(err.Error(), "a backup of this host is being made already, by process ") {
+	if _, err := lock(t.Context(), file, false); err == nil || !strings.Contains(err.Error(), "a backup of this host is being made already, by process ") {
 		t.Errorf("a second one: %v", err)
 	}
 	release()
@@ -44,7 +44,7 @@ func TestMaking(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	for range 500 {
-		release, err := lock(file, time.Now())
+		release, err := lock(t.Context(), file, false)
 		if err != nil {
 			t.Fatalf("while somebody looks: %v", err)
 		}

@@ -12,6 +12,7 @@ import (
 
 // Retention says how many backups are kept. A zero number keeps none of its kind; nothing but zeroes keeps all.
 type Retention struct {
+	Newest int // so many, whenever they were begun
 	Hourly int // the newest backup of so many hours that have one
 	Daily  int // of so many days
 	Weekly int // of so many weeks, which begin on Monday
@@ -22,6 +23,7 @@ var slots = []struct {
 	wanted func(Retention) int
 	of     func(time.Time) string
 }{
+	{func(r Retention) int { return r.Newest }, func(t time.Time) string { return t.Format(time.RFC3339) }}, // no host begins two at once
 	{func(r Retention) int { return r.Hourly }, func(t time.Time) string { return t.Format("2006-01-02T15") }},
 	{func(r Retention) int { return r.Daily }, func(t time.Time) string { return t.Format(time.DateOnly) }},
 	{func(r Retention) int { return r.Weekly }, func(t time.Time) string {

@@ -19,6 +19,8 @@ type ShipOptions struct {
 	SSH       SSH
 	Patience  time.Duration // a target on which nothing moves for so long is given up; zero: a minute
 	Enough    time.Duration // after so long no further backup is begun with; zero: all are sent, however long that takes
+	Only      string        // a backup, instead of all that List lists
+	Wait      bool          // where another process is sending, wait for its end
 	Stage     func(string)  // is told what is done now; nil: nobody is. It may be called by several at once
 	Progress  Progress      // nil: nobody hears
 	// Retention says how many backups of this host stay at a target that has all of these. A target gets none that it would not
@@ -47,7 +49,7 @@ type Delivery struct {
 // lists is whole all the same, and the next Ship goes on; or a *postgres.SetupError, where another process is sending. What
 // Retention does not keep at a target is neither sent nor asked for, and is removed there once nothing is missing.
 func Ship(ctx context.Context, o ShipOptions) ([]Delivery, error) {
-	release, err := hold(o.LockFile, time.Now(), "the backups of this host are being sent already", "it sends those too that are made meanwhile; ktadmin backup list shows where each is")
+	release, err := holdWhenFree(ctx, o.Wait, o.LockFile, "the backups of this host are being sent already", "it sends those too that are made meanwhile; ktadmin backup list shows where each is")
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +118,15 @@ type shipping struct {
 	record *record
 }
 
+// list is what the targets are to have.
+func (s *shipping) list() (Catalog, error) {
+	c, err := List(s.Directory)
+	if s.Only != "" {
+		c.Backups = slices.DeleteFunc(c.Backups, func(b Receipt) bool { return b.Name != s.Only })
+	}
+	return c, err
+}
+
 // deliver sends one target what it lacks.
 func (s *shipping) deliver(ctx context.Context, t Target) (Delivery, error) {
 	d := &delivery{Delivery: Delivery{Target: t.String(), Sent: []string{}, Removed: []string{}, Missing: []string{}}}
@@ -127,7 +138,7 @@ func (s *shipping) deliver(ctx context.Context, t Target) (Delivery, error) {
 		defer p.close() // of no consequence: what was sent is confirmed, or it is not
 		return s.all(ctx, t, p, moved, d)
 	})
-	catalog, lerr := List(s.Directory)
+	catalog, lerr := s.list()
 	done, expendable := d.now()
 	if expendable == nil {
 		expendable = (&thinning{shipping: s}).expendable(catalog.Backups)
@@ -248,7 +259,7 @@ func (s *shipping) expect(t Target, n *thinning) {
 
 // next is the newest backup that was not looked at yet and would be kept there.
 func (s *shipping) next(n *thinning, seen map[string]bool, d *delivery) (*Receipt, error) {
-	catalog, err := List(s.Directory)
+	catalog, err := s.list()
 	if err != nil {
 		return nil, err
 	}

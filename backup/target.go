@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"path"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Target is where copies of the backups go: a directory behind SFTP, or one that this host has mounted.
@@ -166,6 +169,19 @@ func (t Target) fault(err error) error {
 		remedy = "mount it, or make it there, for " + t.who() + " alone. It is not made by this program: where a disk is not mounted, backups would lie in its place"
 	}
 	return &TargetError{t.String(), err, remedy}
+}
+
+// Check returns nil when a target of this host is a directory that may be written to, and is not own, the directory of the backups. Of
+// another host it knows nothing.
+func (t Target) Check(ctx context.Context, own string) error {
+	if t.remote() {
+		return nil
+	}
+	d, err := openPlace(ctx, t.dir, own, func() {})
+	if err == nil {
+		err = errors.Join(unix.Access(t.dir, unix.W_OK|unix.X_OK), d.close())
+	}
+	return t.fault(err)
 }
 
 func (t Target) who() string {

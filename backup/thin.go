@@ -98,7 +98,11 @@ func (n *thinning) thin(ctx context.Context, reached func(string) error) (remove
 	for _, b := range catalog.Backups {
 		here[b.Name] = true
 	}
-	for name := range n.expendable(catalog.Backups) {
+	wanted, err := n.list()
+	if err != nil {
+		return nil, err
+	}
+	for name := range n.expendable(wanted.Backups) {
 		here[name] = false
 		if ours, err := n.oursToRemove(name); err != nil {
 			return removed, err

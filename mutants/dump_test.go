@@ -44,3 +44,24 @@ var dumps = []row{
 		"the roles of a backup can not be made", "postgres", "TestDumpIntoAnotherMajor",
 	},
 }
+
+// copies are the guards of a backup that is copied to where its command says.
+var copies = []row{
+	{
+		"a copy brings no other along", "backup/ship.go",
+		"if s.Only != \"\" {", "if false {",
+		"the backups of ten hours push out those of ten nights", "backup", "TestShipOnly",
+	}, {
+		"a recipient who is named has to be one", "cmd/ktadmin/backup_copy.go",
+		"if !r.Named(name) {", "if false {",
+		"a backup is made that the one it was meant for can not read", "cmd/ktadmin", "TestKtbackup",
+	}, {
+		"a few digits name no key", "backup/named.go",
+		"{16,}", "{8,}",
+		"a backup is made for a key that anybody can make", "backup", "TestNamed",
+	}, {
+		"a copy that failed is told", "cmd/ktadmin/backup_create.go",
+		"\ta.shipNew(c)\n\treturn err\n", "\ta.shipNew(c)\n\treturn nil\n",
+		"nobody knows that there is no copy", "cmd/ktadmin", "TestKtbackupNoCopy",
+	},
+}

@@ -17,21 +17,32 @@ import (
 )
 
 func newBackupCreateCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var f createFlags
+	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a backup of this host, restore it, and keep it if every key was found again and opened",
 		Long: "create copies the database and the settings of this host, encrypted before they touch a disk, reads the copy back, starts a PostgreSQL\n" +
 			"from it that nobody reaches, and opens every version of every key in it. Only then is there a backup. It works on either host, and needs\n" +
 			"at least two backup_recipients in keytrustee.yaml; without them there is no backup, and none is ever written in clear. After it, the\n" +
 			"backups of this host that backup_keep_hourly, backup_keep_daily and backup_keep_weekly do not keep are removed, and what\n" +
-			"the backup_targets lack is sent to them, as by backup ship: a target that is down is noted, and the backup is there all the same.",
+			"the backup_targets lack is sent to them, as by backup ship: a target that is down is noted, and the backup is there all the same.\n\n" +
+			"With --copy-to the new backup is copied to that directory as well, read back and compared, and the command fails where that can not be done.",
 		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return a.createBackup() },
+		RunE: func(*cobra.Command, []string) error { return a.createBackup(f) },
 	}
+	f.addTo(cmd)
+	return cmd
 }
 
-func (a *app) createBackup() error {
+func (a *app) createBackup(f createFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	copyTo, err := a.copyTarget(c, f)
 	if err != nil {
 		return err
 	}
@@ -46,16 +57,23 @@ func (a *app) createBackup() error {
 		record(backup.EndedAttempt(started, "", err))
 		return err
 	}
-	o.Record = record
+	if err := namesRecipients(o.Recipients, f.recipients); err != nil {
+		return err
+	}
+	o.Record, o.Wait = record, f.wait
 	receipt, err := backup.Create(a.cmd.Context(), o)
 	if err != nil {
 		return err
 	}
-	if err := a.result(receipt, receiptRows(receipt, c)); err != nil {
-		return err
+	file, err := a.copyNew(c, receipt, copyTo, f)
+	switch {
+	case !f.pathOnly:
+		err = errors.Join(a.result(receipt, receiptRows(receipt, c)), err)
+	case err == nil:
+		_, err = fmt.Fprintln(a.cmd.OutOrStdout(), file)
 	}
 	a.shipNew(c)
-	return nil
+	return err
 }
 
 func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {

@@ -55,15 +55,21 @@ func (a *app) ship(ctx context.Context, c *config.Config, enough time.Duration) 
 	if err != nil {
 		return nil, err
 	}
+	o := a.shipOptions(c, targets)
+	o.Enough = enough
+	return backup.Ship(ctx, o)
+}
+
+func (a *app) shipOptions(c *config.Config, targets []backup.Target) backup.ShipOptions {
 	o := backup.ShipOptions{
 		Directory: c.BackupDirectory, LockFile: hostOf(c).ShipLock(), Targets: targets,
 		SSH:   backup.SSH{KnownHosts: c.BackupSSHKnownHosts, Key: c.BackupSSHKey, Agent: os.Getenv("SSH_AUTH_SOCK")},
-		Stage: func(what string) { a.say("%s…", what) }, Progress: a.display(), Retention: retentionOf(c), Enough: enough,
+		Stage: func(what string) { a.say("%s…", what) }, Progress: a.display(), Retention: retentionOf(c),
 	}
 	if root, err := seal.LoadRoot(seal.RootPath(c.Confdir)); err == nil { // without it nobody can tell which backups are of this host as it is
 		o.Host, o.Cluster, o.RootKey = c.Name, c.ClusterID, root.Public().Fingerprint()
 	}
-	return backup.Ship(ctx, o)
+	return o
 }
 
 // targetsOf reads the targets of backups. What is wrong with them is wrong with the configuration.

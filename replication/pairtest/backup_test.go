@@ -140,3 +140,40 @@ func awaitBackup(t *testing.T, p *pairtest.Pair) {
 		}
 	}
 }
+
+// TestKtbackupFromCron: the original's line, as root's cron runs it, leaves a backup of the host where it says, of which the path is all that
+// is said.
+func TestKtbackupFromCron(t *testing.T) {
+	p := pairtest.NewHosts(t, pairtest.Options{})
+	a := p.Active
+	identity := takesBackups(t, p)
+	a.MustCreate(t)
+	script, err := os.ReadFile("../../packaging/ktbackup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(a.File("/usr/bin/ktbackup.sh"), script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cron := func() (stdout, stderr string, status int) {
+		line := "/usr/bin/ktbackup.sh --gpg-recipient=" + identity.Recipient().String() + " --quiet --output=/tmp/backups --roll=1"
+		stdout, stderr, status = a.Run(t, "env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "HOME=/root", "LOGNAME=root", "/bin/sh", "-c", line)
+		t.Logf("evidence: %s on %s: %d\n%s%s", line, a.Name, status, stdout, stderr)
+		return stdout, stderr, status
+	}
+	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "its directory is not there") {
+		t.Errorf("without the directory: %d, %q, %q", status, stdout, stderr)
+	}
+	shell(t, a, "install -d -m 0700 -o root /tmp/backups")
+	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "let the service's user read and write /tmp/backups") {
+		t.Errorf("in root's directory: %d, %q, %q", status, stdout, stderr)
+	}
+	shell(t, a, "chown keytrustee /tmp/backups")
+	for range 2 {
+		stdout, stderr, status := cron()
+		made, err := filepath.Glob(a.File("/tmp/backups/*.ktb"))
+		if status != 0 || stderr != "" || err != nil || len(made) != 1 || stdout != "/tmp/backups/"+filepath.Base(made[0])+"\n" {
+			t.Errorf("%d, %q, %q; there are %q, %v", status, stdout, stderr, made, err)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"keytrustee/postgres"
+)
+
+// TestShipOnly: one backup goes to a target, and brings none of the others along; of those that came there one by one so many stay.
+func TestShipOnly(t *testing.T) {
+	eachKind(t, func(t *testing.T, y *yard, dir string) {
+		keeping(y)
+		y.Retention = Retention{Newest: 2}
+		var all []Receipt
+		for hour := 1; hour <= 4; hour++ {
+			nightly := y.add(24*hour, 10)
+			y.add(24*hour-1, 10) // which is not asked for
+			all = append(all, nightly)
+			y.Only = nightly.Name
+			d := y.ship(nightly)
+			var gone []string
+			if hour > 2 {
+				gone = []string{all[hour-3].Name}
+			}
+			if !slices.Equal(d.Removed, gone) {
+				t.Errorf("removed are %q, want %q", d.Removed, gone)
+			}
+			holds(t, dir, all[max(0, hour-2):]...)
+		}
+	})
+}
+
+// TestWaitsForAnother: who is to wait for another backup, or for who sends, waits until it is told to end.
+func TestWaitsForAnother(t *testing.T) {
+	y := newYard(t)
+	lock, err := os.OpenFile(y.LockFile, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	enough := errors.New("enough")
+	for _, wait := range []bool{false, true} {
+		y.Wait = wait
+		for what, do := range map[string]func(context.Context) error{
+			"making one": func(ctx context.Context) error {
+				_, err := Create(ctx, Options{LockFile: y.LockFile, Wait: wait, Recipients: Recipients{list: make([]age.Recipient, fewest)}})
+				return err
+			},
+			"sending": func(ctx context.Context) error { _, err := Ship(ctx, y.ShipOptions); return err },
+		} {
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, enough)
+			err := do(ctx)
+			cancel()
+			if _, refused := errors.AsType[*postgres.SetupError](err); refused == wait || errors.Is(err, enough) != wait {
+				t.Errorf("%s, waiting %v: %v", what, wait, err)
+			}
+		}
+	}
+	time.AfterFunc(50*time.Millisecond, func() { syscall.Flock(int(lock.Fd()), syscall.LOCK_UN) })
+	if _, err := Ship(t.Context(), y.ShipOptions); err != nil {
+		t.Errorf("when the other has ended: %v", err)
+	}
+}
+
+// TestNamed: a recipient is called by what it is, and an OpenPGP key by enough of its fingerprint.
+func TestNamed(t *testing.T) {
+	const key = "openpgp:0123456789ABCDEF0123456789ABCDEF01234567"
+	for id, text := range map[string]string{
+		"age1abc": "age1abc", " AGE1ABC ": "age1abc", key: key, "0123456789abcdef0123456789abcdef01234567": key, "0x89ABCDEF01234567": key,
+		"0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567": key,
+	} {
+		if r := (Recipients{texts: []string{"age1other", text}}); !r.Named(id) {
+			t.Errorf("%q is not %s", id, text)
+		}
+	}
+	r := Recipients{texts: []string{"age1abc", key}}
+	for _, id := range []string{"", "age1ab", "age1", "01234567", "0xABCDEF01234567", "89ABCDEF01234568", "john.doe@example.com", "openpgp:", "*"} {
+		if r.Named(id) {
+			t.Errorf("%q is one of them", id)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"keytrustee/backup"
+	"keytrustee/host"
+	"keytrustee/kms/pgstore"
+	"keytrustee/postgres/pgtest"
+)
+
+// ktbackup is the command of the script.
+func (b *backupHost) ktbackup(args ...string) *exec.Cmd {
+	return exec.Command("../../packaging/ktbackup.sh", append([]string{"-c", b.Confdir}, args...)...)
+}
+
+func (b *backupHost) runKtbackup(args ...string) (stdout, stderr string, status int) {
+	b.Helper()
+	cmd := b.ktbackup(args...)
+	var out, text bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &text
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		b.Fatal(err)
+	}
+	return out.String(), text.String(), cmd.ProcessState.ExitCode()
+}
+
+// names are those of the backups that count in a directory, each of which is whole there.
+func (b *backupHost) names(dir string) (names []string) {
+	b.Helper()
+	catalog, err := backup.List(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, r := range catalog.Backups {
+		names = append(names, r.Name)
+		if _, err := backup.Verify(b.Context(), dir, r.Name, nil); err != nil {
+			b.Error(err)
+		}
+	}
+	return names
+}
+
+// TestKtbackup: the original's line for cron works. A backup is copied to where it says, so many stay there, and its path is all that is printed;
+// where there is no copy the status says so.
+func TestKtbackup(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	b, out := newBackupHost(t), pgtest.Dir(t)
+	if err := pgstore.Migrate(pgtest.Context(t), b.server.ConnString(host.Database)); err != nil {
+		t.Fatal(err)
+	}
+	b.key("payroll", "0123456789abcdefghijklmnopqrstuv")
+
+	for _, tt := range []struct {
+		args   []string
+		status int
+		says   string
+	}{
+		{[]string{"--cleartext"}, exitUsage, "there are no backups in clear"},
+		{[]string{"--cleartext", "--quiet", "--output=" + out}, exitUsage, "there are no backups in clear"},
+		{[]string{"--passphrase=x"}, exitUsage, "there is no option --passphrase=x"},
+		{[]string{"-x"}, exitUsage, "there is no option -x"},
+		{[]string{"now"}, exitUsage, `"now" is no option`},
+		{[]string{"--output"}, exitUsage, "--output names nothing"},
+		{[]string{"--output="}, exitUsage, "--output names nothing"},
+		{[]string{"--output=" + out, "--roll=0"}, exitUsage, `--roll: "0" is no number`},
+		{[]string{"--output=" + out, "--roll", "-1"}, exitUsage, `--roll: "-1" is no number`},
+		{[]string{"--database-port=1; reboot"}, exitUsage, `--database-port: "1; reboot" is no number`},
+		{[]string{"--roll=3"}, exitUsage, "--roll is of the directory of --output"},
+		{[]string{"--gpg-recipient=john.doe@example.com"}, exitRefused, `"john.doe@example.com" is none of the backup_recipients`},
+		{[]string{"--output=" + out + "/nowhere"}, exitRefused, "its directory is not there"},
+		{[]string{"--output=" + b.BackupDirectory}, exitRefused, "it is the directory of the backups itself"},
+		{[]string{"--database-port", "1"}, exitRefused, "PostgreSQL does not let this process in"},
+	} {
+		if err := os.MkdirAll(b.BackupDirectory, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		stdout, stderr, status := b.runKtbackup(tt.args...)
+		if status != tt.status || stdout != "" || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, "\nhint: ") {
+			t.Errorf("%q: %d, %q, %s", tt.args, status, stdout, stderr)
+		}
+	}
+	if err := os.Chmod(out, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, status := b.runKtbackup("-q", "--output="+out); status != exitRefused || !strings.Contains(stderr, "permission denied\nhint: let the service's user read and write "+out) {
+		t.Errorf("a directory that may only be read: %d, %s", status, stderr)
+	}
+	if err := os.Chmod(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if made := b.names(b.BackupDirectory); len(made) > 0 {
+		t.Fatalf("%q were made", made)
+	}
+	if stdout, stderr, status := b.runKtbackup("--help"); status != exitOK || !strings.HasPrefix(stdout, "usage: ktbackup.sh ") || stderr != "" {
+		t.Errorf("--help: %d, %q, %q", status, stdout, stderr)
+	}
+
+	stdout, stderr, status := b.runKtbackup("--quiet")
+	if made := b.names(b.BackupDirectory); status != exitOK || stderr != "" || len(made) != 1 || stdout != backup.File(b.BackupDirectory, made[0])+"\n" {
+		t.Fatalf("without a directory: %d, %q, %q; there are %q", status, stdout, stderr, made)
+	}
+
+	// What is there of others stays, and so does what is no backup.
+	another := b.handMade(1)
+	for _, suffix := range []string{".ktb", ".json"} {
+		if err := os.Rename(filepath.Join(b.BackupDirectory, another.Name+suffix), filepath.Join(out, another.Name+suffix)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(out, "notes"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var copied []string
+	for _, form := range [][]string{{"--gpg-recipient=" + b.identity.Recipient().String(), "--quiet", "--output=" + out, "--roll=2"}, {"--output", out, "--roll", "2", "-q"}, {"-q", "--roll=2", "--output=" + out}} {
+		stdout, stderr, status := b.runKtbackup(form...)
+		newest := b.names(b.BackupDirectory)
+		if status != exitOK || stderr != "" || len(newest) == 0 || stdout != backup.File(out, newest[len(newest)-1])+"\n" {
+			t.Fatalf("%q: %d, %q, %q; made are %q", form, status, stdout, stderr, newest)
+		}
+		copied = append(copied, newest[len(newest)-1])
+	}
+	if have := b.names(out); !slices.Equal(have, append([]string{another.Name}, copied[1:]...)) {
+		t.Errorf("there are %q, of which %q were copied", have, copied)
+	}
+	if _, err := os.Stat(filepath.Join(out, "notes")); err != nil {
+		t.Error(err)
+	}
+	stdout, stderr, status = b.runKtbackup("--output="+out, "--verbose")
+	if status != exitOK || !strings.Contains(stderr, "restoring it…") || !strings.Contains(stderr, "copied to "+out) || !strings.Contains(stdout, "verified") || len(b.names(out)) != 4 {
+		t.Errorf("at length: %d, %s, %s; there are %q", status, stdout, stderr, b.names(out))
+	}
+}
+
+// TestKtbackupNoCopy: a backup that can not be copied is there, and the status and what is said are those of a failure. Until nobody else sends,
+// it waits.
+func TestKtbackupNoCopy(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	b := newBackupHost(t)
+	out := filepath.Join(pgtest.Dir(t), "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.OpenFile(b.host.ShipLock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	cmd := b.ktbackup("--quiet", "--output="+out)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pgtest.Await(t, "the backup was made", func() bool {
+		_, err := os.Stat(b.BackupDirectory)
+		return err == nil && len(b.names(b.BackupDirectory)) == 1
+	})
+	if err := os.Remove(out); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	err = cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitFailed || stdout.Len() > 0 || !strings.Contains(stderr.String(), "was made, in "+b.BackupDirectory+", and was not copied") ||
+		!strings.Contains(stderr.String(), "its directory is not there\nhint: mount it") {
+		t.Errorf("%v, %q, %s", err, stdout.String(), stderr.String())
+	}
+	if made := b.names(b.BackupDirectory); len(made) != 1 {
+		t.Errorf("there are %q", made)
+	}
+}
