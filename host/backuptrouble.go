@@ -74,6 +74,16 @@ func targetTrouble(b replication.Backups, now time.Time) (what, do string) {
 	return strings.Join(lack, "; "), "ktadmin backup ship, on the host that makes the backups, sends what is lacking, or says why it can not."
 }
 
+// BackupExpiring is what will be wrong with the backups within some days, as far as the host of b knows, and what to do; empty: nothing.
+func BackupExpiring(b replication.Backups, now time.Time, within int) (what, do string) {
+	left := days(b.Expires, now)
+	if b.Expires.IsZero() || left >= float64(within) {
+		return "", ""
+	}
+	return fmt.Sprintf("%s of backup_recipients expires in %.0f days, at %s, and from then on no backup is made", b.Expiring, max(0, left), b.Expires.UTC().Format("2006-01-02 15:04:05 UTC")),
+		"Have its owner let it live longer, and put the key, exported again, into the file of backup_openpgp_keys on both hosts."
+}
+
 // backupProblem is what is wrong with the backups of the pair, by the words of all hosts that give one, and what to do.
 func backupProblem(c Cluster) (what string) {
 	var pair *replication.Backups
@@ -104,6 +114,9 @@ func backupProblem(c Cluster) (what string) {
 			pair.Late = b.Late
 		}
 		pair.Recipients = max(pair.Recipients, b.Recipients)
+		if !b.Expires.IsZero() && (pair.Expires.IsZero() || b.Expires.Before(pair.Expires)) {
+			pair.Expires, pair.Expiring = b.Expires, b.Expiring
+		}
 		if b.Failure != "" && (pair.Failure == "" || b.Tried.After(pair.Tried)) {
 			pair.Tried, pair.Failure = b.Tried, n.Name+": "+b.Failure
 		}
@@ -124,6 +137,9 @@ func backupProblem(c Cluster) (what string) {
 	what, do := BackupTrouble(*pair, c.Updated)
 	if what == "" && len(without) > 0 {
 		what, do = fmt.Sprintf(someRecipients, strings.Join(without, ", ")), giveRecipients
+	}
+	if what == "" {
+		what, do = BackupExpiring(*pair, c.Updated, fewDays)
 	}
 	if what == "" {
 		return ""

@@ -84,6 +84,9 @@ func TestBackupProblemOfPair(t *testing.T) {
 	unread.Recipients = 0
 	sent, lacks := has, has
 	sent.Targets, lacks.Targets = targets(fresh, time.Time{}), targets(time.Time{}, fresh)
+	ends, endsLater := has, has
+	ends.Expires, ends.Expiring = now.Add(13*24*time.Hour+time.Hour), "openpgp:AA"
+	endsLater.Expires, endsLater.Expiring = now.Add(14*24*time.Hour+time.Hour), "openpgp:BB"
 	for _, row := range []struct {
 		name  string
 		hosts []*replication.Backups
@@ -100,6 +103,8 @@ func TestBackupProblemOfPair(t *testing.T) {
 		{"each target has something of one", []*replication.Backups{&lacks, &sent}, ""},
 		{"one could make none", []*replication.Backups{&has, &unread}, "kt02 can make no backup, for nobody could read it: while the other host makes none, there is none"},
 		{"neither could make one", []*replication.Backups{&unread, &unread}, noRecipients},
+		{"a recipient expires", []*replication.Backups{&endsLater, &ends}, "openpgp:AA of backup_recipients expires in 13 days, at 2026-12-12 16:00:00 UTC, and from then on no backup is made"},
+		{"a recipient expires later", []*replication.Backups{&has, &endsLater}, ""},
 	} {
 		c := Cluster{Updated: now, Nodes: []Node{{Name: "kt01", Backups: row.hosts[0]}, {Name: "kt02", Backups: row.hosts[1]}}}
 		if got := backupProblem(c); row.want == "" && got != "" || row.want != "" && (!strings.HasPrefix(got, row.want+". ") || strings.HasSuffix(got, ".")) {

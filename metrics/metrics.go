@@ -92,6 +92,11 @@ var table = []metric{
 			e(age(t.Newest), strconv.Itoa(i+1))
 		}
 	})},
+	{"backup_recipient_days", "Days until the first of the recipients of backups expires, so that none is made; left out while none does.", nil, gauge, backups(func(b replication.Backups, e emit) {
+		if !b.Expires.IsZero() {
+			e(left(b.Expires))
+		}
+	})},
 	{"build_info", "1, with the release that runs.", []string{"version"}, gauge, beside(func(b replication.Beside, e emit) { e(1, b.Release) })},
 }
 
@@ -154,9 +159,12 @@ func certificates(r replication.Report, e emit) {
 		return
 	}
 	for name, expires := range r.Beside.Certificates {
-		e(math.Round(time.Until(expires).Hours()/24*100)/100, name)
+		e(left(expires), name)
 	}
 }
+
+// left is how many days there are until t.
+func left(t time.Time) float64 { return math.Round(time.Until(t).Hours()/24*100) / 100 }
 
 func beside(read func(replication.Beside, emit)) func(replication.Report, emit) {
 	return func(r replication.Report, e emit) {

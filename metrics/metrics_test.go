@@ -29,7 +29,7 @@ func whole() replication.Report {
 		Decision: replication.Decision{Reason: replication.OperatorHold}, Since: time.Unix(1700000000, 0), PeerAnswers: true, Waiting: 2,
 		Reads: replication.Reads{Served: replication.Everything},
 		Beside: &replication.Beside{Release: "0.1.0", AuditLost: 4, Syslog: "connection refused", SyslogLost: 5,
-			Backups: &replication.Backups{Recipients: 2, Newest: time.Now().Add(-time.Hour), Tried: time.Now(), Failure: "no room", Mine: true,
+			Backups: &replication.Backups{Recipients: 2, Expires: time.Now().Add(12 * time.Hour), Newest: time.Now().Add(-time.Hour), Tried: time.Now(), Failure: "no room", Mine: true,
 				Targets: []replication.BackupTarget{{Target: "sftp://kt@store/srv/kt", Newest: time.Now().Add(-2 * time.Hour)}, {Target: "file:///mnt/kt"}}},
 			Certificates: map[string]time.Time{"public": time.Now().Add(36 * time.Hour), "cluster": time.Now().Add(time.Hour), "authority": time.Now().Add(time.Hour)}},
 	}
@@ -59,7 +59,7 @@ func TestValues(t *testing.T) {
 		`attested_age_seconds 0.25`, `lag_bytes{stage="flushed"} 2`, `lag_bytes{stage="replayed"} 3`, `waiting_writes 2`, `slot_safe_bytes 1.073741824e+09`,
 		`clock_skew_seconds -2`, `disk_free_bytes 61`, `certificate_days{certificate="public"} 1.5`, `audit_lost_total 4`, `syslog_up 0`, `syslog_lost_total 5`,
 		`audit_up 1`, `reads_served{extent="everything"} 1`, `build_info{version="0.1.0"} 1`,
-		`backup_failed 1`, `backup_maker 1`, `backup_recipients 2`,
+		`backup_failed 1`, `backup_maker 1`, `backup_recipients 2`, `backup_recipient_days 0.5`,
 	} {
 		if !strings.Contains(text, "\n"+prefix+want+"\n") {
 			t.Errorf("no %s%s", prefix, want)
@@ -95,6 +95,9 @@ func TestWhatIsNotKnown(t *testing.T) {
 	none := scrape(t, New(func() replication.Report {
 		return replication.Report{Beside: &replication.Beside{Backups: &replication.Backups{}}}
 	}).Handler())
+	if strings.Contains(none, prefix+"backup_recipient_days") {
+		t.Error("a recipient expires that there is not")
+	}
 	if !strings.Contains(none, "\n"+prefix+"backup_age_seconds +Inf\n") || !strings.Contains(none, "\n"+prefix+"backup_recipients 0\n") {
 		t.Error("the age of a backup that was never made is not endless")
 	}

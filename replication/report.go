@@ -46,14 +46,16 @@ type Beside struct {
 // Backups is how it stands with the backups of a host, by its own word. Moments are when a backup was begun.
 type Backups struct {
 	Directory  string    `json:"directory"`
-	Recipients int       `json:"recipients"`        // who can read them; 0: none is made
-	Schedule   string    `json:"schedule"`          // a cron expression, in UTC; off
-	Trouble    string    `json:"trouble,omitempty"` // what is wrong with the settings or with the directory
-	Newest     time.Time `json:"newest,omitzero"`   // the newest verified one of this host; zero: there is none
-	Name       string    `json:"name,omitempty"`    // of that one
-	Tried      time.Time `json:"tried,omitzero"`    // the last attempt of this host
-	Ended      time.Time `json:"ended,omitzero"`    // when that ended; zero: it has not, or was killed
-	Failure    string    `json:"failure,omitempty"` // why there is no backup of that
+	Recipients int       `json:"recipients"`                   // who can read them; 0: none is made
+	Expires    time.Time `json:"recipients_expire,omitzero"`   // when the first of them does, so that none is made; zero: never
+	Expiring   string    `json:"recipient_expiring,omitempty"` // which it is
+	Schedule   string    `json:"schedule"`                     // a cron expression, in UTC; off
+	Trouble    string    `json:"trouble,omitempty"`            // what is wrong with the settings or with the directory
+	Newest     time.Time `json:"newest,omitzero"`              // the newest verified one of this host; zero: there is none
+	Name       string    `json:"name,omitempty"`               // of that one
+	Tried      time.Time `json:"tried,omitzero"`               // the last attempt of this host
+	Ended      time.Time `json:"ended,omitzero"`               // when that ended; zero: it has not, or was killed
+	Failure    string    `json:"failure,omitempty"`            // why there is no backup of that
 	Remedy     string    `json:"remedy,omitempty"`
 
 	Targets       []BackupTarget `json:"targets,omitempty"`        // where copies go, in the order of the settings

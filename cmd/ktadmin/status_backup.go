@@ -23,16 +23,20 @@ func (a *app) backupsFor(c *config.Config, s host.Status) *replication.Backups {
 	return &b
 }
 
-// backupRows is b for people: that there is a new one, or what is wrong and what to do.
+// backupRows is b for people: that there is a new one, or what is wrong and what to do, and what soon will be.
 func backupRows(b *replication.Backups, now time.Time) []row {
 	if b == nil {
 		return nil
+	}
+	var expiring []row
+	if what, do := host.BackupExpiring(*b, now, 30); what != "" {
+		expiring = []row{{"", what}, {"", do}}
 	}
 	if what, do := host.BackupTrouble(*b, now); what != "" {
 		if b.Part == "" {
 			what += " (only this host's directory was looked at)"
 		}
-		return []row{{"backups", "NOT IN ORDER: " + what}, {"", do}}
+		return append([]row{{"backups", "NOT IN ORDER: " + what}, {"", do}}, expiring...)
 	}
 	newest, where := b.Newest, "this host"
 	if b.Other.After(newest) {
@@ -42,5 +46,5 @@ func backupRows(b *replication.Backups, now time.Time) []row {
 	if b.Failure != "" && b.Tried.After(newest) {
 		rows = append(rows, row{"", fmt.Sprintf("the attempt at %s failed: %s", stamp(b.Tried), b.Failure)})
 	}
-	return rows
+	return append(rows, expiring...)
 }

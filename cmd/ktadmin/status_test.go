@@ -111,6 +111,11 @@ func TestBackupRows(t *testing.T) {
 		{"in order", &good, []string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on this host",
 			"schedule: 0 * * * *, in UTC", "made by: this host, which has no passive", "next: 2026-11-29 16:00:00 UTC", "newest: kt-kt01-e1-20261129T150000Z, begun at 2026-11-29 15:00:00 UTC, 30m0s ago",
 			"last try: at 2026-11-29 15:00:00 UTC, which succeeded", "directory: /srv/backups", "recipients: 2"}},
+		{"a recipient expires", with(func(b *replication.Backups) { b.Expires, b.Expiring = now.Add(29*24*time.Hour), "openpgp:AA" }),
+			[]string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on this host", ": openpgp:AA of backup_recipients expires in 29 days, at 2026-12-28 15:30:00 UTC, and from then on no backup is made",
+				": Have its owner let it live longer", "schedule: 0 * * * *, in UTC"}},
+		{"a recipient expires later", with(func(b *replication.Backups) { b.Expires, b.Expiring = now.Add(30*24*time.Hour), "openpgp:AA" }),
+			[]string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on this host", "schedule: 0 * * * *, in UTC"}},
 		{"the other host has it", with(func(b *replication.Backups) {
 			b.Newest, b.Name, b.Other, b.Tried, b.Ended = time.Time{}, "", at(15), time.Time{}, time.Time{}
 		}), []string{"backups: the newest was begun at 2026-11-29 15:00:00 UTC, on the other host, by its word", "schedule: 0 * * * *, in UTC", "made by: this host, which has no passive", "next: 2026-11-29 16:00:00 UTC",
