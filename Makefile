@@ -8,7 +8,7 @@ build:
 
 # One package at a time: several start PostgreSQL servers, and some measure seconds. Their data lies in memory where there is room for it.
 test:
-	@tools/need postgresql java maven pip ip rsync nft mkfs.ext4 rsyslogd sshd
+	@tools/need postgresql java maven pip ip rsync nft mkfs.ext4 rsyslogd sshd gpg
 	go build ./...
 	TMPDIR=$$(tools/scratch) go test -p 1 -count=1 -timeout 20m ./...
 
@@ -19,7 +19,7 @@ interop:
 
 # Every guard switched off, one at a time: the tests must notice. ROWS='one hand' runs those whose name or file matches.
 mutants:
-	@tools/need postgresql
+	@tools/need postgresql gpg
 	go test -count=1 -timeout 3h -v ./mutants -run '^TestMutants$$' -mutants -rows '$(ROWS)'
 
 # A pair hurt at random while clients work on it: make faults SEED=7 DURATION=10m

@@ -24,6 +24,7 @@
 //	internal/config        keytrustee.yaml and node.yaml in one struct, validated whole
 //	internal/durable       changes files in ways that survive power loss
 //	internal/freeport      ports for servers of tests and of the demo
+//	internal/gpgtest       OpenPGP keys for tests, made by GnuPG
 //	internal/indextest     for tests that hold a page or a table to the tests which it names
 //	internal/machine       hosts for tests, made of namespaces: a network that can be cut, disks that can be full
 //	internal/progress      how far a long command is: one line that is rewritten on a terminal, lines elsewhere

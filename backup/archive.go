@@ -11,8 +11,6 @@ import (
 	"hash"
 	"io"
 	"time"
-
-	"filippo.io/age"
 )
 
 // The members that are no part of a stream: the first, and the last but for the authentication.
@@ -28,7 +26,7 @@ const memberSize = 8 << 20
 // memberName is the name of the n-th member of a stream. In their order the members make the stream.
 func memberName(stream string, n int) string { return fmt.Sprintf("%s.%06d", stream, n) }
 
-// archive is a backup that is being written: a tar within an age file.
+// archive is a backup that is being written: a tar within a file of age or an OpenPGP message.
 type archive struct {
 	file   *counted // what lies on the disk
 	buffer *bufio.Writer
@@ -41,12 +39,12 @@ type archive struct {
 	manifest []byte // as it was written
 }
 
-// newArchive begins a backup that recipients can read, with its manifest.
-func newArchive(w io.Writer, m Manifest, recipients []age.Recipient) (*archive, error) {
+// newArchive begins a backup, with its manifest.
+func newArchive(w io.Writer, m Manifest, seal sealer) (*archive, error) {
 	a := &archive{file: &counted{w: w, sum: sha256.New()}, at: m.Started, member: make([]byte, 0, memberSize)}
 	a.buffer = bufio.NewWriterSize(a.file, 1<<20)
 	var err error
-	if a.sealed, err = age.Encrypt(a.buffer, recipients...); err != nil {
+	if a.sealed, err = seal(a.buffer); err != nil {
 		return nil, fmt.Errorf("encrypting: %w", err)
 	}
 	a.tar = tar.NewWriter(a.sealed)

@@ -24,6 +24,10 @@ func newIdentity(t *testing.T) *age.X25519Identity {
 	return identity
 }
 
+func ofAge(key *age.X25519Identity) Identities {
+	return Identities{list: []identity{{key, key.Recipient().String()}}}
+}
+
 // TestArchive: streams of no bytes, of exactly a member and of several come back as they were.
 func TestArchive(t *testing.T) {
 	identity := newIdentity(t)
@@ -34,7 +38,7 @@ func TestArchive(t *testing.T) {
 
 	m := Manifest{Format: Format, Started: time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC), Recipients: []string{"a", "b"}}
 	var file bytes.Buffer
-	a, err := newArchive(&file, m, []age.Recipient{identity.Recipient()})
+	a, err := newArchive(&file, m, sealAge(identity.Recipient()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +59,7 @@ func TestArchive(t *testing.T) {
 		t.Fatalf("%d bytes of %d, %v", size, file.Len(), err)
 	}
 
-	r, manifest, err := openArchive(&file, identity)
+	r, manifest, err := openArchive(&file, ofAge(identity))
 	if err != nil || !sameJSON(manifest, m) {
 		t.Fatalf("the manifest is %s, %v", manifest, err)
 	}
@@ -79,7 +83,7 @@ func TestArchive(t *testing.T) {
 // TestArchiveFailsAsItsFile: an error of the disk is what is reported, whatever the program says that could not go on.
 func TestArchiveFailsAsItsFile(t *testing.T) {
 	full := errors.New("full")
-	a, err := newArchive(&limited{left: 1 << 20, err: full}, Manifest{}, []age.Recipient{newIdentity(t).Recipient()})
+	a, err := newArchive(&limited{left: 1 << 20, err: full}, Manifest{}, sealAge(newIdentity(t).Recipient()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,8 +166,8 @@ func TestArchiveOutOfOrder(t *testing.T) {
 	}
 }
 
-func readAll(file io.Reader, identity age.Identity) error {
-	r, _, err := openArchive(file, identity)
+func readAll(file io.Reader, identity *age.X25519Identity) error {
+	r, _, err := openArchive(file, ofAge(identity))
 	if err != nil {
 		return err
 	}

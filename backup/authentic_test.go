@@ -20,8 +20,8 @@ func TestOrigin(t *testing.T) {
 	ours := smallBackup(t, smallManifest, key.Recipient())
 	another := smallManifest
 	another.Host = "kt02"
-	bare := smallBackupBy(t, nil, smallManifest, key.Recipient())
-	forged := smallBackupBy(t, testKey("another's"), smallManifest, key.Recipient())
+	bare := sealedBackupBy(t, nil, smallManifest, sealAge(key.Recipient()))
+	forged := sealedBackupBy(t, testKey("another's"), smallManifest, sealAge(key.Recipient()))
 	sumOf := func(text []byte) string { sum := sha256.Sum256(text); return hex.EncodeToString(sum[:]) }
 	member := func(text []byte, name string) (found []byte) {
 		rewritten(t, text, key, func(n string, content []byte) []byte {

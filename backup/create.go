@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"filippo.io/age"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
 
@@ -57,7 +56,7 @@ type run struct {
 // then the next Create removes what is left. An *UnprovenError means that the backup was made and did not restore; a
 // *postgres.SetupError that this host, as it is, can not make one.
 func Create(ctx context.Context, o Options) (Receipt, error) {
-	if len(o.Recipients.list) < fewest {
+	if len(o.Recipients.texts) < fewest {
 		return Receipt{}, errors.New("making a backup: it has no recipients")
 	}
 	release, err := lock(ctx, o.LockFile, o.Wait)
@@ -110,18 +109,18 @@ func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err err
 			err = errors.Join(err, r.discard(name))
 		}
 	}()
-	identity, own, err := r.Recipients.ephemeral()
+	own, seal, err := r.Recipients.ephemeral()
 	if err != nil {
 		return Receipt{}, err
 	}
-	w, err := r.write(ctx, name, m, own)
+	w, err := r.write(ctx, name, m, seal)
 	if err != nil {
 		return Receipt{}, fmt.Errorf("making a backup: %w", err)
 	}
 	if err := r.reached("written"); err != nil {
 		return Receipt{}, err
 	}
-	receipt, err := r.prove(ctx, name, m, w, identity)
+	receipt, err := r.prove(ctx, name, m, w, own)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -209,13 +208,13 @@ type written struct {
 
 // write makes the partial file. When it returns nil that is on the disk, and no longer in the kernel's memory as far as that
 // can be had: whoever reads it next reads the disk.
-func (r *run) write(ctx context.Context, name string, m Manifest, own age.Recipient) (w written, err error) {
+func (r *run) write(ctx context.Context, name string, m Manifest, seal sealer) (w written, err error) {
 	f, err := r.root.OpenFile(name+partialSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return w, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	a, err := newArchive(f, m, append(r.Recipients.list[:len(r.Recipients.list):len(r.Recipients.list)], own))
+	a, err := newArchive(f, m, seal)
 	if err != nil {
 		return w, err
 	}

@@ -6,11 +6,13 @@
 //
 //	manifest.go    Manifest, Trailer and Receipt: what a backup says of itself, and what was seen of it
 //	recipients.go  ParseRecipients: who may read the backups; named.go: as somebody else calls one of them
+//	openpgp.go     those that are OpenPGP keys: which they are, and whether anything should be encrypted to them
 //	create.go      Create: one backup, from the lock to its name
 //	copy.go        what goes into it, in which order
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
 //	authentic.go   Origin: who has made a backup, and what is refused
 //	identities.go  ParseIdentities: what opens a backup
+//	openpgp_message.go   a backup that is an OpenPGP message; openpgp_identity.go: what opens one
 //	unpack.go      Unpack: a backup laid out in a directory, each byte held against what it says of itself
 //	untar.go       how the tars within it are unpacked, and nothing beside them
 //	prove.go       the restore that each backup has to stand; trial.go: the server that is started for it

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,7 @@ type doomed struct {
 	Server                       *postgres.Server
 	Directory, LockFile, Sockets string
 	Recipients                   []string
+	Keys                         string // file of the OpenPGP keys
 	Retention                    Retention
 	At                           string
 	File, Identity               string // for a restore test of that file
@@ -65,7 +67,7 @@ func beKilled(description string) int {
 		fmt.Fprintln(os.Stderr, "it was not killed:", err)
 		return 1
 	}
-	recipients, err := ParseRecipients(d.Recipients)
+	recipients, err := ParseRecipients(d.Recipients, d.Keys, time.Now())
 	if err == nil {
 		o := optionsOf(d.Server, d.Directory, d.LockFile, d.Sockets, recipients)
 		o.Retention = d.Retention
@@ -104,7 +106,7 @@ func siteOf(t *testing.T, s *postgres.Server) *site {
 		a.identities = append(a.identities, identity)
 		a.texts = append(a.texts, identity.Recipient().String())
 	}
-	recipients, err := ParseRecipients(a.texts)
+	recipients, err := ParseRecipients(a.texts, "", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"filippo.io/age"
-
 	"keytrustee/postgres"
 )
 
@@ -25,7 +23,7 @@ func (e *UnprovenError) Hint() string {
 }
 
 // prove reads the backup back from the disk and restores it. Nothing of that is left when it returns.
-func (r *run) prove(ctx context.Context, name string, m Manifest, w written, identity age.Identity) (receipt Receipt, err error) {
+func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own Identities) (receipt Receipt, err error) {
 	t := r.trial()
 	defer func() {
 		if _, setup := errors.AsType[*postgres.SetupError](err); err != nil && !setup && !diskFull(err) && ctx.Err() == nil {
@@ -38,7 +36,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, ide
 	}
 	r.Progress.Begin("reading the backup back")
 	r.Progress.Bytes(w.size, false)
-	if err := r.readBack(ctx, name, m, w, identity); err != nil {
+	if err := r.readBack(ctx, name, m, w, own); err != nil {
 		return receipt, err
 	}
 	if err := r.reached("read back"); err != nil {
@@ -59,7 +57,7 @@ func (r *run) trial() trial {
 }
 
 // readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory.
-func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own age.Identity) error {
+func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own Identities) error {
 	f, err := r.root.Open(name + partialSuffix)
 	if err != nil {
 		return err
@@ -70,7 +68,7 @@ func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, 
 		return err
 	}
 	defer into.Close()
-	u, err := unpack(readTo(r.Progress, reader{ctx, f}), Identities{[]identity{{own, "of the run"}}}, into)
+	u, err := unpack(readTo(r.Progress, reader{ctx, f}), own, into)
 	switch {
 	case err != nil:
 		return err

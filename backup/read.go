@@ -2,7 +2,6 @@ package backup
 
 import (
 	"archive/tar"
-	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,8 +9,6 @@ import (
 	"hash"
 	"io"
 	"strings"
-
-	"filippo.io/age"
 )
 
 // maxJSON is the longest manifest or trailer that is read.
@@ -19,6 +16,7 @@ const maxJSON = 1 << 20
 
 // reading is a backup that is read, from its beginning to its end: the manifest, stream after stream, the trailer, the authentication.
 type reading struct {
+	opened string // whose identity has
 	plain  io.Reader
 	tar    *tar.Reader
 	header *tar.Header // of the member that comes next; nil: there is none
@@ -29,21 +27,12 @@ type reading struct {
 const ageMagic = "age-encryption.org/"
 
 // openArchive reads the manifest of a backup.
-func openArchive(file io.Reader, identities ...age.Identity) (r *reading, manifest []byte, err error) {
-	if err := checkCiphers(); err != nil {
+func openArchive(file io.Reader, ids Identities) (r *reading, manifest []byte, err error) {
+	plain, opened, err := ids.open(file)
+	if err != nil {
 		return nil, nil, err
 	}
-	buffered := bufio.NewReaderSize(file, 1<<20)
-	if head, err := buffered.Peek(len(ageMagic)); err == io.EOF {
-		return nil, nil, fmt.Errorf("decrypting: it ends after %d bytes", len(head))
-	} else if err == nil && string(head) != ageMagic {
-		return nil, nil, errors.New("decrypting: it is no file of age")
-	}
-	plain, err := age.Decrypt(buffered, identities...)
-	if err != nil {
-		return nil, nil, fmt.Errorf("decrypting: %w", err)
-	}
-	r = &reading{plain: plain, tar: tar.NewReader(plain)}
+	r = &reading{opened: opened, plain: plain, tar: tar.NewReader(plain)}
 	if err := r.advance(); err != nil {
 		return nil, nil, err
 	}
@@ -148,7 +137,7 @@ func (r *reading) close() (trailer, authentication []byte, err error) {
 	if r.header != nil {
 		return nil, nil, errors.New("something comes after the trailer")
 	}
-	// Only at the end of the plain text has age said that nothing was cut off.
+	// Only at the end of the plain text has age said that nothing was cut off, and OpenPGP that anything is what was written.
 	if n, err := io.Copy(io.Discard, r.plain); err != nil {
 		return nil, nil, err
 	} else if n > 0 {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -44,12 +45,13 @@ func TestParseRecipients(t *testing.T) {
 		"a wrong character":    {[]string{a, b[:len(b)-1] + "b"}, []string{"value 2 of 2 is no recipient of age"}},
 		"cut":                  {[]string{p[:100], q}, []string{"value 1 of 2 is no post-quantum recipient"}},
 		"an identity":          {[]string{secret, b}, []string{"value 1 of 2 is an identity, which is secret"}},
-		"OpenPGP":              {[]string{"-----BEGIN PGP PUBLIC KEY BLOCK-----", b}, []string{"value 1 of 2 is not an age recipient"}},
+		"an OpenPGP key":       {[]string{"-----BEGIN PGP PUBLIC KEY BLOCK-----", b}, []string{"value 1 of 2 is the key itself"}},
+		"an address":           {[]string{"alice@example.com", b}, []string{"value 1 of 2 is not a recipient"}},
 		"empty":                {[]string{a, "", b}, []string{"value 2 of 3 is empty"}},
-		"all at once": {[]string{"x", a, a, secret}, []string{"value 1 of 4 is not an age recipient", "value 3 of 4 is the same as value 2",
+		"all at once": {[]string{"x", a, a, secret}, []string{"value 1 of 4 is not a recipient", "value 3 of 4 is the same as value 2",
 			"value 4 of 4 is an identity"}},
 	} {
-		r, err := ParseRecipients(row.texts)
+		r, err := ParseRecipients(row.texts, "", time.Now())
 		if row.want == nil {
 			if err != nil || len(r.list) != len(row.texts) {
 				t.Errorf("%s: %v", name, err)
@@ -76,22 +78,22 @@ func TestParseRecipients(t *testing.T) {
 	}
 }
 
-// opensOwn: age takes the recipients and the run's own together, and that one opens.
+// opensOwn: the recipients and the run's own are taken together, and that one opens.
 func opensOwn(t *testing.T, r Recipients) {
 	t.Helper()
-	identity, own, err := r.ephemeral()
+	own, seal, err := r.ephemeral()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var file strings.Builder
-	w, err := age.Encrypt(&file, append(r.list, own)...)
+	w, err := seal(&file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := age.Decrypt(strings.NewReader(file.String()), identity); err != nil {
+	if _, _, err := own.open(strings.NewReader(file.String())); err != nil {
 		t.Error(err)
 	}
 }
@@ -107,8 +109,13 @@ func TestCiphers(t *testing.T) {
 		return
 	}
 	_, _, made := Recipients{}.ephemeral()
-	_, _, opened := openArchive(strings.NewReader(ageMagic))
-	for _, err := range []error{made, opened} {
+	_, _, opened := openArchive(strings.NewReader(ageMagic), Identities{})
+	_, parsed := ParseIdentities("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n")
+	fingerprint := openPGPPrefix + strings.Repeat("0", 40)
+	if _, err := ParseRecipients([]string{fingerprint, fingerprint}, "", time.Now()); err == nil || !strings.Contains(err.Error(), "which the FIPS 140 mode that is enforced here forbids") {
+		t.Errorf("OpenPGP recipients: %v", err)
+	}
+	for _, err := range []error{made, opened, parsed} {
 		if setup, ok := errors.AsType[*postgres.SetupError](err); !ok || setup.Hint() == "" {
 			t.Errorf("error %v", err)
 		}

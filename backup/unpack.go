@@ -38,18 +38,19 @@ type Unpacked struct {
 }
 
 // ReadManifest is what a backup says of itself at its beginning, and whose identity has opened it. It reads no further, so the rest
-// may be damaged. The next read of the file begins at its beginning. The errors are those of Unpack.
+// may be damaged, and what an OpenPGP message says may have been changed: it is good for a refusal and for no more. The next read of
+// the file begins at its beginning. The errors are those of Unpack.
 func ReadManifest(ctx context.Context, file *os.File, ids Identities) (m Manifest, recipient string, err error) {
-	list, opened := ids.decrypting()
-	_, text, err := openArchive(reader{ctx, file}, list...)
-	if err = ids.stranger(err); err == nil {
+	a, text, err := openArchive(reader{ctx, file}, ids)
+	if err == nil {
+		recipient = a.opened
 		m, err = parseManifest(text)
 	}
 	if err != nil {
 		return m, "", explainUnpack(ctx, filepath.Base(file.Name()), "", err)
 	}
 	_, err = file.Seek(0, io.SeekStart)
-	return m, *opened, err
+	return m, recipient, err
 }
 
 // Unpack reads a backup from its first byte to its last and lays it out in dir, which it makes, and which nobody else can enter. What
@@ -64,12 +65,16 @@ func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, d
 	if info, err := file.Stat(); err == nil {
 		p.Bytes(info.Size(), false)
 	}
+	return unpackFrom(ctx, readTo(p, file), filepath.Base(file.Name()), ids, origin, dir)
+}
+
+func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities, origin Origin, dir string) (u Unpacked, err error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return u, err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(explainUnpack(ctx, filepath.Base(file.Name()), dir, err), os.RemoveAll(dir))
+			err = errors.Join(explainUnpack(ctx, name, dir, err), os.RemoveAll(dir))
 		}
 	}()
 	into, err := os.OpenRoot(dir)
@@ -77,10 +82,10 @@ func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, d
 		return u, err
 	}
 	defer into.Close()
-	if u, err = unpack(readTo(p, reader{ctx, file}), ids, into); err != nil {
+	if u, err = unpack(reader{ctx, file}, ids, into); err != nil {
 		return u, err
 	}
-	if err := origin.check(filepath.Base(file.Name()), u); err != nil {
+	if err := origin.check(name, u); err != nil {
 		return u, err
 	}
 	u.Authenticated = u.authentication != nil
@@ -91,10 +96,9 @@ func Unpack(ctx context.Context, file *os.File, ids Identities, origin Origin, d
 func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err error) {
 	seen := &counted{w: io.Discard, sum: sha256.New()}
 	all := io.TeeReader(file, seen)
-	list, opened := ids.decrypting()
-	a, manifest, err := openArchive(all, list...)
+	a, manifest, err := openArchive(all, ids)
 	if err != nil {
-		return u, ids.stranger(err)
+		return u, err
 	}
 	if u.Manifest, err = parseManifest(manifest); err != nil {
 		return u, err
@@ -126,7 +130,7 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return u, err
 	}
-	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), *opened
+	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), a.opened
 	u.manifest, u.trailer, u.authentication = manifest, trailer, authentication
 	return u, nil
 }

@@ -27,13 +27,18 @@ import (
 // smallBackup is a backup whose streams are made up: no server is in it.
 func smallBackup(t *testing.T, m Manifest, recipients ...age.Recipient) []byte {
 	t.Helper()
-	return smallBackupBy(t, clusterKey, m, recipients...)
+	return sealedBackup(t, m, sealAge(recipients...))
 }
 
-func smallBackupBy(t *testing.T, by Authenticator, m Manifest, recipients ...age.Recipient) []byte {
+func sealedBackup(t *testing.T, m Manifest, seal sealer) []byte {
+	t.Helper()
+	return sealedBackupBy(t, clusterKey, m, seal)
+}
+
+func sealedBackupBy(t *testing.T, by Authenticator, m Manifest, seal sealer) []byte {
 	t.Helper()
 	var file bytes.Buffer
-	a, err := newArchive(&file, m, recipients)
+	a, err := newArchive(&file, m, seal)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +97,16 @@ func unpackTextOf(t *testing.T, origin Origin, text []byte, keys ...interface{ S
 	if err != nil {
 		t.Fatal(err)
 	}
+	return unpackOf(t, origin, text, ids)
+}
+
+func unpackBy(t *testing.T, text []byte, ids Identities) (Unpacked, string, error) {
+	t.Helper()
+	return unpackOf(t, Origin{Key: clusterKey}, text, ids)
+}
+
+func unpackOf(t *testing.T, origin Origin, text []byte, ids Identities) (Unpacked, string, error) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.ktb")
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
@@ -167,7 +182,7 @@ func TestUnpackDamaged(t *testing.T) {
 		}
 	}
 	damaged("nothing", nil, "it ends after 0 bytes")
-	damaged("something else", bytes.Repeat([]byte("nothing of age\n"), 100), "it is no file of age")
+	damaged("something else", bytes.Repeat([]byte("nothing of age\n"), 100), "it is neither a file of age nor an OpenPGP message")
 	damaged("what comes after it", append(slices.Clone(whole), 0), "")
 	for _, n := range []int{1, 10, 30, payload - 20, payload, payload + 1, payload + 100, payload + chunk - 1, payload + chunk, payload + chunk + 1, payload + 5*chunk, len(whole) - 1} {
 		damaged("cut", whole[:n], "")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keytrustee/backup"
+	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/internal/config"
 	"keytrustee/internal/release"
@@ -77,7 +78,7 @@ func (a *app) createBackup(f createFlags) error {
 }
 
 func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
-	recipients, err := recipientsOf(c)
+	recipients, err := thishost.Recipients(c, time.Now())
 	if err != nil {
 		return o, err
 	}
@@ -124,20 +125,6 @@ func (a *app) sayRetired(names []string, err error) {
 	if err != nil {
 		a.say("note: the backup was made. %v. The next one tries again", err)
 	}
-}
-
-// recipientsOf reads the recipients of backups. What is wrong with them is wrong with the configuration.
-func recipientsOf(c *config.Config) (backup.Recipients, error) {
-	recipients, err := backup.ParseRecipients(c.BackupRecipients)
-	wrong, ok := errors.AsType[*backup.RecipientsError](err)
-	if !ok {
-		return recipients, err
-	}
-	invalid := new(config.InvalidError)
-	for _, f := range wrong.Faults {
-		invalid.Faults = append(invalid.Faults, config.Fault{Field: "backup_recipients", Problem: f.Problem, Remedy: f.Remedy})
-	}
-	return recipients, invalid
 }
 
 // backupFacts is what a backup says of the host that it is of.

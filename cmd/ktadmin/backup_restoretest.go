@@ -31,7 +31,7 @@ type restoreTest struct {
 }
 
 func newRestoreTestCommand(a *app) *cobra.Command {
-	var identity, key, directory, record, sum string
+	var identity, passphrase, key, directory, record, sum string
 	var fromDump bool
 	cmd := &cobra.Command{
 		Use:   "restore-test NAME|FILE",
@@ -44,7 +44,8 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 			"On a host of the pair it notes when that was; for a test that was made elsewhere, restore-test --record FILE does, with its output (-o json).",
 		Args: cobra.MaximumNArgs(1),
 	}
-	cmd.Flags().StringVar(&identity, "identity", "", "file with the identity of a recipient, as age-keygen made it")
+	cmd.Flags().StringVar(&identity, "identity", "", "file with the identity of a recipient, as age-keygen made it, or gpg --export-secret-keys")
+	cmd.Flags().StringVar(&passphrase, "identity-passphrase-file", "", "file with the passphrase of an OpenPGP key (default: asked for on a terminal)")
 	cmd.Flags().StringVar(&key, "recovery-key", "", "file with the recovery key")
 	cmd.Flags().StringVar(&directory, "directory", "", "where to restore to (default below backup_directory, or below /var/tmp on a computer that is no host of a pair)")
 	cmd.Flags().BoolVar(&fromDump, "from-dump", false, "restore the logical dump alone, into a new database")
@@ -52,7 +53,7 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&record, "record", "", "note on this host a test that was made elsewhere: FILE is what it said with -o json")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if record != "" {
-			if len(args) > 0 || identity != "" || key != "" || directory != "" || fromDump || sum != "" {
+			if len(args) > 0 || identity+passphrase != "" || key != "" || directory != "" || fromDump || sum != "" {
 				return usagef("--record only notes a test that was made elsewhere: name nothing else beside it")
 			}
 			return a.recordTest(record)
@@ -68,7 +69,7 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 		if err := checkSHA256(sum); err != nil {
 			return err
 		}
-		t, err := a.newRestoreTest(identity, key, sum)
+		t, err := a.newRestoreTest(identity, passphrase, key, sum)
 		if err != nil {
 			return err
 		}
@@ -79,13 +80,13 @@ func newRestoreTestCommand(a *app) *cobra.Command {
 }
 
 // newRestoreTest reads the secrets, as the user who called: the files may be theirs alone.
-func (a *app) newRestoreTest(identity, key, sum string) (*restoreTest, error) {
+func (a *app) newRestoreTest(identity, passphrase, key, sum string) (*restoreTest, error) {
 	t := &restoreTest{app: a}
 	text, err := readSecretFile("--identity", identity)
 	if err != nil {
 		return nil, err
 	}
-	if t.identities, err = backup.ParseIdentities(text); err != nil {
+	if t.identities, err = identities(text, passphrase); err != nil {
 		return nil, fmt.Errorf("--identity: %s: %w", identity, err)
 	}
 	if t.key, err = readSecretFile("--recovery-key", key); err != nil {

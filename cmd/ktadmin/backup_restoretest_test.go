@@ -21,6 +21,7 @@ import (
 	"filippo.io/age"
 
 	"keytrustee/backup"
+	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/seal"
@@ -353,7 +354,7 @@ func (d *drill) unsound() {
 		d.Fatal(err)
 	}
 	d.sql(`update key_version set sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) where name = 'payroll@0'`)
-	recipients, err := recipientsOf(d.Config)
+	recipients, err := thishost.Recipients(d.Config, time.Now())
 	if err != nil {
 		d.Fatal(err)
 	}

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"keytrustee/backup"
+	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/kms/pgstore"
 	"keytrustee/kms/seal"
@@ -56,7 +58,7 @@ func (f *forger) forge(by backup.Authenticator) backup.Receipt {
 	if err != nil {
 		f.Fatal(err)
 	}
-	recipients, err := recipientsOf(f.Config)
+	recipients, err := thishost.Recipients(f.Config, time.Now())
 	if err != nil {
 		f.Fatal(err)
 	}

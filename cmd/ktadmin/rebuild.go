@@ -51,7 +51,7 @@ func (r *rebuilding) open() error {
 	if err != nil {
 		return err
 	}
-	if r.identities, err = backup.ParseIdentities(text); err != nil {
+	if r.identities, err = identities(text, r.passphrase); err != nil {
 		return err
 	}
 	if r.recovery, err = readSecret(r.recoveryKey, "Recovery key: "); err != nil {

@@ -52,20 +52,21 @@ func newRestoreCommand(a *app) *cobra.Command {
 
 // backupFlags are the flags of a restore from a backup.
 type backupFlags struct {
-	file, identity, recoveryKey, sha256, confirm string
-	alsoAsk                                      []string
-	fromDump                                     bool
+	file, identity, passphrase, recoveryKey, sha256, confirm string
+	alsoAsk                                                  []string
+	fromDump                                                 bool
 }
 
 // any reports whether one of them was given.
 func (b *backupFlags) any() bool {
-	return b.file != "" || b.identity != "" || b.recoveryKey != "" || b.sha256 != "" || b.confirm != "" || len(b.alsoAsk) > 0 || b.fromDump
+	return b.file != "" || b.identity+b.passphrase != "" || b.recoveryKey != "" || b.sha256 != "" || b.confirm != "" || len(b.alsoAsk) > 0 || b.fromDump
 }
 
 func (b *backupFlags) addTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&b.file, "from-backup", "", "file of a backup of one of the two hosts, both of which are lost")
 	flags.StringVar(&b.identity, "identity", "", "file that holds an identity of one of the backup's recipients")
+	flags.StringVar(&b.passphrase, "identity-passphrase-file", "", "file with the passphrase of the identity, if it is an OpenPGP key that has one (default: asked for on a terminal)")
 	flags.StringVar(&b.recoveryKey, "recovery-key", "", "file that holds the recovery key of the cluster (default: asked for on a terminal)")
 	addSHA256(flags, &b.sha256)
 	flags.StringSliceVar(&b.alsoAsk, "also-ask", nil, "address of a host that joined after the backup was made, which is asked too whether it lives; may be given more than once")

@@ -42,8 +42,9 @@ type Config struct {
 	SyslogCA       string // file with the authorities that may vouch for that host; empty: the system's
 	MetricsAddress string // host:port where metrics are served; empty: nowhere
 
-	BackupDirectory  string   // where backups lie
-	BackupRecipients []string // who can read them; nobody: no backup can be made
+	BackupDirectory   string   // where backups lie
+	BackupRecipients  []string // who can read them; nobody: no backup can be made
+	BackupOpenPGPKeys string   // file with the public keys of the recipients that are OpenPGP keys
 
 	BackupSchedule   string // when the daemon makes them: a cron expression, in UTC, or off; its form is not checked here
 	BackupKeepHourly int    // of so many hours that have a backup the newest one is kept

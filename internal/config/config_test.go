@@ -54,7 +54,7 @@ func TestLoadSavesAndLoads(t *testing.T) {
 	c.ClusterID, c.Name, c.ExternalAddress, c.ListenAddress, c.Port = "c1", "kt01", "kt01.example.com", "::1", 443
 	c.Peer = Peer{"kt02", "kt02.example.com", "10.0.0.2"}
 	c.Syslog, c.MetricsAddress = "tcp://[fd00::1]", "127.0.0.1:9100"
-	c.BackupDirectory, c.BackupRecipients = "/srv/backups", []string{"age1a", "age1b"}
+	c.BackupDirectory, c.BackupRecipients, c.BackupOpenPGPKeys = "/srv/backups", []string{"age1a", "age1b"}, "/etc/kt/keys.gpg"
 	c.BackupSchedule, c.BackupKeepHourly, c.BackupKeepWeekly = "off", 24, 0
 	c.BackupTargets, c.BackupSSHKnownHosts, c.BackupSSHKey = []string{"sftp://kt@store/kt", "file:///mnt/kt"}, "/etc/kt/known_hosts", "/etc/kt/id"
 	if err := os.WriteFile(c.SharedFile(), c.Shared(), 0o600); err != nil {
@@ -138,6 +138,7 @@ func TestValidate(t *testing.T) {
 		{"no backups kept", func(c *Config) { c.BackupKeepHourly, c.BackupKeepDaily, c.BackupKeepWeekly = 0, 0, 0 }, "backup_keep_hourly"},
 		{"backups by the day alone", func(c *Config) { c.BackupKeepHourly, c.BackupKeepWeekly = 0, 0 }, ""},
 		{"fewer than none", func(c *Config) { c.BackupKeepDaily, c.BackupKeepWeekly = -1, -7 }, "backup_keep_daily backup_keep_weekly"},
+		{"OpenPGP keys somewhere", func(c *Config) { c.BackupOpenPGPKeys = "keys.gpg" }, "backup_openpgp_keys"},
 		{"an SSH key somewhere", func(c *Config) { c.BackupSSHKnownHosts, c.BackupSSHKey = "known_hosts", "id" }, "backup_ssh_known_hosts backup_ssh_key"},
 		{"authorities somewhere", func(c *Config) { c.SyslogCA = "log.pem" }, "syslog_ca"},
 		{"metrics at a port alone", func(c *Config) { c.MetricsAddress = "9100" }, "metrics_address"},

@@ -15,7 +15,7 @@ import (
 // moves are the keys of node.yaml that a host keeps on another machine: none that says where files of its own lie, or
 // who it runs as. Where copies of its backups go it keeps: what can not be reached from there is said, and what was forgotten is not.
 var moves = []string{"name", "external_address", "listen_address", "port", "cluster_port", "db_port", "peer", "syslog", "syslog_ca", "metrics_address",
-	"backup_recipients", "backup_schedule", "backup_keep_hourly", "backup_keep_daily", "backup_keep_weekly", "backup_targets"}
+	"backup_recipients", "backup_openpgp_keys", "backup_schedule", "backup_keep_hourly", "backup_keep_daily", "backup_keep_weekly", "backup_targets"}
 
 // TakeNode makes text, the node.yaml that a host had, the one of this host, as far as it holds on another machine. A node.yaml that is there
 // stays as it is. The directory must exist.

@@ -53,21 +53,22 @@ func (c *Config) SaveNode() error {
 		SyslogCA        string `yaml:"syslog_ca,omitempty"`
 		MetricsAddress  string `yaml:"metrics_address,omitempty"`
 
-		BackupDirectory  string   `yaml:"backup_directory,omitempty"`
-		BackupRecipients []string `yaml:"backup_recipients,omitempty"`
-		BackupSchedule   string   `yaml:"backup_schedule,omitempty"`
-		BackupKeepHourly *int     `yaml:"backup_keep_hourly,omitempty"`
-		BackupKeepDaily  *int     `yaml:"backup_keep_daily,omitempty"`
-		BackupKeepWeekly *int     `yaml:"backup_keep_weekly,omitempty"`
-		BackupTargets    []string `yaml:"backup_targets,omitempty"`
-		BackupKnownHosts string   `yaml:"backup_ssh_known_hosts,omitempty"`
-		BackupSSHKey     string   `yaml:"backup_ssh_key,omitempty"`
+		BackupDirectory   string   `yaml:"backup_directory,omitempty"`
+		BackupRecipients  []string `yaml:"backup_recipients,omitempty"`
+		BackupOpenPGPKeys string   `yaml:"backup_openpgp_keys,omitempty"`
+		BackupSchedule    string   `yaml:"backup_schedule,omitempty"`
+		BackupKeepHourly  *int     `yaml:"backup_keep_hourly,omitempty"`
+		BackupKeepDaily   *int     `yaml:"backup_keep_daily,omitempty"`
+		BackupKeepWeekly  *int     `yaml:"backup_keep_weekly,omitempty"`
+		BackupTargets     []string `yaml:"backup_targets,omitempty"`
+		BackupKnownHosts  string   `yaml:"backup_ssh_known_hosts,omitempty"`
+		BackupSSHKey      string   `yaml:"backup_ssh_key,omitempty"`
 	}{
 		c.Name, c.ExternalAddress, c.ListenAddress,
 		c.own("port", c.Port), c.own("cluster_port", c.ClusterPort), c.own("db_port", c.DBPort),
 		c.PGRootDir, c.SocketDir, c.LogDir, c.User, peer(c.Peer),
 		c.ownText("syslog", c.Syslog), c.ownText("syslog_ca", c.SyslogCA), c.ownText("metrics_address", c.MetricsAddress),
-		c.ownBackups(), c.ownList("backup_recipients", c.BackupRecipients),
+		c.ownBackups(), c.ownList("backup_recipients", c.BackupRecipients), c.ownText("backup_openpgp_keys", c.BackupOpenPGPKeys),
 		c.ownSchedule(), c.ownCount("backup_keep_hourly", c.BackupKeepHourly), c.ownCount("backup_keep_daily", c.BackupKeepDaily), c.ownCount("backup_keep_weekly", c.BackupKeepWeekly),
 		c.ownList("backup_targets", c.BackupTargets), c.ownText("backup_ssh_known_hosts", c.BackupSSHKnownHosts), c.ownText("backup_ssh_key", c.BackupSSHKey),
 	})

@@ -39,6 +39,7 @@ var settings = []setting{
 	text("metrics_address", func(c *Config) *string { return &c.MetricsAddress }, ""),
 	directory("backup_directory", func(c *Config) *string { return &c.BackupDirectory }, "backups"),
 	list("backup_recipients", func(c *Config) *[]string { return &c.BackupRecipients }),
+	text("backup_openpgp_keys", func(c *Config) *string { return &c.BackupOpenPGPKeys }, ""),
 	schedule("backup_schedule", func(c *Config) *string { return &c.BackupSchedule }, "0 * * * *"),
 	count("backup_keep_hourly", func(c *Config) *int { return &c.BackupKeepHourly }, 10),
 	count("backup_keep_daily", func(c *Config) *int { return &c.BackupKeepDaily }, 7),

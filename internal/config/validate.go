@@ -95,6 +95,9 @@ func (c *Config) Validate() error {
 		}
 	}
 	v.retention(c)
+	if c.BackupOpenPGPKeys != "" {
+		v.absolute("backup_openpgp_keys", c.BackupOpenPGPKeys)
+	}
 	if c.BackupSSHKnownHosts != "" {
 		v.absolute("backup_ssh_known_hosts", c.BackupSSHKnownHosts)
 	}

@@ -15,8 +15,8 @@ import (
 func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Schedule) {
 	b := replication.Backups{Directory: c.BackupDirectory}
 	var troubles []error
-	if _, err := backup.ParseRecipients(c.BackupRecipients); err == nil {
-		b.Recipients = len(c.BackupRecipients)
+	if r, err := Recipients(c, now); err == nil {
+		b.Recipients, b.Expires, b.Expiring = len(c.BackupRecipients), r.Expires, r.Expiring
 	} else if len(c.BackupRecipients) > 0 {
 		troubles = append(troubles, err)
 	}
@@ -65,6 +65,24 @@ func targets(c *config.Config, made []backup.Receipt, s backup.Schedule, now tim
 		all = append(all, t)
 	}
 	return all, ""
+}
+
+// Recipients are who can read the backups of this host. What is wrong with them is wrong with the configuration.
+func Recipients(c *config.Config, now time.Time) (backup.Recipients, error) {
+	r, err := backup.ParseRecipients(c.BackupRecipients, c.BackupOpenPGPKeys, now)
+	wrong, ok := errors.AsType[*backup.RecipientsError](err)
+	if !ok {
+		return r, err
+	}
+	invalid := new(config.InvalidError)
+	for _, f := range wrong.Faults {
+		field := "backup_recipients"
+		if f.KeyFile {
+			field = "backup_openpgp_keys"
+		}
+		invalid.Faults = append(invalid.Faults, config.Fault{Field: field, Problem: f.Problem, Remedy: f.Remedy})
+	}
+	return r, invalid
 }
 
 // Schedule is when the daemon makes backups. What is wrong with it is wrong with the configuration.
