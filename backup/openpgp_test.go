@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 
 	"keytrustee/internal/gpgtest"
@@ -65,11 +66,12 @@ func TestOpenPGPRecipientsRefused(t *testing.T) {
 	g.Revoke(revoked)
 	short := g.Make("Short", strings.ReplaceAll(gpgtest.RSA, "3072", "1024"))
 	half := g.Make("Half", strings.Replace(gpgtest.RSA, "Subkey-Length: 3072", "Subkey-Length: 1024", 1))
+	certifies := g.Make("Weak", strings.Replace(gpgtest.RSA, "Key-Length: 3072", "Key-Length: 1024", 1))
 	dsa := g.Make("Old", "Key-Type: DSA\nKey-Length: 2048\nKey-Usage: sign\nSubkey-Type: RSA\nSubkey-Length: 3072\nSubkey-Usage: encrypt\n")
 	signs := g.Make("Signs", "Key-Type: EDDSA\nKey-Curve: ed25519\nKey-Usage: sign\n")
 	secp := g.Make("Coin", strings.Replace(gpgtest.Curve, "cv25519", "secp256k1", 1))
 	future := g.Make("Future", gpgtest.Curve, "--faked-system-time", "20990101T000000!")
-	file := keysIn(t, g.Public(good, other, expired, revoked, short, half, dsa, signs, secp, future))
+	file := keysIn(t, g.Public(good, other, expired, revoked, short, half, certifies, dsa, signs, secp, future))
 	subkey := fingerprintOf(mustKeys(t, g.Public(good))[0].Subkeys[0].PublicKey)
 	age := newIdentity(t).Recipient().String()
 	of := func(fingerprint string) string { return openPGPPrefix + fingerprint }
@@ -96,6 +98,7 @@ func TestOpenPGPRecipientsRefused(t *testing.T) {
 		"revoked":                {file, []string{of(good), of(revoked)}, []string{"value 2 of 2 (" + of(revoked) + `, "Revoked") was revoked`}},
 		"RSA of 1024 bits":       {file, []string{of(good), of(short)}, []string{"value 2 of 2 (" + of(short) + `, "Short") is too weak`}},
 		"its part of 1024 bits":  {file, []string{of(good), of(half)}, []string{"value 2 of 2 (" + of(half) + `, "Half") is too weak`}},
+		"certified by 1024":      {file, []string{of(good), of(certifies)}, []string{"value 2 of 2 (" + of(certifies) + `, "Weak") is too weak`}},
 		"DSA":                    {file, []string{of(good), of(dsa)}, []string{"value 2 of 2 (" + of(dsa) + `, "Old") is too weak`}},
 		"a curve of coins":       {file, []string{of(good), of(secp)}, []string{"value 2 of 2 (" + of(secp) + `, "Coin") is too weak`}},
 		"does not encrypt":       {file, []string{of(good), of(signs)}, []string{"value 2 of 2 (" + of(signs) + `, "Signs") has no part that encrypts`}},
@@ -146,6 +149,27 @@ func mustKeys(t *testing.T, text []byte) openpgp.EntityList {
 		t.Fatal(secret, err)
 	}
 	return keys
+}
+
+// TestOpenPGPWeakPart: a short key for encryption alone, a kind that nobody makes any more, is refused as well.
+func TestOpenPGPWeakPart(t *testing.T) {
+	for bits, want := range map[int]string{1024: "is too weak", 2048: ""} {
+		key := newKey(t)
+		config := openPGPConfig()
+		config.Algorithm, config.RSABits = packet.PubKeyAlgoRSA, bits
+		if err := key.AddEncryptionSubkey(config); err != nil {
+			t.Fatal(err)
+		}
+		key.Subkeys = key.Subkeys[1:]
+		part := key.Subkeys[0]
+		part.PublicKey.PubKeyAlgo, part.Bindings[0].Valid = packet.PubKeyAlgoRSAEncryptOnly, nil
+		if err := part.Bindings[0].Packet.SignKey(part.PublicKey, key.PrivateKey, openPGPConfig()); err != nil {
+			t.Fatal(err)
+		}
+		if problem, _ := judgeKey(key, time.Now()); !strings.HasPrefix(problem, want) || (problem == "") != (want == "") {
+			t.Errorf("%d bits: %q", bits, problem)
+		}
+	}
 }
 
 // TestOpenPGPExpires: the moment is known from which on the first of the recipients can not be encrypted to, by whatever part of its key ends; a
