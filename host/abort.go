@@ -1,10 +1,12 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"keytrustee/certs"
@@ -18,6 +20,8 @@ type Aborted struct {
 	Operation string `json:"operation"`
 	PutBack   string `json:"put_back,omitempty"` // the data directory that holds again what was moved aside
 	Untold    error  `json:"-"`                  // why the other host could not be told; nil: it knows
+	// Left are files that lie where a restore from a backup had made others, and are not those: somebody has put them there.
+	Left []string `json:"left,omitempty"`
 }
 
 // Abort ends a join, re-clone or restore, from a survivor or a backup, of this host that has not ended, and leaves the host with the data, the state, the
@@ -46,7 +50,9 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	if err := h.reached("abort: told"); err != nil {
 		return a, err
 	}
-	if err := h.removeCopy(ctx, journal); err != nil {
+	copied := *h
+	copied.PGRoot = cmp.Or(journal.Making, h.PGRoot) // where the copy was to lie may stand in the journal alone yet
+	if err := copied.removeCopy(ctx, journal); err != nil {
 		return a, err
 	}
 	if err := h.reached("abort: copy removed"); err != nil {
@@ -70,8 +76,12 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	if err := h.putFilesBack(journal); err != nil { // the other host was told under the certificate that it gave
 		return a, err
 	}
-	if err := h.removeMade(journal); err != nil {
-		return a, err
+	if b := journal.Backup; b != nil {
+		made := slices.Clone(b.Makes)
+		if err := h.removeMade(journal); err != nil {
+			return a, err
+		}
+		a.Left = slices.DeleteFunc(made, func(path string) bool { return slices.Contains(b.Makes, path) })
 	}
 	if err := h.reached("abort: put back"); err != nil {
 		return a, err

@@ -63,6 +63,10 @@ type ofBackup struct {
 	Of      string    `json:"of"`      // the host
 	Started time.Time `json:"started"` // when the backup was begun
 	Makes   []string  `json:"makes"`   // what it makes: the paths, at none of which something was
+	// Ended: the last attempt was not killed, and Made has the SHA-256 of each file that lay at one of Makes at its end. What is
+	// another one by then somebody else has put there.
+	Ended bool              `json:"ended,omitempty"`
+	Made  map[string]string `json:"made,omitempty"`
 }
 
 // Rebuild makes this host, which is of no pair, the active of a pair that is lost, out of a backup and with the recovery key: with a root
@@ -83,7 +87,9 @@ func (h *Host) Rebuild(ctx context.Context, o RebuildOptions) (replication.Opera
 	if o.Confirm != "" {
 		steps = append(steps, step{bootstrapping, r.bootstrap}, step{recovering, r.recover}, step{completing, r.complete})
 	}
-	err = h.operate(ctx, rebuildOperation, steps...)
+	if err = h.operate(ctx, rebuildOperation, steps...); err != nil && o.Confirm != "" {
+		err = errors.Join(err, h.noteMade())
+	}
 	return r.looked, err
 }
 
@@ -100,6 +106,9 @@ func (r *rebuild) check(ctx context.Context) (err error) {
 		journal = new(Journal)
 	} else if r.o.Confirm == "" {
 		return hinted(journal.goOn(), "a restore from a backup has begun on this host and has not ended")
+	}
+	if journal.Making != "" && journal.Making != r.PGRoot {
+		return hinted(fmt.Sprintf("repeat it with --pg-rootdir %s, or end it: ktadmin restore --abort", journal.Making), "a restore from a backup has begun to unpack it to %s", journal.Making)
 	}
 	var mine []string
 	if journal.Backup != nil {

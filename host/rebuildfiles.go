@@ -2,8 +2,11 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,15 +46,64 @@ func (r *rebuild) claim(journal *Journal) error {
 		journal.Backup = &ofBackup{Of: r.backup.Host, Started: r.backup.Started, Makes: absent}
 		return r.saveJournal(journal)
 	}
-	return r.removeMade(journal)
+	if err := r.removeMade(journal); err != nil {
+		return err
+	}
+	journal.Backup.Ended, journal.Backup.Made = false, nil
+	return r.saveJournal(journal)
 }
 
-// removeMade removes what a rebuild has made.
+// noteMade notes what an attempt has made that has come to an end and has not succeeded.
+func (h *Host) noteMade() error {
+	journal, err := h.Journal()
+	if err != nil || journal == nil || journal.Backup == nil {
+		return err
+	}
+	made := map[string]string{}
+	for _, path := range journal.Backup.Makes {
+		sum, err := sumOfFile(path)
+		if err != nil {
+			return err
+		}
+		if sum != "" {
+			made[path] = sum
+		}
+	}
+	journal.Backup.Ended, journal.Backup.Made = true, made
+	return h.saveJournal(journal)
+}
+
+// sumOfFile is the SHA-256 of a file; empty, if there is none, or a directory.
+func sumOfFile(path string) (string, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(path)
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), err
+}
+
+// removeMade removes what a rebuild has made. What somebody has put in its place since stays, and is none of Makes any more.
 func (h *Host) removeMade(journal *Journal) error {
 	if journal.Backup == nil {
 		return nil
 	}
+	var ours []string
 	for _, path := range journal.Backup.Makes {
+		sum, err := sumOfFile(path)
+		if err != nil {
+			return err
+		}
+		if journal.Backup.Ended && sum != "" && sum != journal.Backup.Made[path] {
+			continue
+		}
+		ours = append(ours, path)
+	}
+	journal.Backup.Makes = ours
+	for _, path := range ours {
 		if err := os.RemoveAll(path); err != nil {
 			return err
 		}

@@ -272,6 +272,21 @@ var operations = []row{
 		"a pair is rebuilt from a backup beside a host that lives", "host", "TestRebuildRefuses",
 	},
 	{
+		"what somebody has put there stays", "host/rebuildfiles.go",
+		"if journal.Backup.Ended && sum != \"\" &&", "if journal.Backup.Ended && sum == \"none\" &&",
+		"a restore that is repeated removes the key of an operator's certificate", "host", "TestRebuildLeavesWhatIsAnothers",
+	},
+	{
+		"an abort finds the copy", "host/abort.go",
+		"cmp.Or(journal.Making, h.PGRoot)", "cmp.Or(h.PGRoot, journal.Making)",
+		"a database lies about that nobody knows of", "host", "TestAbortFindsTheCopy",
+	},
+	{
+		"a rebuild goes on where it began", "host/rebuild.go",
+		"if journal.Making != \"\" && journal.Making != r.PGRoot {", "if journal.Making != \"\" && journal.Making == \"none\" {",
+		"a database lies about that nobody knows of", "host", "TestAbortFindsTheCopy",
+	},
+	{
 		"a rebuild asks whom it is told", "host/rebuildlook.go",
 		"for _, given := range r.o.AlsoAsk {", "for _, given := range r.o.AlsoAsk[:0] {",
 		"a pair is rebuilt from a backup beside a host that joined later and lives", "host", "TestRebuildAsksWhomItIsTold",

@@ -50,5 +50,8 @@ func (a *app) abortJoin(f joinFlags) error {
 	if aborted.PutBack != "" {
 		rows = append(rows, row{"put back", aborted.PutBack})
 	}
+	for _, path := range aborted.Left {
+		rows = append(rows, row{"left", path + ", which the restore had not made"})
+	}
 	return a.result(aborted, rows)
 }
