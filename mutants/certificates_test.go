@@ -1,0 +1,78 @@
+package mutants
+
+// certificates are the guards of certificates that are renewed, and of a root key that is made anew.
+var certificates = []row{
+	{
+		"the authority's next certificate begins with the first", "certs/renew.go",
+		"return selfSigned(a.key, a.cert.Subject, a.cert.NotBefore, now)", "return selfSigned(a.key, a.cert.Subject, now.Add(-backdate), now)",
+		"no key-encryption key opens any more that was wrapped before", "certs", "TestRenew",
+	}, {
+		"the authority's key stays", "certs/renew.go",
+		"case !a.key.PublicKey.Equal(c.PublicKey) || ", "case ",
+		"a stranger's authority of the same name is believed", "certs", "TestRenew",
+	}, {
+		"an adopted certificate begins as early", "certs/renew.go",
+		"case c.NotBefore.After(a.cert.NotBefore):", "case false:",
+		"no key-encryption key opens any more that was wrapped before", "certs", "TestRenew",
+	}, {
+		"an adopted certificate ends as late", "certs/renew.go",
+		"case c.NotAfter.Before(a.cert.NotAfter):", "case false:",
+		"the expired authority comes back by the other host", "certs", "TestRenew",
+	}, {
+		"an expired authority signs nothing", "host/renew.go",
+		"\tif !now.Before(authority.Expires()) {\n", "\tif false {\n",
+		"a renewal seems done, and nothing is valid", "host", "TestRenewAuthority",
+	}, {
+		"a renewed host keeps its key", "host/renew.go",
+		"\tif errors.Is(err, fs.ErrNotExist) {\n\t\treturn h.completeCluster(authority)\n", "\tif err == nil {\n\t\treturn h.completeCluster(authority)\n",
+		"the host is a stranger to the other one", "host", "TestRenew",
+	}, {
+		"another authority's certificate stays", "host/renew.go",
+		"\tif !authority.Signed(c) {\n", "\tif c == nil {\n",
+		"a site's own certificate is replaced, and its clients refuse the host", "host", "TestRenew",
+	}, {
+		"another authority's certificate is not due", "host/renew.go",
+		"&& !c.Foreign &&", "&&",
+		"a daemon renews by the hour what it can not renew", "host", "TestRenewDue",
+	}, {
+		"what ends with the authority is not due", "host/renew.go",
+		" && c.Expires.Before(authority) && now.Before(authority)", " && !authority.IsZero()",
+		"a daemon renews by the hour what can not end later", "host", "TestRenewDue",
+	}, {
+		"certificates wait for an operation's end", "host/renew.go",
+		"if what, then, unended := j.Unended(); unended {", "if what, then, unended := j.Unended(); unended && false {",
+		"a join that is given up puts back what was renewed", "host", "TestRenewBesideAnOperation",
+	}, {
+		"the database shows the new certificate", "host/renew.go",
+		"\treturn h.reloadDB(ctx)\n", "\treturn nil\n",
+		"the passive does not come back after the next break", "runbook", "TestRunbook",
+	}, {
+		"a daemon renews at its start", "cmd/keytrusteed/serve.go",
+		"\tg.Go(func() error { renewals(running, p.self, log); return nil })\n", "\t_ = renewals\n",
+		"a pair that was down for long does not come back", "runbook", "TestRunbook",
+	}, {
+		"an expired certificate is no absence", "replication/rules.go",
+		"\tif s.PeerExpired != \"\" {\n", "\tif false {\n",
+		"the operator is sent to start what runs", "replication", "TestExpired",
+	}, {
+		"a root key that is good stays", "host/recovery.go",
+		"if _, err := seal.Load(h.Confdir); err == nil {", "if _, err := seal.Load(h.Confdir); err == nil && text == \"\" {",
+		"a host's good root key is replaced by mistake", "host", "TestRecoverRoot",
+	}, {
+		"what lies in a root key's place is kept", "host/recovery.go",
+		"\tif _, err := os.Lstat(path); err == nil {\n", "\tif _, err := os.Lstat(path); err == nil && path == \"\" {\n",
+		"a root key that was only unreadable is lost", "host", "TestRecoverRoot",
+	}, {
+		"no wrap is left for a lost root key", "host/recovery.go",
+		"return aside, h.dropWraps(root.Public())", "return aside, nil",
+		"who has found the lost root key opens what is made later", "host", "TestRecoverRoot",
+	}, {
+		"wraps are signed while the certificate is good", "host/recovery.go",
+		"\tif now.Before(signer.Certificate.NotAfter) {\n", "\tif now.Before(signer.Certificate.NotAfter) || !now.IsZero() {\n",
+		"a host with an expired certificate gets no root key", "host", "TestRecoverRootExpired",
+	}, {
+		"a passive without a root key is known by its certificate", "cmd/ktadmin/join.go",
+		"(copied || kind == host.Reclone)", "copied",
+		"the page's command is refused", "runbook", "TestRunbook",
+	},
+}
