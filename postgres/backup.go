@@ -3,7 +3,6 @@ package postgres
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +26,7 @@ type BaseBackupOptions struct {
 // BaseBackup copies a running server's data directory, with the log that makes it consistent and a manifest of SHA-256
 // sums. When it returns nil the copy is on the disk, owned by RunAs, and not verified; of a standby it has the signal
 // file too, so whoever starts it calls SetSignal first. After an error Target is as it was; a slot that was created may
-// be there. progress may be nil; it is called about once a second, total is an estimate and may grow.
+// be there. A *PagesError says that the source is damaged. progress may be nil; it is called about once a second, total is an estimate and may grow.
 func BaseBackup(ctx context.Context, inst Installation, o BaseBackupOptions, progress func(done, total int64)) (err error) {
 	if err := errors.Join(o.RunAs.Check(), o.RunAs.CheckReach(o.Target)); err != nil {
 		return err
@@ -63,7 +62,7 @@ func BaseBackup(ctx context.Context, inst Installation, o BaseBackupOptions, pro
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case werr != nil:
-		return fmt.Errorf("pg_basebackup: %s", cmp.Or(lastLines(text, 4), werr.Error()))
+		return programError("pg_basebackup", text, werr.Error())
 	}
 	return rerr
 }

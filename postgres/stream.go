@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -18,7 +17,8 @@ import (
 )
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
-// makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part.
+// makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
+// disk: a *PagesError names those whose checksum does not fit.
 func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
 	release, err := s.keepLog(ctx)
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Server) DumpGlobals(ctx context.Context, w io.Writer) error {
 }
 
 // Dump writes a database to w in pg_dump's own format, as the snapshot that another session has exported sees it. It waits
-// for nobody who changes tables: that is an error after 10 s.
+// for nobody who changes tables: that is an error after 10 s. A *PagesError names a page that can not be read.
 func (s *Server) Dump(ctx context.Context, w io.Writer, db, snapshot string) error {
 	return s.pipe(ctx, nil, w, "pg_dump", "-d", s.ConnString(db), "--format=custom", "--compress=1", "--snapshot="+snapshot,
 		"--lock-wait-timeout=10s", "--no-password")
@@ -82,7 +82,7 @@ func (s *Server) pipe(ctx context.Context, r io.Reader, w io.Writer, program str
 		return context.Cause(ctx)
 	}
 	if _, ended := err.(*exec.ExitError); ended {
-		return fmt.Errorf("%s: %s", program, cmp.Or(lastLines(stderr.String(), 4), err.Error()))
+		return programError(program, stderr.String(), err.Error())
 	}
 	return fmt.Errorf("running %s: %w", program, err)
 }

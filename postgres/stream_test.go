@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	osexec "os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,6 +111,38 @@ func TestStreams(t *testing.T) {
 		}
 		if n := query[int](t, primary, `SELECT count(*) FROM pg_replication_slots WHERE starts_with(slot_name, 'backup_')`); n != 0 {
 			t.Errorf("%d slots are left", n)
+		}
+	})
+	t.Run("a page is damaged", func(t *testing.T) {
+		ctx := pgtest.Context(t)
+		file := query[string](t, primary, `SELECT pg_relation_filepath('k')`)
+		if err := primary.Stop(ctx, postgres.Fast); err != nil {
+			t.Fatal(err)
+		}
+		pgtest.FlipByte(t, filepath.Join(primary.Data, file), 5000)
+		pgtest.Start(t, primary)
+		conn, err := pgx.Connect(ctx, primary.ConnString("postgres"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var snapshot string
+		if err := tx.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&snapshot); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"stream": primary.StreamBaseBackup(ctx, io.Discard),
+			"copy":   postgres.BaseBackup(ctx, primary.Installation, postgres.BaseBackupOptions{ConnString: primary.ConnString("postgres"), Target: filepath.Join(pgtest.Dir(t), "copy")}, nil),
+			"dump":   primary.Dump(ctx, io.Discard, "postgres", snapshot),
+		} {
+			e, ok := errors.AsType[*postgres.PagesError](err)
+			if !ok || !slices.Equal(e.Pages, []postgres.Page{{File: file, Block: 0}}) || !strings.Contains(err.Error(), file+", block 0") {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	})
 }
