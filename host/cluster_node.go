@@ -79,6 +79,9 @@ func (n *Node) server(s replication.Server, at time.Time) {
 	if s.Role == replication.Standby {
 		n.Replayed = s.Replayed
 	}
+	if what := damage(s); what != "" {
+		n.problem(nil, "%s", what)
+	}
 	if s.Answers && !s.Started.IsZero() {
 		n.Uptime = at.Sub(s.Started).Truncate(time.Second).Seconds()
 	}

@@ -18,7 +18,7 @@
 //	renew.go     RenewCertificates: by hand, and by the daemon before they end
 //	enable.go    EnableSync: from then on a write needs both hosts
 //	cluster.go   Cluster: the pair as it is seen from one host; cluster_serve.go: over the daemon's socket
-//	backuptrouble.go  BackupTrouble: what is wrong with the backups of the pair
+//	backuptrouble.go  BackupTrouble: what is wrong with the backups of the pair; damage.go: DataTrouble: with the data of a host
 //	cluster_view.go cluster_node.go cluster_judge.go  how it follows from both hosts' words, or from files; what is GOOD
 //	admin.go adminclient.go status.go  the daemon's socket for ktadmin; admin_cluster.go: operations of the pair; audited.go: what is said to it is kept
 //

@@ -24,7 +24,10 @@ type JoinOptions struct {
 	Port, ClusterPort, DBPort int
 	// Configure saves node.yaml with what was learned, and returns the Host as it is configured from now on.
 	Configure func(Learned) (*Host, error)
-	Progress  Progress
+	// Linked returns nil when no row is missing in the database of the server that another row speaks of. A restore asks it of its copy; nil:
+	// nobody does.
+	Linked   func(context.Context, *postgres.Server) error
+	Progress Progress
 }
 
 // Learned is what a joiner did not know before.

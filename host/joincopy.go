@@ -102,10 +102,24 @@ func (j *join) copy(ctx context.Context, journal *Journal) error {
 	err := postgres.BaseBackup(ctx, j.server.Installation, postgres.BaseBackupOptions{
 		ConnString: source, Slot: j.answer.Admission.Slot, Target: j.PGRoot,
 	}, j.o.Progress.Bytes)
+	if _, damaged := errors.AsType[*postgres.PagesError](err); damaged {
+		err = j.sourceDamaged(err)
+	}
 	if err != nil {
 		return errors.Join(err, j.notMaking(journal)) // BaseBackup left the directory empty
 	}
 	return nil
+}
+
+// sourceDamaged says that the other host's data is of no use for a copy, and what to do.
+func (j *join) sourceDamaged(err error) error {
+	other := j.answer.Active.Name
+	if j.o.Kind == Restore {
+		return hinted("nothing was restored, and the disk of "+other+" is to be kept. Give this up here: ktadmin restore --abort; then docs/runbook/active-lost-passive-corrupt.md",
+			"the data of %s, which survived, is damaged: %w", other, err)
+	}
+	return hinted("nothing was copied. Give this up here, which puts back what was moved aside: ktadmin init-slave --abort. If this host was the passive, it has what "+other+
+		" has lost: start its services, and do what ktadmin status says on "+other, "the data of %s, the active, is damaged: %w", other, err)
 }
 
 // other is who admitted this host, as this host reaches it.

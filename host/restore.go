@@ -86,6 +86,11 @@ func (j *join) takeOver(ctx context.Context, server *postgres.Server, conn *pgx.
 		return hinted("repeat the command", "the recovered database branches off at %s, and the log of %s ends at %s", r.Position, j.answer.Active.Name, end)
 	}
 	j.recovered = r
+	if j.o.Linked != nil {
+		if err := j.o.Linked(ctx, server); err != nil {
+			return j.sourceDamaged(err)
+		}
+	}
 	if err := j.readWraps(ctx, conn); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -157,6 +158,24 @@ func TestRestoreFromTheSurvivor(t *testing.T) {
 			restored(t, h, survivor)
 		})
 	}
+
+	t.Run("a row is missing", func(t *testing.T) {
+		h := bareHost(t, dead)
+		o := restoreOptions(t, h, survivor)
+		o.Linked = func(_ context.Context, s *postgres.Server) error {
+			if ask[bool](t, s, Database, "select pg_is_in_recovery()") {
+				t.Error("it was asked before it had recovered")
+			}
+			return errors.New("it has 3 changes whose version is not there")
+		}
+		hint, _ := errors.AsType[*HintedError](h.Join(pgtest.Context(t), o))
+		if hint == nil || !strings.Contains(hint.Error(), "3 changes") || !strings.Contains(hint.Hint, "restore --abort") {
+			t.Errorf("it was restored: %v", hint)
+		}
+		if _, err := os.Stat(h.StateFile()); !os.IsNotExist(err) {
+			t.Errorf("there is a state file, %v", err)
+		}
+	})
 
 	for _, at := range []string{"restore: before bootstrapping", "restore: recovered", "restore: before its end"} {
 		t.Run("aborted "+at, func(t *testing.T) {

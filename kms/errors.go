@@ -70,6 +70,7 @@ const (
 	ReasonStarting          Reason = "starting"
 	ReasonActiveUnreachable Reason = "active_unreachable"
 	ReasonRootKeyMismatch   Reason = "root_key_mismatch"
+	ReasonDataDamaged       Reason = "data_damaged"      // one read's: this host's database has lost what was asked for
 	ReasonBusy              Reason = "busy"              // one request's
 	ReasonAuditUnavailable  Reason = "audit_unavailable" // likewise
 	ReasonOutcomeUnknown    Reason = "outcome_unknown"   // one write's, of which nothing is refused

@@ -46,6 +46,11 @@ var table = []metric{
 		}
 	}},
 	{"database_up", "1 while this host's PostgreSQL answers.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.Local.Answers)) }},
+	{"damaged_pages_met", "How often this host's PostgreSQL has met a page whose checksum does not fit, since it was made or has crashed.", nil, gauge, func(r replication.Report, e emit) {
+		if r.Local.Answers {
+			e(float64(r.Local.Damaged))
+		}
+	}},
 	{"peer_up", "1 while the other host's daemon was heard within 2 s.", nil, gauge, func(r replication.Report, e emit) { e(truth(r.PeerAnswers)) }},
 	{"attested_age_seconds", "Age of the other host's newest whole answer. Writes are refused above 1 s.", nil, gauge, func(r replication.Report, e emit) { seconds(e, r.PeerAge) }},
 	{"lag_bytes", "WAL that the active has on its disk and the passive does not have yet: flushed, replayed.", []string{"stage"}, gauge, lag},

@@ -26,6 +26,7 @@
 //	admission_test.go    rows: who is let in, who is believed to be the peer
 //	backups_test.go      rows: when a backup is made and by whom, which ones go
 //	certificates_test.go rows: certificates that are renewed, a root key that is made anew
+//	damage_test.go       rows: pages that are damaged, rows that are missing
 //	ship_test.go         rows: what is sent elsewhere, what is removed there
 //	shown_test.go        rows: what a command that takes long shows
 package mutants

@@ -44,6 +44,7 @@ type host struct {
 	stop      func()
 	duty      replication.Duty   // when the daemon was started
 	failpoint func(string) error // of every daemon of h from now on
+	linked    error              // what every daemon of h finds when it looks for rows that are missing
 	frozen    chan struct{}      // not nil: whoever calls this daemon waits for it to be closed
 	mu        sync.Mutex         // guards frozen and told
 	told      []replication.Notice
@@ -99,7 +100,8 @@ func (h *host) startDaemonWith(change func(*replication.Monitor)) {
 	h.client = peer.NewClient(func(node string) *tls.Config {
 		return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, RootCAs: h.pool, ServerName: node}
 	})
-	h.monitor, err = replication.New(replication.Config{Server: h.server, State: h.state, Caller: h.client, Prover: h.prover, Told: h.tell, Logger: log})
+	h.monitor, err = replication.New(replication.Config{Server: h.server, State: h.state, Caller: h.client, Prover: h.prover,
+		Linked: func(context.Context) error { return h.linked }, Told: h.tell, Logger: log})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
 	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
 	Forget func()
+	// Linked returns nil when no row of what this host serves is missing that another row speaks of. It reads all of them. nil: nobody knows.
+	Linked func(context.Context) error
 	// Told is called for every change of the gate, and for each fence and each step of an operation: one at a time, in order, from a goroutine of
 	// Run, with no lock held. However long it takes, no decision waits for it. nil: nobody is told.
 	Told func(Notice)
@@ -46,6 +48,7 @@ type Monitor struct {
 	caller  Caller
 	prover  Prover
 	forget  func()
+	linked  func(context.Context) error
 	backups func() BackupWord
 	policy  Policy
 	log     *slog.Logger
@@ -78,7 +81,7 @@ func New(c Config) (*Monitor, error) {
 	if c.Server == nil || c.State == nil || c.Caller == nil || c.Prover == nil {
 		return nil, errors.New("a monitor needs a server, a state, a caller and a prover")
 	}
-	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, backups: c.Backups, policy: c.Policy.withDefaults(),
+	m := &Monitor{server: c.Server, state: c.State, caller: c.Caller, prover: c.Prover, forget: c.Forget, linked: c.Linked, backups: c.Backups, policy: c.Policy.withDefaults(),
 		log: c.Logger, now: c.Now, uptime: c.Uptime, beat: make(chan struct{}, 1), wake: make(chan struct{}, 1), goOn: make(chan struct{}, 1),
 		notices: notices{told: c.Told, queue: make(chan Notice, maxNotices)}}
 	if m.forget == nil {

@@ -33,7 +33,9 @@ select pg_is_in_recovery(),
        (select count(*) from pg_db_role_setting),
        coalesce((select status from pg_stat_wal_receiver), ''),
        (select extract(epoch from clock_timestamp() - last_msg_receipt_time)::float8 from pg_stat_wal_receiver where status = 'streaming'),
-       (select to_regclass('control.epoch') is not null), pg_postmaster_start_time()`
+       (select to_regclass('control.epoch') is not null), pg_postmaster_start_time(),
+       coalesce(damaged.n, 0), coalesce(damaged.at, 'epoch')
+from (select sum(checksum_failures)::bigint as n, max(checksum_last_failure) as at from pg_stat_database) damaged`
 
 // observeServer fills in what conn's server says of itself.
 func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, error) {
@@ -46,11 +48,14 @@ func observeServer(ctx context.Context, conn *pgx.Conn, start string) (Server, e
 		message            *float64
 	)
 	err := conn.QueryRow(ctx, observeSQL, settingsOfInterest).Scan(&recovery, &systemID, &s.Version, &s.Timeline, &flushed, &replayed,
-		&s.ReplayPaused, &settings, &s.Overrides, &s.Receiver, &message, &hasEpoch, &s.Started)
+		&s.ReplayPaused, &settings, &s.Overrides, &s.Receiver, &message, &hasEpoch, &s.Started, &s.Damaged, &s.DamagedAt)
 	if err != nil {
 		return Server{}, fmt.Errorf("observing the database: %w", err)
 	}
 	s.SystemID = uint64(systemID)
+	if s.Damaged == 0 {
+		s.DamagedAt = time.Time{}
+	}
 	if recovery {
 		s.Role = Standby
 	}

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -70,7 +71,7 @@ func promotionPlan(state State, name string) []string {
 // whileItLives is what to do instead of a promotion.
 const whileItLives = "while it lives use ktadmin cluster switchover; if it is lost, switch it off first"
 
-// beforePromotion looks at everything that a promotion depends on.
+// beforePromotion looks at everything that a promotion depends on; at the data only if nothing else stands against it.
 func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) findings {
 	var found findings
 	active := "nobody"
@@ -98,7 +99,31 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	err := m.opensKeys(ctx, state)
 	found.look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
 	found.look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
+	if found.wrong() == "" {
+		m.lookAtData(ctx, &found)
+	}
 	return found
+}
+
+// dataLimit is how long the whole of the data may be read before a promotion. Whoever waits for the host does not wait longer.
+const dataLimit = 40 * time.Second
+
+// lookAtData reads everything that this host has, from its disk: what its disk has lost is lost with the active, and shows itself only when
+// somebody asks for it.
+func (m *Monitor) lookAtData(ctx context.Context, found *findings) {
+	ctx, cancel := context.WithTimeout(ctx, dataLimit)
+	defer cancel()
+	err := m.server.StreamBaseBackup(ctx, io.Discard)
+	if err == nil && m.linked != nil {
+		err = m.linked(ctx)
+	}
+	if err != nil && ctx.Err() != nil {
+		found.look(true, fmt.Sprintf("its data was not read to the end within %v, and may be damaged: ktadmin db check reads it", dataLimit), "", "")
+		return
+	}
+	whole := err == nil
+	found.look(whole, "every page of its data is as it was written, and no row of a key is missing", fmt.Sprintf("its data can not all be read: %v", err),
+		"ktadmin db check on this host says what is damaged, and which keys are left; docs/runbook/active-lost-passive-corrupt.md says what to do then")
 }
 
 // newest is when the newest change was made that this host's standby has. While the pair is whole the active makes one every

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -187,6 +188,59 @@ func TestPromotion(t *testing.T) {
 	w.must()
 	w.check(b)
 	w.check(a)
+}
+
+// TestPromotionOfDamagedData: a page that a passive's disk has lost is found before it is promoted, also one that nobody has asked for since;
+// and so is a row that is missing.
+func TestPromotionOfDamagedData(t *testing.T) {
+	p := newPair(t)
+	a, b := p.active, p.passive
+	w := a.newWriter()
+	w.must()
+	promote := replication.Command{Act: replication.ActPromote, Name: a.name, By: "root", Confirm: replication.Confirmation(a.name)}
+	var file string
+	if err := a.connect().QueryRow(t.Context(), "select pg_relation_filepath('pg_description')").Scan(&file); err != nil { // that of the database of the pair
+		t.Fatal(err)
+	}
+	a.stopServer(postgres.Fast)
+	a.stop()
+	b.awaitReason(replication.ActiveUnreachable)
+	pgtest.FlipByte(t, filepath.Join(b.server.Data, file), 5000)
+	findings := func() (against string) {
+		t.Helper()
+		o, err := b.monitor.Operate(t.Context(), replication.Command{Act: replication.ActPromote, Name: a.name, Check: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range o.Findings {
+			if !f.OK {
+				against = f.What
+			}
+		}
+		return against
+	}
+	await(t, "the page is found", func() error {
+		if what := findings(); !strings.Contains(what, file+", block 0") {
+			return errors.New(what)
+		}
+		return nil
+	})
+	b.refused(promote, "its data can not all be read")
+
+	pgtest.FlipByte(t, filepath.Join(b.server.Data, file), 5000)
+	if what := findings(); what != "" {
+		t.Fatal("put right: ", what)
+	}
+	b.stop()
+	b.linked = errors.New("it has 3 changes whose version is not there")
+	b.startDaemon()
+	await(t, "the missing row is found", func() error {
+		if what := findings(); !strings.Contains(what, "3 changes") {
+			return errors.New(what)
+		}
+		return nil
+	})
+	b.refused(promote, "its data can not all be read")
 }
 
 // dies gives h a command, and ends its daemon before anything came of it but the intent.

@@ -95,6 +95,9 @@ type Server struct {
 	Overrides    int               `json:"overrides"` // rows of pg_db_role_setting
 	Receiver     string            `json:"receiver"`  // status of the WAL receiver
 	MessageAge   time.Duration     `json:"message_age"`
+	// Damaged is how often a page was met whose checksum did not fit, DamagedAt when last. A crash forgets both.
+	Damaged   int64     `json:"damaged,omitempty"`
+	DamagedAt time.Time `json:"damaged_at,omitzero"`
 }
 
 // StandbyRow is a row of pg_stat_replication, with the certificate that its connection showed.

@@ -78,7 +78,7 @@ func run(ctx context.Context, o options) error {
 	peers := peer.NewClient(func(node string) *tls.Config { return own.cluster.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: own.ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: clock, Logger: log})
+		Forget: func() { proofs.forget() }, Linked: func(ctx context.Context) error { return pgstore.Linked(ctx, server.ConnString(host.Database)) }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: clock, Logger: log})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ func newPromoteCommand(a *app) *cobra.Command {
 		Use:   "promote --fenced NAME",
 		Short: "Make this passive the active, without the one it had",
 		Long: "promote runs on the passive, when its active is lost. Without --i-confirm it says whether that could be done, and what would be, and changes\n" +
-			"nothing. Nothing that was acknowledged is missing afterwards. If the old active still lives, two hosts serve as the active: so switch it off.\n" +
+			"nothing. Nothing that was acknowledged is missing afterwards: all of this host's data is read first, and it is refused if any of it is damaged.\n" +
+			"If the old active still lives, two hosts serve as the active: so switch it off.\n" +
 			"On an active that waits for its passive in a switchover, or after ktadmin restore, it goes on without that one, which is lost.",
 		Args: cobra.NoArgs,
 	}

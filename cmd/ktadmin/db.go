@@ -34,7 +34,7 @@ func newDBCommand(a *app) *cobra.Command {
 		}
 		return a.bootstrap(f)
 	}
-	cmd.AddCommand(newDBRunCommand(a))
+	cmd.AddCommand(newDBRunCommand(a), newDBCheckCommand(a))
 	return cmd
 }
 

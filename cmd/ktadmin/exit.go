@@ -86,6 +86,7 @@ func exitStatus(err error) int {
 		against *standsAgainstError
 		setup   *postgres.SetupError
 		damage  *postgres.DamageError
+		pages   *postgres.PagesError
 		child   *childError
 		ship    *backup.ShipError
 		nobodys *backup.UnauthenticatedError
@@ -103,7 +104,7 @@ func exitStatus(err error) int {
 		return exitDenied
 	case errors.Is(err, host.ErrDaemonDown), errors.Is(err, host.ErrDaemonStuck), errors.Is(err, host.ErrUnreachable):
 		return exitNobody
-	case errors.As(err, &damage), errors.Is(err, errUnended), errors.Is(err, errUnopened):
+	case errors.As(err, &damage), errors.As(err, &pages), errors.Is(err, errUnended), errors.Is(err, errUnopened):
 		return exitFailed
 	case errors.As(err, &refused), errors.As(err, &against), errors.As(err, &setup), errors.As(err, &nobodys), errors.Is(err, config.ErrNotInitialized):
 		return exitRefused
@@ -121,6 +122,9 @@ func hint(cmd *cobra.Command, err error) string {
 	}
 	if h := (interface{ Hint() string })(nil); errors.As(err, &h) && h.Hint() != "" {
 		return h.Hint()
+	}
+	if _, damaged := errors.AsType[*postgres.PagesError](err); damaged {
+		return "ktadmin db check says which keys are left on this host, and ktadmin status what to do; nothing was changed"
 	}
 	switch exitStatus(err) {
 	case exitUsage:

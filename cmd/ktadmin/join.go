@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"keytrustee/certs"
 	"keytrustee/host"
 	"keytrustee/internal/config"
+	"keytrustee/kms/pgstore"
+	"keytrustee/postgres"
 )
 
 // joinFlags are the flags of the commands by which a host joins, and comes back; zero means not given.
@@ -88,7 +91,10 @@ func (a *app) join(f joinFlags, kind host.JoinKind) error {
 		Kind: kind, Token: token, Active: f.active, Name: c.Name, Address: c.ExternalAddress, Former: former,
 		Port: given(f.port, "PORT"), ClusterPort: given(f.clusterPort, "CLUSTER_PORT"), DBPort: given(f.pgPort, "DB_PORT"),
 		Configure: func(l host.Learned) (*host.Host, error) { return a.configureJoined(&f, l) },
-		Progress:  joining{a.display()},
+		Linked: func(ctx context.Context, s *postgres.Server) error {
+			return pgstore.Linked(ctx, s.ConnString(host.Database))
+		},
+		Progress: joining{a.display()},
 	}
 	if _, err := os.Stat(c.NodeFile()); err == nil { // a host that has ports of its own keeps them
 		o.Port, o.ClusterPort, o.DBPort = c.Port, c.ClusterPort, c.DBPort

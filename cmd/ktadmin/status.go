@@ -32,7 +32,7 @@ func newStatusCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := append(statusRows(s, down), backupRows(a.backupsFor(c, s), time.Now())...)
+			rows := append(append(statusRows(s, down), dataRows(s)...), backupRows(a.backupsFor(c, s), time.Now())...)
 			if err := a.result(s, rows); err != nil {
 				return err
 			}
@@ -166,6 +166,18 @@ func readRows(s host.Status) []row {
 		return []row{{"reads", value}}
 	}
 	return []row{{"reads", value}, {"", s.Report.Reads.Sentence}}
+}
+
+// dataRows says that this host's data is damaged, if its PostgreSQL has met that.
+func dataRows(s host.Status) []row {
+	if s.Report == nil {
+		return nil
+	}
+	what, do := host.DataTrouble(*s.Report)
+	if what == "" {
+		return nil
+	}
+	return []row{{"data", "NOT IN ORDER: " + what}, {"", do}}
 }
 
 func yesNo(b bool) string {

@@ -17,6 +17,7 @@
 //	rows.go       reads for the proof, past the filter
 //	sweep.go      removes the material of purged keys
 //	inventory.go  every row, known again in another database: what a backup is held against
+//	survey.go     what can be read of a database whose pages are damaged; linked.go: whether anything is missing
 //
 // PostgreSQL alone does not keep the promise of Store: it shows a row that the standby may lack whenever a waiting COMMIT
 // is cancelled, its backend dies, or the server restarts. So a write is done when Horizon says that the peer has flushed,

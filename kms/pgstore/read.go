@@ -31,16 +31,20 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-// read runs fn, and again if a conflict with replay, a timeout or a connection that died meanwhile ended it. The filter is
+// read runs fn, and again if a conflict with replay, a timeout, a connection that died meanwhile or a damaged page ended it. The filter is
 // asked for after the connection was made, and fn asks on that connection alone: if it answers, the filter is of the same
-// start of PostgreSQL, and what it is certain of holds for the answer. If the database can not be read the error is a
+// start of PostgreSQL, and what it is certain of holds for the answer. If the database, or a page of it, can not be read the error is a
 // *kms.ReadOnlyError: the other host may know.
 func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filter) error) error {
 	bounded, cancel := context.WithTimeout(ctx, readDeadline)
 	defer cancel()
 	var err error
 	for range readTries {
-		if err = s.readOnce(bounded, fn); err == nil || !passing(err) {
+		once := s.readOnce
+		if damaged(err) {
+			once = s.readAround
+		}
+		if err = once(bounded, fn); err == nil || !passing(err) {
 			return err
 		}
 		if bounded.Err() != nil {
@@ -51,6 +55,9 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filt
 		return context.Cause(ctx)
 	}
 	s.unserved.tell(s.log, time.Now(), err)
+	if damaged(err) {
+		return kms.NotReadyError(s.host, kms.ReasonDataDamaged, "the database of "+s.hostName()+" can not read what was asked for: its data is damaged on its disk; ktadmin db check on "+s.hostName()+" says what of it")
+	}
 	if f := s.visibility(); f.uncertain != nil {
 		return f.uncertain // it knows why
 	}
@@ -64,6 +71,17 @@ func (s *Store) readOnce(ctx context.Context, fn func(context.Context, querier, 
 	}
 	defer conn.Release()
 	return fn(ctx, conn, s.visibility())
+}
+
+// readAround is readOnce where a page is damaged: by index alone, so that none is read but those of what is asked for. A small table is read
+// from its beginning to its end otherwise.
+func (s *Store) readAround(ctx context.Context, fn func(context.Context, querier, filter) error) error {
+	return pgx.BeginTxFunc(ctx, s.reads, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "set local enable_seqscan = off"); err != nil {
+			return err
+		}
+		return fn(ctx, tx, s.visibility())
+	})
 }
 
 // passing reports whether an error says something of the server's state and not of the question: another try, or the other

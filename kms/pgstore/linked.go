@@ -1,0 +1,52 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// broken counts what rows speak of and is not there. A page that a disk has given back as zeros, which PostgreSQL takes for an empty one,
+// shows itself by nothing else.
+var broken = []struct{ what, sql string }{
+	{"keys without their creation", `select count(*) from key k where not exists (select from key_change c where c.key_id = k.id and c.seq = 0)`},
+	{"changes of keys that are not there", `select count(*) from key_change c where not exists (select from key k where k.id = c.key_id)`},
+	{"changes whose version is not there", `select count(*) from key_change c where c.version_id is not null and not exists (select from key_version v where v.id = c.version_id)`},
+	{"versions without the change that made them", `select count(*) from key_version v where not exists (select from key_change c where c.version_id = v.id)`},
+	{"versions of keys that are not there", `select count(*) from key_version v where not exists (select from key k where k.id = v.key_id)`},
+	{"keys with a gap in their changes", `select count(*) from (select from key_change group by key_id having count(*) <> max(seq) + 1) gap`},
+}
+
+// Linked returns nil when every row of the three tables in the database of connString can be read, and each has the others that it speaks of.
+// Indexes are not asked, for they may tell of rows that are gone. The server can be a standby.
+func Linked(ctx context.Context, connString string) error {
+	conn, err := pgx.Connect(ctx, connString)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error { return linked(ctx, tx) })
+}
+
+func linked(ctx context.Context, tx pgx.Tx) error {
+	var have bool
+	if err := tx.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
+		return err
+	}
+	for _, way := range []string{"indexscan", "indexonlyscan", "bitmapscan", "nestloop"} {
+		if _, err := tx.Exec(ctx, "set local enable_"+way+" = off"); err != nil {
+			return err
+		}
+	}
+	for _, b := range broken {
+		var n int64
+		if err := tx.QueryRow(ctx, b.sql).Scan(&n); err != nil {
+			return fmt.Errorf("looking for %s: %w", b.what, err)
+		}
+		if n > 0 {
+			return fmt.Errorf("it has %d %s", n, b.what)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package mutants
+
+// damage are the guards against what a disk does not give back as it was written.
+var damage = []row{
+	{
+		"a damaged page is named", "postgres/pages.go",
+		"if len(e.Pages) > 0 {", "if false && len(e.Pages) > 0 {",
+		"nobody is told what is damaged, nor that it is the data of the host", "postgres", "TestStreams",
+	}, {
+		"a damaged page is refused as one", "kms/pgstore/read.go",
+		"\tif damaged(err) {\n\t\treturn kms.NotReadyError", "\tif false && damaged(err) {\n\t\treturn kms.NotReadyError",
+		"a client is told that the database does not answer, and an operator looks in the wrong place", "kms/pgstore", "TestDamagedPage",
+	}, {
+		"a damaged page hides its own rows alone", "kms/pgstore/read.go",
+		"once = s.readAround", "once = s.readOnce",
+		"one damaged page takes every key of a small table with it", "kms/pgstore", "TestDamagedPage",
+	}, {
+		"a survey reads page by page", "kms/pgstore/survey.go",
+		"set local enable_seqscan = off", "set local enable_seqscan = on",
+		"keys that could still be read are given up", "kms/pgstore", "TestDamagedPage",
+	}, {
+		"a version without its change is not whole", "kms/pgstore/survey.go",
+		"case !v.changed:", "case false && !v.changed:",
+		"keys that are lost are called whole", "kms/pgstore", "TestDamagedPage",
+	}, {
+		"rows that others speak of are looked for", "kms/pgstore/linked.go",
+		"if n > 0 {", "if n < 0 {",
+		"keys in a page of zeros are lost unseen", "kms/pgstore", "TestDamagedPage",
+	}, {
+		"before a promotion the disk is read", "replication/promote.go",
+		"err := m.server.StreamBaseBackup(ctx, io.Discard)", "_, err := io.Discard.Write(nil)",
+		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
+	}, {
+		"before a promotion the rows are looked at", "replication/promote.go",
+		"if err == nil && m.linked != nil {", "if false {",
+		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
+	}, {
+		"a survivor's copy is looked at", "host/restore.go",
+		"if j.o.Linked != nil {", "if false {",
+		"an active is restored without keys that were acknowledged", "host", "TestRestoreFromTheSurvivor",
+	},
+}
