@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
@@ -14,13 +13,13 @@ import (
 // shared is the pair that the tests hurt in turn, and life is as long as it; nil before the first one that needs it.
 var (
 	shared *pairtest.Pair
-	life   *lifetime
+	life   *pairtest.Life
 )
 
 func TestMain(m *testing.M) {
 	status := m.Run()
 	if shared != nil {
-		life.end()
+		life.End()
 	}
 	os.Exit(status)
 }
@@ -30,7 +29,7 @@ func TestMain(m *testing.M) {
 func confirmed(t *testing.T) *pairtest.Pair {
 	t.Helper()
 	if shared == nil {
-		life = &lifetime{TB: t}
+		life = &pairtest.Life{TB: t}
 		shared = pairtest.NewHosts(life, pairtest.Options{Clock: true})
 		life.TB = nil
 	}
@@ -44,8 +43,8 @@ func bringBack(t *testing.T, p *pairtest.Pair) {
 	back := false
 	defer func() {
 		if !back {
-			life.TB, life.failed = t, true
-			life.end() // and shows the ends of all logs
+			life.FailIn(t)
+			life.End() // and shows the ends of all logs
 			shared = nil
 		}
 	}()
@@ -56,59 +55,6 @@ func bringBack(t *testing.T, p *pairtest.Pair) {
 		t.Fatal("in the end the hosts serve different materials")
 	}
 	back = !t.Failed()
-}
-
-// lifetime is a testing.TB that ends after the test that began it: with the process, or with a pair that can not be used any more. TB is the
-// test that began it, nil once that may have ended.
-type lifetime struct {
-	testing.TB
-	ends   []func()
-	failed bool
-}
-
-func (l *lifetime) Helper()          {}
-func (l *lifetime) Failed() bool     { return l.failed }
-func (l *lifetime) Cleanup(f func()) { l.ends = append(l.ends, f) }
-
-func (l *lifetime) TempDir() string {
-	dir, err := os.MkdirTemp("", "hazards-")
-	if err != nil {
-		l.Fatal(err)
-	}
-	l.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-func (l *lifetime) Logf(format string, args ...any) {
-	if l.TB != nil {
-		l.TB.Logf(format, args...)
-	}
-}
-
-func (l *lifetime) Errorf(format string, args ...any) {
-	l.failed = true
-	if l.TB != nil {
-		l.TB.Errorf(format, args...)
-		return
-	}
-	fmt.Fprintf(os.Stderr, format+"\n", args...)
-}
-
-func (l *lifetime) Fatal(args ...any) { l.Fatalf("%s", fmt.Sprintln(args...)) }
-
-func (l *lifetime) Fatalf(format string, args ...any) {
-	if l.TB != nil {
-		l.failed = true
-		l.TB.Fatalf(format, args...)
-	}
-	panic(fmt.Sprintf(format, args...))
-}
-
-func (l *lifetime) end() {
-	for _, f := range slices.Backward(l.ends) {
-		f()
-	}
-	l.ends = nil
 }
 
 // acknowledged is an error unless the host answered 503: it refused the write, or does not know its outcome. A success is one, and so is every

@@ -1,19 +1,13 @@
 package disasters
 
-import (
-	"testing"
-
-	"keytrustee/replication/pairtest"
-)
+import "testing"
 
 // passiveGone are the reasons why an active refuses writes whose passive is gone.
 var passiveGone = []string{"passive_unreachable", "passive_daemon_down", "passive_not_streaming"}
 
 // TestDisasterPassiveLost: meanwhile the active serves every key and refuses writes; afterwards nothing is missing.
 func TestDisasterPassiveLost(t *testing.T) {
-	p := pairtest.NewHosts(t, pairtest.Options{})
-	c := newClient(t, p)
-	c.creates(5)
+	c, p := begin(t)
 	p.Passive.Destroy(t)
 	p.Active.AwaitComplaint(t, passiveGone...)
 	p.Active.MustRefuse(t, passiveGone...)
@@ -25,9 +19,7 @@ func TestDisasterPassiveLost(t *testing.T) {
 // TestDisasterActiveLost: meanwhile the passive serves every key and refuses writes; afterwards nothing is missing, also of what was
 // acknowledged last.
 func TestDisasterActiveLost(t *testing.T) {
-	p := pairtest.NewHosts(t, pairtest.Options{})
-	c := newClient(t, p)
-	c.creates(5)
+	c, p := begin(t)
 	p.Active.Destroy(t)
 	p.Passive.AwaitComplaint(t, "active_unreachable")
 	c.reads(p.Passive)

@@ -146,7 +146,14 @@ func awaitBackup(t *testing.T, p *pairtest.Pair) {
 func TestKtbackupFromCron(t *testing.T) {
 	p := pairtest.NewHosts(t, pairtest.Options{})
 	a := p.Active
-	identity := takesBackups(t, p)
+	readers := recipients(t)
+	shell := func(line string) {
+		t.Helper()
+		if stdout, stderr, status := a.Run(t, "/bin/sh", "-c", line); status != 0 {
+			t.Fatalf("%s: %d\n%s%s", line, status, stdout, stderr)
+		}
+	}
+	shell("echo 'backup_recipients: [" + strings.Join(readers, ", ") + "]' >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml")
 	a.MustCreate(t)
 	script, err := os.ReadFile("../../packaging/ktbackup.sh")
 	if err != nil {
@@ -156,7 +163,7 @@ func TestKtbackupFromCron(t *testing.T) {
 		t.Fatal(err)
 	}
 	cron := func() (stdout, stderr string, status int) {
-		line := "/usr/bin/ktbackup.sh --gpg-recipient=" + identity.Recipient().String() + " --quiet --output=/tmp/backups --roll=1"
+		line := "/usr/bin/ktbackup.sh --gpg-recipient=" + readers[0] + " --quiet --output=/tmp/backups --roll=1"
 		stdout, stderr, status = a.Run(t, "env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "HOME=/root", "LOGNAME=root", "/bin/sh", "-c", line)
 		t.Logf("evidence: %s on %s: %d\n%s%s", line, a.Name, status, stdout, stderr)
 		return stdout, stderr, status
@@ -164,11 +171,11 @@ func TestKtbackupFromCron(t *testing.T) {
 	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "its directory is not there") {
 		t.Errorf("without the directory: %d, %q, %q", status, stdout, stderr)
 	}
-	shell(t, a, "install -d -m 0700 -o root /tmp/backups")
+	shell("install -d -m 0700 -o root /tmp/backups")
 	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "let the service's user read and write /tmp/backups") {
 		t.Errorf("in root's directory: %d, %q, %q", status, stdout, stderr)
 	}
-	shell(t, a, "chown keytrustee /tmp/backups")
+	shell("chown keytrustee /tmp/backups")
 	for range 2 {
 		stdout, stderr, status := cron()
 		made, err := filepath.Glob(a.File("/tmp/backups/*.ktb"))

@@ -13,36 +13,24 @@ import (
 	"keytrustee/replication/pairtest"
 )
 
-// page is a page of the runbook, whose commands the tests type.
-type page struct {
-	*pairtest.Page
-	t *testing.T
-}
-
-func openPage(t *testing.T, name string) *page {
-	t.Helper()
-	return &page{pairtest.OpenPage(t, name), t}
-}
-
-// command is a line of the page as ktadmin is given it, with a file and an address.
-func (p *page) command(line, file, address string) []string {
-	p.t.Helper()
-	return p.types(line, map[string]string{"FILE": file, "ADDRESS": address})
-}
-
 // token types the page's first command on the node, until it is given one: the other host counts as gone after two seconds.
-func (p *page) token(pair *pairtest.Pair, n *pairtest.Node) (file string) {
-	p.t.Helper()
+func token(t *testing.T, page *pairtest.Page, pair *pairtest.Pair, n *pairtest.Node) (file string) {
+	t.Helper()
 	file = filepath.Join(pair.Dir, "token-"+pairtest.NewKey())
-	args := p.command("ktadmin join-token --out FILE", file, "")
-	pairtest.Await(p.t, 10*time.Second, "there is a token", func() bool {
-		_, _, status := n.Ktadmin(p.t, args...)
+	args := page.Ktadmin(t, "ktadmin join-token --out FILE", at(file, ""))
+	pairtest.Await(t, 10*time.Second, "there is a token", func() bool {
+		_, _, status := n.Ktadmin(t, args...)
 		return status == 0
 	})
 	if err := os.Chmod(file, 0o644); err != nil { // the test carries it to a user that is not root
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return file
+}
+
+// at is what stands for the capitals of the page.
+func at(file, address string) map[string]string {
+	return map[string]string{"FILE": file, "ADDRESS": address}
 }
 
 // wipe loses the node's disk. It returns where the test keeps what was on it.
@@ -97,7 +85,7 @@ func stateOn(t *testing.T, n *pairtest.Node) (s hostState) {
 // TestEachDisasterHasOneCommand plays every disaster of the runbook's page on a pair, types the page's commands, and finds every key
 // that was acknowledged on both hosts afterwards, and writes open.
 func TestEachDisasterHasOneCommand(t *testing.T) {
-	p, page := pairtest.New(t), openPage(t, "restore-from-passive.md")
+	p, page := pairtest.New(t), pairtest.OpenPage(t, "restore-from-passive.md")
 	a, b := p.Active, p.Passive
 	keys := map[string]string{}
 	more := func(n *pairtest.Node) {
@@ -122,13 +110,12 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 	}
 
 	t.Run("the active's disk is destroyed", func(t *testing.T) {
-		page.t = t
 		begun := time.Now()
 		lost := wipe(t, a)
 		everyKey(t, b, keys)
 		before := stateOn(t, b)
-		file := page.token(p, b)
-		ktadmin(t, a, 0, page.command("ktadmin restore --from-survivor ADDRESS --token-file FILE", file, b.Address)...)
+		file := token(t, page, p, b)
+		ktadmin(t, a, 0, page.Ktadmin(t, "ktadmin restore --from-survivor ADDRESS --token-file FILE", at(file, b.Address))...)
 		everyKey(t, b, keys)
 		b.Says(t, 0, "writes CLOSED since ", "restoring", "reads served")
 		a.Start(t)
@@ -163,7 +150,6 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 	})
 
 	t.Run("the active has an older copy", func(t *testing.T) {
-		page.t = t
 		a.Stop(t)
 		if out, err := exec.Command("cp", "-a", a.PGData, a.PGData+".old").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -187,8 +173,8 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 			t.Errorf("a token for an active that answers: %s", said)
 		}
 		a.Stop(t)
-		file := page.token(p, b)
-		ktadmin(t, a, 0, page.command("ktadmin restore --from-survivor ADDRESS --token-file FILE", file, b.Address)...)
+		file := token(t, page, p, b)
+		ktadmin(t, a, 0, page.Ktadmin(t, "ktadmin restore --from-survivor ADDRESS --token-file FILE", at(file, b.Address))...)
 		if moved := aside(t, a); len(moved) != 1 {
 			t.Errorf("moved aside: %q", moved)
 		}
@@ -197,18 +183,16 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 	})
 
 	t.Run("the passive's disk is destroyed", func(t *testing.T) {
-		page.t = t
 		begun := time.Now()
 		wipe(t, b)
-		file := page.token(p, a)
-		ktadmin(t, b, 0, page.command("ktadmin init-slave --token-file FILE", file, "")...)
+		file := token(t, page, p, a)
+		ktadmin(t, b, 0, page.Ktadmin(t, "ktadmin init-slave --token-file FILE", at(file, ""))...)
 		b.Start(t)
 		whole(t, begun)
 	})
 
 	t.Run("the passive is cloned anew, and gives up half way first", func(t *testing.T) {
-		page.t = t
-		if _, said := ktadmin(t, b, 3, page.command("ktadmin init-slave --reclone", "", "")...); !strings.Contains(said, "systemctl stop keytrusteed keytrustee-db") {
+		if _, said := ktadmin(t, b, 3, page.Ktadmin(t, "ktadmin init-slave --reclone", at("", ""))...); !strings.Contains(said, "systemctl stop keytrusteed keytrustee-db") {
 			t.Errorf("while it runs: %s", said)
 		}
 		begun := time.Now()
@@ -218,7 +202,7 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		if moved := aside(t, b); len(moved) != 0 {
 			t.Errorf("moved aside: %q", moved)
 		}
-		ktadmin(t, b, 3, page.command("ktadmin init-slave --abort", "", "")...)
+		ktadmin(t, b, 3, page.Ktadmin(t, "ktadmin init-slave --abort", at("", ""))...)
 		a.Start(t)
 		ktadmin(t, b, 0, "init-slave", "--reclone")
 		if moved := aside(t, b); len(moved) != 1 {
@@ -229,7 +213,6 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 	})
 
 	t.Run("a host that was replaced", func(t *testing.T) {
-		page.t = t
 		begun := time.Now()
 		b.Kill(t)
 		epoch := stateOn(t, a).Epoch
@@ -249,42 +232,40 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		b.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone")
 		b.Stop(t)
 		ktadmin(t, b, 3, "init-slave", "--reclone")
-		file := page.token(p, a)
-		ktadmin(t, b, 0, page.command("ktadmin init-slave --reclone --token-file FILE", file, "")...)
+		file := token(t, page, p, a)
+		ktadmin(t, b, 0, page.Ktadmin(t, "ktadmin init-slave --reclone --token-file FILE", at(file, ""))...)
 		b.Start(t)
 		whole(t, begun)
 	})
 
 	t.Run("a restore is given up at the survivor, which was killed in its middle", func(t *testing.T) {
-		page.t = t
 		a.Kill(t)
-		file := page.token(p, b)
+		file := token(t, page, p, b)
 		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
 		b.Kill(t)
 		b.Start(t)
 		b.Says(t, 0, "writes CLOSED since ", "restoring", "reads served")
 		everyKey(t, b, keys)
-		ktadmin(t, b, 0, page.command("ktadmin restore --abort", "", "")...)
+		ktadmin(t, b, 0, page.Ktadmin(t, "ktadmin restore --abort", at("", ""))...)
 		b.Says(t, 0, "writes CLOSED since ", "active_unreachable", "reads served")
 		a.Start(t) // what was restored waits for a survivor that has given it up, and serves nothing
 		a.Says(t, 0, "writes CLOSED since ", "restoring", "reads REFUSED at this host")
 		a.Stop(t)
 		begun := time.Now()
-		file = page.token(p, b)
+		file = token(t, page, p, b)
 		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
 		a.Start(t)
 		whole(t, begun)
 	})
 
 	t.Run("the passive is lost before it has taken the restored active in", func(t *testing.T) {
-		page.t = t
 		begun := time.Now()
 		wipe(t, a)
-		file := page.token(p, b)
+		file := token(t, page, p, b)
 		ktadmin(t, a, 0, "restore", "--from-survivor", b.Address, "--token-file", file)
 		b.Kill(t)
 		a.Start(t)
-		args := page.command("ktadmin cluster promote --fenced NAME", "", "")
+		args := page.Ktadmin(t, "ktadmin cluster promote --fenced NAME", at("", ""))
 		args[len(args)-1] = b.Name
 		pairtest.Await(t, 20*time.Second, "nothing stands against going on alone", func() bool {
 			_, _, status := a.Ktadmin(t, args...)
@@ -297,7 +278,7 @@ func TestEachDisasterHasOneCommand(t *testing.T) {
 		b.Start(t) // it was waiting for the host that it had admitted, and learns that this one has gone on
 		b.Says(t, 0, "writes CLOSED since ", "epoch_conflict", "ktadmin init-slave --reclone", "reads REFUSED at this host")
 		b.Stop(t)
-		file = page.token(p, a)
+		file = token(t, page, p, a)
 		ktadmin(t, b, 0, "init-slave", "--reclone", "--token-file", file)
 		b.Start(t)
 		whole(t, begun)

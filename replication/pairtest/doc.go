@@ -4,12 +4,14 @@
 //	pair.go       Pair and Node
 //	dev.go        New
 //	hosts.go      NewHosts
+//	life.go       Life: a pair that outlives a test
 //	rebuild.go    Join, Rebuild: an empty host becomes one of the pair
 //	services.go   start, stop and kill on such hosts
 //	build.go      the programs that are tested
 //	faults.go     Start, Stop, Kill; Freeze and Thaw; Signal
 //	network.go    Cut, CutTo, Reject, CutClients, Delay; Heal; ForgetNames
 //	disk.go       FillDisk, Destroy, PowerOff, ForgetUnsynced
+//	corrupt.go    Corrupt
 //	forgetful.go  the program that serves a disk which can forget
 //	clear.go      WatchFor, WrittenInClear, LiesInClear: a secret that is on a disk; watch.go: how it is known
 //	clock.go      SetClock

@@ -66,6 +66,12 @@ func (p *Page) Args(t testing.TB, line string, words map[string]string) []string
 	return args
 }
 
+// Ktadmin is a line that calls ktadmin: what that is given.
+func (p *Page) Ktadmin(t testing.TB, line string, words map[string]string) []string {
+	t.Helper()
+	return p.Args(t, line, words)[1:]
+}
+
 // Type types a line of the page at the shell of the node's host, as root, with what its words stand for, and returns what was printed. It
 // ends the test if the command does not end with that status.
 func (p *Page) Type(t testing.TB, n *Node, status int, line string, words map[string]string) (stdout, stderr string) {
