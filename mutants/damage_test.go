@@ -35,6 +35,10 @@ var damage = []row{
 		"if err == nil && m.linked != nil {", "if false {",
 		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
 	}, {
+		"a passive that is damaged takes nothing over", "replication/precheck.go",
+		"found.look(s.Local.Damaged == 0, ", "found.look(true, ",
+		"two good copies become one, on the disk that loses what it has", "replication", "TestPromotionOfDamagedData",
+	}, {
 		"a survivor's copy is looked at", "host/restore.go",
 		"if j.o.Linked != nil {", "if false {",
 		"an active is restored without keys that were acknowledged", "host", "TestRestoreFromTheSurvivor",

@@ -76,6 +76,7 @@ func (m *Monitor) beforeTakeover(ctx context.Context, state State, epoch Epoch) 
 		"another operation is under way on "+state.Self, state.ends())
 	found.look(s.Standing.Ready && m.following(state) != "", state.Self+" has replayed what it had confirmed, and follows", state.Self+" has not replayed what it had confirmed, or follows nobody",
 		"look at keytrustee-db on "+state.Self)
+	found.look(s.Local.Damaged == 0, "its PostgreSQL has met no page that is damaged", "pages of the data of "+state.Self+" are damaged", "clone it anew first: ktadmin init-slave --reclone on "+state.Self)
 	free, err := m.freeSlots(ctx)
 	found.look(err == nil && free > 0, "a replication slot is free on "+state.Self, fmt.Sprintf("no replication slot is free on %s", state.Self), "drop one that nobody uses, as root of "+state.Self+": "+
 		m.console().run("select slot_name, active from pg_replication_slots")+" shows them; "+m.console().run("select pg_drop_replication_slot('NAME')"))

@@ -202,13 +202,10 @@ func TestPromotionOfDamagedData(t *testing.T) {
 	if err := a.connect().QueryRow(t.Context(), "select pg_relation_filepath('pg_description')").Scan(&file); err != nil { // that of the database of the pair
 		t.Fatal(err)
 	}
-	a.stopServer(postgres.Fast)
-	a.stop()
-	b.awaitReason(replication.ActiveUnreachable)
-	pgtest.FlipByte(t, filepath.Join(b.server.Data, file), 5000)
-	findings := func() (against string) {
+	findingsOf := func(h *host, c replication.Command) (against string) {
 		t.Helper()
-		o, err := b.monitor.Operate(t.Context(), replication.Command{Act: replication.ActPromote, Name: a.name, Check: true})
+		c.Check = true
+		o, err := h.monitor.Operate(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,6 +216,28 @@ func TestPromotionOfDamagedData(t *testing.T) {
 		}
 		return against
 	}
+	findings := func() string { t.Helper(); return findingsOf(b, promote) }
+
+	// While the active lives, the passive's PostgreSQL meets the page: no duties change before the passive is another copy.
+	switchover := replication.Command{Act: replication.ActSwitchover, Name: b.name, By: "root"}
+	if what := findingsOf(a, switchover); what != "" {
+		t.Fatal("before: ", what)
+	}
+	pgtest.FlipByte(t, filepath.Join(b.server.Data, file), 5000)
+	var n int
+	if err := b.connect().QueryRow(t.Context(), "select count(*) from pg_description").Scan(&n); err == nil || !strings.Contains(err.Error(), "invalid page") {
+		t.Errorf("the page is read: %v", err)
+	}
+	await(t, "the passive says what it has met", func() error {
+		if what := findingsOf(a, switchover); !strings.Contains(what, "pages of the data of "+b.name+" are damaged") {
+			return errors.New(what)
+		}
+		return nil
+	})
+
+	a.stopServer(postgres.Fast)
+	a.stop()
+	b.awaitReason(replication.ActiveUnreachable)
 	await(t, "the page is found", func() error {
 		if what := findings(); !strings.Contains(what, file+", block 0") {
 			return errors.New(what)
