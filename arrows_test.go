@@ -62,7 +62,7 @@ var house = []room{
 	{"runbook", "", "kms/seal replication/pairtest"},
 	{"interop", "internal/cached", "replication/pairtest"},
 	{"interop/twohosts", "", "interop internal/machine"},
-	{"interop/disasters", "", "interop replication/pairtest"},
+	{"interop/disasters", "", "interop replication/pairtest postgres/pgtest"},
 	{"mutants", "", "internal/indextest"},
 	{"demo", "interop internal/freeport", ""},
 }
