@@ -33,10 +33,7 @@ type look func(ctx context.Context, q Querier, row func(Row) error) error
 
 // compare holds what rows finds against the list. With exact there is nothing that is not on it.
 func compare(ctx context.Context, q Querier, rows look, list io.Reader, want Count, exact bool) (newer int64, err error) {
-	e, err := expect(list, exact)
-	if err != nil {
-		return 0, err
-	}
+	e := expect(list, exact)
 	if err := rows(ctx, q, e.found); err != nil {
 		return 0, err
 	}

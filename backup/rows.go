@@ -2,7 +2,6 @@ package backup
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -14,8 +13,9 @@ import (
 
 // Checker knows the rows that a backup is for. It may be used by one goroutine at a time.
 type Checker interface {
-	// Rows hands to row everything that has to be there again, as q sees it, in the order of Row.compare. A database
-	// without tables has nothing. An error of row ends it and is returned.
+	// Rows hands to row everything that has to be there again, as q sees it, each row once and in any order. That of a copy of a database
+	// is that of the database as a rule: what comes elsewhere has to be remembered until it comes. A database without tables has nothing.
+	// An error of row ends it and is returned.
 	Rows(ctx context.Context, q Querier, row func(Row) error) error
 	// Open is Rows, and opens what is sealed. If something does not open, the error names it.
 	Open(ctx context.Context, q Querier, row func(Row) error) error
@@ -89,14 +89,6 @@ func parseRow(b []byte) (r Row, err error) {
 	return r, nil
 }
 
-// compare orders rows by kind, then by ID.
-func (r Row) compare(other Row) int {
-	if r.Kind != other.Kind {
-		return int(r.Kind) - int(other.Kind)
-	}
-	return bytes.Compare(r.ID[:], other.ID[:])
-}
-
 func (r Row) String() string {
 	id := hex.EncodeToString(r.ID[:])
 	return fmt.Sprintf("%s %s-%s-%s-%s-%s", r.Kind, id[:8], id[8:12], id[12:16], id[16:20], id[20:])
@@ -105,13 +97,8 @@ func (r Row) String() string {
 // writeRows writes the rows that q sees, and counts them.
 func writeRows(ctx context.Context, w io.Writer, c Checker, q Querier) (n Count, err error) {
 	out := bufio.NewWriterSize(w, 64<<10)
-	var last Row
 	var line []byte
 	err = c.Rows(ctx, q, func(r Row) error {
-		if last.Kind != 0 && last.compare(r) >= 0 {
-			return fmt.Errorf("%s comes after %s", r, last)
-		}
-		last = r
 		n.add(r)
 		line = r.append(line[:0])
 		_, err := out.Write(line)
@@ -120,58 +107,98 @@ func writeRows(ctx context.Context, w io.Writer, c Checker, q Querier) (n Count,
 	return n, errors.Join(err, out.Flush())
 }
 
-// expected reads a list of rows beside a database that should have them.
+// rowKey is which row it is, whatever it holds.
+type rowKey struct {
+	kind Kind
+	id   [16]byte
+}
+
+func (r Row) key() rowKey { return rowKey{r.Kind, r.ID} }
+
+// expected reads a list of rows beside a database that should have them. Where both have the same order it remembers nothing; otherwise
+// what has come from one of them and not yet from the other.
 type expected struct {
-	in    *bufio.Reader
-	next  Row
-	more  bool
-	count Count // of what was read
-	newer int64 // rows that are not on the list
-	exact bool  // there may be none, and nothing was purged since
+	in     *bufio.Reader
+	ended  bool // the list
+	listed map[rowKey]Row
+	had    map[rowKey]Row
+	count  Count // of what was read of the list
+	newer  int64 // rows that are not on the list
+	exact  bool  // there may be none, and nothing was purged since
 }
 
-func expect(list io.Reader, exact bool) (*expected, error) {
-	e := &expected{in: bufio.NewReaderSize(list, 64<<10), exact: exact}
-	return e, e.advance()
+func expect(list io.Reader, exact bool) *expected {
+	return &expected{in: bufio.NewReaderSize(list, 64<<10), listed: map[rowKey]Row{}, had: map[rowKey]Row{}, exact: exact}
 }
 
-// advance reads the next row of the list.
-func (e *expected) advance() error {
+// read reads the next row of the list, if there is one.
+func (e *expected) read() (r Row, err error) {
 	var line [rowSize]byte
 	switch _, err := io.ReadFull(e.in, line[:]); {
 	case err == io.EOF:
-		e.more = false
-		return nil
+		e.ended = true
+		return r, nil
 	case err != nil:
-		return fmt.Errorf("reading the list of rows: %w", err)
+		return r, fmt.Errorf("reading the list of rows: %w", err)
 	}
-	row, err := parseRow(line[:])
-	if err != nil {
+	if r, err = parseRow(line[:]); err == nil {
+		e.count.add(r)
+	}
+	return r, err
+}
+
+// found is told each row of the database.
+func (e *expected) found(have Row) error {
+	listed, err := e.read()
+	switch {
+	case err != nil:
 		return err
+	case !e.ended && listed.key() == have.key():
+		return e.same(listed, have)
+	case !e.ended:
+		if err := e.list(listed); err != nil {
+			return err
+		}
 	}
-	if e.more && e.next.compare(row) >= 0 {
-		return errors.New("the list of rows is out of order")
+	if listed, ok := e.listed[have.key()]; ok {
+		delete(e.listed, have.key())
+		return e.same(listed, have)
 	}
-	e.next, e.more = row, true
-	e.count.add(row)
+	if e.ended {
+		return e.isNewer(have)
+	}
+	e.had[have.key()] = have
 	return nil
 }
 
-// found is told each row of the database, in order.
-func (e *expected) found(r Row) error {
-	switch {
-	case !e.more || r.compare(e.next) < 0:
-		e.newer++
-		if e.exact {
-			return fmt.Errorf("%s was not there", r)
-		}
-		return nil
-	case r.compare(e.next) > 0:
-		return fmt.Errorf("%s is not there", e.next)
-	case r != e.next && (e.exact || !purgedSince(e.next, r)):
-		return fmt.Errorf("%s is not what it was", r)
+// list takes in a row of the list that the database did not have in its place.
+func (e *expected) list(listed Row) error {
+	if have, ok := e.had[listed.key()]; ok {
+		delete(e.had, listed.key())
+		return e.same(listed, have)
 	}
-	return e.advance()
+	if _, twice := e.listed[listed.key()]; twice {
+		return fmt.Errorf("the list of rows has %s twice", listed)
+	}
+	e.listed[listed.key()] = listed
+	return nil
+}
+
+// same holds a row of the database against that of the list.
+func (e *expected) same(listed, have Row) error {
+	if have != listed && (e.exact || !purgedSince(listed, have)) {
+		return fmt.Errorf("%s is not what it was", have)
+	}
+	return nil
+}
+
+// isNewer counts a row that is not on the list.
+func (e *expected) isNewer(have Row) error {
+	e.newer++
+	if e.exact {
+		return fmt.Errorf("%s was not there", have)
+	}
+	return nil
 }
 
 // purgedSince reports whether now is what a purge makes of then. What a version held may have been erased.
@@ -181,8 +208,28 @@ func purgedSince(then, now Row) bool {
 
 // end is called when the database has no further row.
 func (e *expected) end() error {
-	if e.more {
-		return fmt.Errorf("%s is not there", e.next)
+	for !e.ended {
+		listed, err := e.read()
+		if err != nil {
+			return err
+		}
+		if e.ended {
+			break
+		}
+		if err := e.list(listed); err != nil {
+			return err
+		}
+		if len(e.listed) > 0 {
+			break // all else that is missing is missing too
+		}
+	}
+	for _, listed := range e.listed {
+		return fmt.Errorf("%s is not there", listed)
+	}
+	for _, have := range e.had {
+		if err := e.isNewer(have); err != nil {
+			return err
+		}
 	}
 	return nil
 }

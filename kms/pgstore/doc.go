@@ -16,7 +16,7 @@
 //	keys.go       reads: keys, versions
 //	rows.go       reads for the proof, past the filter
 //	sweep.go      removes the material of purged keys
-//	inventory.go  every row, known again in another database: what a backup is held against
+//	inventory.go  every row, known again in another database: what a backup is held against; columns.go: how it is read
 //	survey.go     what can be read of a database whose pages are damaged; linked.go: whether anything is missing
 //
 // PostgreSQL alone does not keep the promise of Store: it shows a row that the standby may lack whenever a waiting COMMIT

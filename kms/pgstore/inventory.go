@@ -2,11 +2,8 @@ package pgstore
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
+	"errors"
 	"fmt"
-	"hash"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,31 +31,42 @@ type Entry struct {
 
 const (
 	hasTables = `select to_regclass('key_change') is not null`
-	purgedKey = `exists (select from key_change p where p.key_id = k.id and p.kind = 'purged')`
+	// asTheyLie has a table read from its beginning, whoever reads it already, so that what was copied from it comes in its order.
+	asTheyLie  = `select set_config('synchronize_seqscans', 'off', true)`
+	purgedKeys = `(select p.key_id from key_change p where p.kind = 'purged')`
 
-	inventKeys = `select k.id, ` + purgedKey + `, k.name, k.generation, k.cipher, k.bit_length, k.description, k.attributes::text, k.created, k.created_by
-	from key k order by k.id`
-	inventVersions = `select ` + versionColumns + `, ` + purgedKey + ` from key_version v join key k on k.id = v.key_id order by v.id`
-	inventChanges  = `select c.id, c.key_id, c.seq, c.kind, c.version_id, c.at, c.by_whom, c.from_where, c.request_id, c.xid::text from key_change c order by c.id`
+	inventKeys = `select k.id, k.id in ` + purgedKeys + `, k.name, k.generation, k.cipher, k.bit_length, k.description, k.attributes::text, k.created, k.created_by
+	from key k`
+	inventVersions = `select v.id, v.key_id in ` + purgedKeys + `, v.key_id, v.name, v.ordinal, v.kek, v.sealed, v.check_value from key_version v`
+	inventToOpen   = `select v.id, v.key_id in ` + purgedKeys + `, v.key_id, v.name, v.ordinal, v.kek, v.sealed, v.check_value, k.name, k.cipher from key_version v join key k on k.id = v.key_id`
+	inventChanges  = `select c.id, c.key_id, c.seq, c.kind, c.version_id, c.at, c.by_whom, c.from_where, c.request_id, c.xid::text from key_change c`
 )
 
-// Inventory hands every row of the three tables to entry, table after table, each in the order of its ids, as the
-// transaction of q sees them, whatever a filter says. A database without the tables has none. open, if it is not nil, is
-// given each version whose key was not purged. The first error of either ends it and is returned.
+// Inventory hands every row of the three tables to entry, table after table, as the transaction of q sees them, whatever a filter says. A
+// database without the tables has none. The rows of a table come in no order, which would cost more than all else; as a rule in that of
+// the database that this one is a copy of. open, if it is not nil, is given each version whose key was not purged, and keeps nothing of
+// it. The first error of either ends it and is returned.
 func Inventory(ctx context.Context, q querier, open func(kms.SealedVersion) error, entry func(Entry) error) error {
 	var have bool
 	if err := q.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
 		return err
 	}
+	if err := q.QueryRow(ctx, asTheyLie).Scan(nil); err != nil {
+		return err
+	}
+	versions := inventVersions
+	if open != nil {
+		versions = inventToOpen
+	}
 	for _, table := range []struct {
 		sql  string
-		scan func(pgx.Rows) (Entry, error)
+		read func(*columns) (Entry, error)
 	}{
-		{inventKeys, scanKey},
-		{inventVersions, func(rows pgx.Rows) (Entry, error) { return scanVersion(rows, open) }},
-		{inventChanges, scanChange},
+		{inventKeys, readKey},
+		{versions, func(c *columns) (Entry, error) { return readVersion(c, open) }},
+		{inventChanges, readChange},
 	} {
-		if err := invent(ctx, q, table.sql, table.scan, entry); err != nil {
+		if err := invent(ctx, q, table.sql, table.read, entry); err != nil {
 			return err
 		}
 	}
@@ -76,15 +84,17 @@ func Newest(ctx context.Context, q querier) (at *time.Time, err error) {
 }
 
 // invent reads one table, a row at a time.
-func invent(ctx context.Context, q querier, sql string, scan func(pgx.Rows) (Entry, error), entry func(Entry) error) error {
-	rows, err := q.Query(ctx, sql)
+func invent(ctx context.Context, q querier, sql string, read func(*columns) (Entry, error), entry func(Entry) error) error {
+	rows, err := q.Query(ctx, sql, pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	var c columns
 	for rows.Next() {
-		e, err := scan(rows)
-		if err != nil {
+		c.begin(rows.RawValues())
+		e, err := read(&c)
+		if err = errors.Join(c.err, err); err != nil {
 			return err
 		}
 		if err := entry(e); err != nil {
@@ -94,96 +104,61 @@ func invent(ctx context.Context, q querier, sql string, scan func(pgx.Rows) (Ent
 	return rows.Err()
 }
 
-func scanKey(rows pgx.Rows) (Entry, error) {
-	var k kms.Key
-	var generation int
-	var attributes string
-	e := Entry{Table: Keys}
-	if err := rows.Scan(&k.ID, &e.Purged, (*string)(&k.Name), &generation, &k.Cipher, &k.BitLength, &k.Description, &attributes, &k.Created, &k.CreatedBy); err != nil {
-		return e, err
-	}
-	s := summer{sha256.New()}
-	s.bytes(k.ID[:])
-	s.texts(string(k.Name), strconv.Itoa(generation), k.Cipher, strconv.Itoa(k.BitLength))
-	s.maybe(k.Description)
-	s.texts(attributes, micros(k.Created), k.CreatedBy)
-	e.ID, e.Sum = k.ID, s.sum()
+func readKey(c *columns) (Entry, error) {
+	e := Entry{Table: Keys, ID: c.id(), Purged: c.bool()}
+	c.sum.bytes(e.ID[:])
+	c.sum.bytes(c.next()) // name
+	c.sum.number(c.int())
+	c.sum.bytes(c.next()) // cipher
+	c.sum.number(c.int())
+	c.sum.maybe(c.next()) // description
+	c.sum.bytes(c.next()) // attributes
+	c.sum.number(c.micros())
+	c.sum.bytes(c.next()) // by whom
+	e.Sum = c.sum.end()
 	return e, nil
 }
 
-func scanVersion(rows pgx.Rows, open func(kms.SealedVersion) error) (Entry, error) {
-	var v kms.SealedVersion
-	e := Entry{Table: Versions}
-	if err := rows.Scan(&v.ID, &v.KeyID, (*string)(&v.Key), (*string)(&v.Name), &v.Ordinal, &v.Cipher, &v.KEK, &v.Sealed, &v.Check, &e.Purged); err != nil {
-		return e, err
-	}
-	s := summer{sha256.New()}
-	s.bytes(v.ID[:])
-	s.bytes(v.KeyID[:])
-	s.texts(string(v.Name), strconv.Itoa(v.Ordinal), v.KEK)
+func readVersion(c *columns, open func(kms.SealedVersion) error) (Entry, error) {
+	e := Entry{Table: Versions, ID: c.id(), Purged: c.bool()}
+	key, name, ordinal, kek, sealed, check := c.id(), c.next(), c.int(), c.next(), c.next(), c.next()
+	c.sum.bytes(e.ID[:])
+	c.sum.bytes(key[:])
+	c.sum.bytes(name)
+	c.sum.number(ordinal)
+	c.sum.bytes(kek)
 	if !e.Purged {
-		if v.Sealed == nil {
-			return e, fmt.Errorf("version %s (%s) has no material, and its key was not purged", v.Name.Quoted(), v.ID)
+		if sealed == nil {
+			return e, fmt.Errorf("version %s (%s) has no material, and its key was not purged", kms.VersionName(name).Quoted(), e.ID)
 		}
-		s.bytes(v.Sealed)
-		s.bytes(v.Check)
-		if open != nil {
-			if err := open(v); err != nil {
-				return e, err
-			}
-		}
+		c.sum.bytes(sealed)
+		c.sum.bytes(check)
 	}
-	e.ID, e.Sum = v.ID, s.sum()
+	e.Sum = c.sum.end()
+	if open == nil || e.Purged || c.err != nil {
+		return e, nil
+	}
+	v := kms.SealedVersion{KEK: string(kek), Sealed: sealed, Check: check}
+	v.ID, v.KeyID, v.Name, v.Ordinal, v.Key, v.Cipher = e.ID, key, kms.VersionName(name), int(ordinal), kms.KeyName(c.next()), string(c.next())
+	return e, open(v)
+}
+
+func readChange(c *columns) (Entry, error) {
+	e := Entry{Table: Changes, ID: c.id()}
+	key := c.id()
+	c.sum.bytes(e.ID[:])
+	c.sum.bytes(key[:])
+	c.sum.number(c.int())
+	c.sum.bytes(c.next()) // kind
+	if version := c.next(); version != nil {
+		c.sum.bytes(version)
+	}
+	at, by, from, request, xid := c.micros(), c.next(), c.next(), c.next(), c.next()
+	c.sum.number(at)
+	c.sum.bytes(by)
+	c.sum.bytes(from)
+	c.sum.bytes(xid)
+	c.sum.maybe(request)
+	e.Sum = c.sum.end()
 	return e, nil
-}
-
-func scanChange(rows pgx.Rows) (Entry, error) {
-	var c changeRow
-	var xid string
-	e := Entry{Table: Changes}
-	if err := rows.Scan(append(c.dest(), &xid)...); err != nil {
-		return e, err
-	}
-	s := summer{sha256.New()}
-	s.bytes(c.c.ID[:])
-	s.bytes(c.c.KeyID[:])
-	s.texts(strconv.Itoa(c.c.Seq), c.kind)
-	if c.version != nil {
-		s.bytes(c.version[:])
-	}
-	s.texts(micros(c.c.At), c.c.By, c.c.From, xid)
-	s.maybe(c.requestID)
-	e.ID, e.Sum = c.c.ID, s.sum()
-	return e, nil
-}
-
-// micros is a time as PostgreSQL keeps it.
-func micros(t time.Time) string { return strconv.FormatInt(t.UnixMicro(), 10) }
-
-// summer sums fields so that no two different lists of fields give the same bytes.
-type summer struct{ hash.Hash }
-
-func (s summer) bytes(b []byte) {
-	s.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
-	s.Write(b)
-}
-
-func (s summer) texts(texts ...string) {
-	for _, t := range texts {
-		s.bytes([]byte(t))
-	}
-}
-
-// maybe sums a text that may be absent, which is not the empty one.
-func (s summer) maybe(text *string) {
-	if text == nil {
-		s.bytes(nil)
-		return
-	}
-	s.texts("is", *text)
-}
-
-func (s summer) sum() (sum [32]byte) {
-	s.Sum(sum[:0])
-	return sum
 }
