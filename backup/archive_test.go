@@ -87,6 +87,7 @@ func TestArchiveFailsAsItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer a.end()
 	err = a.stream("base.tar", func(w io.Writer) error {
 		part := make([]byte, 1<<20)
 		for range 64 {

@@ -218,6 +218,7 @@ func (r *run) write(ctx context.Context, name string, m Manifest, seal sealer) (
 	if err != nil {
 		return w, err
 	}
+	defer a.end()
 	if err := r.reached("begun"); err != nil {
 		return w, err
 	}

@@ -69,6 +69,11 @@ func (m heardWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// ReadFrom lets the writer take what it reads without a copy.
+func (m heardWriter) ReadFrom(from io.Reader) (int64, error) {
+	return io.Copy(m.to, heardReader{from, m.p})
+}
+
 // counting is a Checker, and p hears of the versions that it finds.
 type counting struct {
 	Checker
