@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 )
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
@@ -60,7 +61,7 @@ func (s *Server) DumpGlobals(ctx context.Context, w io.Writer) error {
 // Dump writes a database to w in pg_dump's own format, as the snapshot that another session has exported sees it. It waits
 // for nobody who changes tables: that is an error after 10 s. A *PagesError names a page that can not be read.
 func (s *Server) Dump(ctx context.Context, w io.Writer, db, snapshot string) error {
-	return s.pipe(ctx, nil, w, "pg_dump", "-d", s.ConnString(db), "--format=custom", "--compress=1", "--snapshot="+snapshot,
+	return s.pipe(ctx, nil, w, "pg_dump", "-d", s.ConnString(db), "--format=custom", "--compress=0", "--snapshot="+snapshot,
 		"--lock-wait-timeout=10s", "--no-password")
 }
 
@@ -73,8 +74,8 @@ func (s *Server) RestoreDump(ctx context.Context, r io.Reader, db string) error 
 func (s *Server) pipe(ctx context.Context, r io.Reader, w io.Writer, program string, args ...string) error {
 	cmd := s.RunAs.command(ctx, s.Path(program), args...)
 	var stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = r, w, &stderr
-	err := cmd.Run()
+	cmd.Stdin, cmd.Stderr = r, &stderr
+	err := runInto(cmd, w)
 	if err == nil {
 		return nil
 	}
@@ -85,6 +86,35 @@ func (s *Server) pipe(ctx context.Context, r io.Reader, w io.Writer, program str
 		return programError(program, stderr.String(), err.Error())
 	}
 	return fmt.Errorf("running %s: %w", program, err)
+}
+
+// pipeSize is how much of its output a program may be ahead of who reads it. With the 64 KiB of a pipe it waits half of the time.
+const pipeSize = 1 << 20
+
+// runInto is cmd.Run with w, which may be nil, as the standard output.
+func runInto(cmd *exec.Cmd, w io.Writer) error {
+	if w == nil {
+		return cmd.Run()
+	}
+	from, to, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	unix.FcntlInt(to.Fd(), unix.F_SETPIPE_SZ, pipeSize) // where that is more than this user may have, it stays as it is
+	cmd.Stdout = to
+	err = cmd.Start()
+	to.Close()
+	if err != nil {
+		from.Close()
+		return err
+	}
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(w, from)
+		from.Close() // a program that goes on is ended by it
+		copied <- err
+	}()
+	return cmp.Or(cmd.Wait(), <-copied)
 }
 
 // BackupRange is the part of the log that a base backup needs to become consistent, as its manifest says: from start to end,
