@@ -1,5 +1,5 @@
 # Keytrustee. Everything here needs Go and make; what else it needs it installs, or says how (tools/need).
-.PHONY: build test interop mutants faults demo lint clean
+.PHONY: build test interop mutants faults bench demo lint clean
 
 export CGO_ENABLED := 0
 
@@ -28,6 +28,13 @@ faults: DURATION ?= 5m
 faults:
 	@tools/need postgresql ip nft mkfs.ext4
 	go test -count=1 -timeout 24h -v ./faults -run '^TestFaults$$' -seed $(SEED) -duration $(DURATION)
+
+# What backups cost, beside what one would do by hand, on an idle machine: docs/performance.md. VERSIONS=100000 is enough for a look.
+bench: VERSIONS ?= 1000000
+bench:
+	@tools/need postgresql
+	go build -modfile=tools/age.mod -o bin/ filippo.io/age/cmd/age
+	go test -count=1 -timeout 1h -run '^$$' -bench Backup -benchtime 1x ./bench -versions $(VERSIONS)
 
 # The promises, one after the other, with the stock Hadoop client against a real pair on this machine.
 demo: build

@@ -64,6 +64,7 @@ var house = []room{
 	{"interop/twohosts", "", "interop internal/machine"},
 	{"interop/disasters", "", "interop replication/pairtest postgres/pgtest"},
 	{"mutants", "", "internal/indextest"},
+	{"bench", "", "kms kms/seal postgres replication/pairtest"},
 	{"demo", "interop internal/freeport", ""},
 }
 

@@ -39,6 +39,7 @@
 //	interop/twohosts       the original's command lines, between two hosts made of namespaces
 //	interop/disasters      a host, or both, lost for good and brought back, by the stock client's word
 //	mutants                switches guards off, one at a time, to see that the tests notice
+//	bench                  what backups cost, beside what one would do by hand
 //	demo                   shows a newcomer the promises, with the stock Hadoop client
 //
 // docs/request.md walks a request through them, docs/states.md draws the states of a node, docs/protocol.md says why the

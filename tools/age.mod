@@ -1,0 +1,16 @@
+module keytrustee
+
+go 1.26.8
+
+tool filippo.io/age/cmd/age
+
+require filippo.io/age v1.3.2
+
+require (
+	filippo.io/edwards25519 v1.2.0 // indirect
+	filippo.io/hpke v0.4.0 // indirect
+	filippo.io/nistec v0.0.4 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/term v0.47.0 // indirect
+)
