@@ -56,7 +56,7 @@ var opened = []row{
 		"\tif t.Tested.After(now.Add(ahead)) {\n", "\tif now.Add(ahead).IsZero() {\n",
 		"no alarm says for years that backups are not tested", "backup", "TestLoadTested",
 	}, {
-		"a restore test of this pair", "cmd/ktadmin/backup_restoretest.go",
+		"a restore test of this pair", "cmd/ktadmin/backup_record.go",
 		"\tif tested.Cluster != c.ClusterID {\n", "\tif false {\n",
 		"a pair whose backups were never tested says that they were", "cmd/ktadmin", "TestRestoreTest",
 	}, {
@@ -96,7 +96,7 @@ var opened = []row{
 		"if !reflect.DeepEqual(u.Manifest, m) {", "if !reflect.DeepEqual(u.Manifest, m) && false {",
 		"a test is noted of another backup than was tested", "backup", "TestRestoreTestFails",
 	}, {
-		"a record is of the backup of that name", "cmd/ktadmin/backup_restoretest.go",
+		"a record is of the backup of that name", "cmd/ktadmin/backup_record.go",
 		"} else if found && r.SHA256 != tested.SHA256 {", "} else if found && r.SHA256 == \"\" {",
 		"a test of another file passes for one of this host's backups", "cmd/ktadmin", "TestRestoreTest",
 	}, {
