@@ -107,11 +107,15 @@ func (f *keyFile) parse(which, text string, now time.Time) (*openpgp.Entity, *Re
 	return f.keys[at], nil
 }
 
-// holds says which keys the file has.
+// holds says which keys the file has, or some of them.
 func (f *keyFile) holds() string {
+	const some = 5
 	var have []string
-	for _, e := range f.keys {
+	for _, e := range f.keys[:min(len(f.keys), some)] {
 		have = append(have, openPGPPrefix+fingerprintOf(e.PrimaryKey))
+	}
+	if n := len(f.keys) - some; n > 0 {
+		have = append(have, fmt.Sprintf("and %d more", n))
 	}
 	return strings.Join(have, ", ")
 }

@@ -2,12 +2,14 @@ package backup
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
@@ -96,6 +98,32 @@ func onCard(t *testing.T, public []byte) []byte {
 			t.Fatal(err)
 		}
 	}
+}
+
+// FuzzOpenPGPKeys: nothing that lies where keys should makes this program end.
+func FuzzOpenPGPKeys(f *testing.F) {
+	key, err := newOpenPGPKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	var public, secret bytes.Buffer
+	if err := errors.Join(key.Serialize(&public), key.SerializePrivateWithoutSigning(&secret, nil)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(public.Bytes())
+	f.Add(secret.Bytes())
+	f.Add([]byte("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDM=\n=AAAA\n-----END PGP PUBLIC KEY BLOCK-----\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		keys, _, _ := readKeys(text)
+		for _, e := range keys {
+			judgeKey(e, time.Now())
+			keyExpires(e, time.Now())
+		}
+		ids, err := ParseIdentities(string(text))
+		if err == nil && ids.Locked() {
+			return // a passphrase is not tried: it takes long, as it should
+		}
+	})
 }
 
 // TestOpenPGPSessionKey: where the secret key stays with its owner, as on a card, what gpg says of a backup opens that one and no other.
