@@ -55,8 +55,36 @@ var backups = []row{
 		"k.Recipients > 0 && b.certain(now)", "k.Recipients > 0",
 		"a host that has just started repeats the other one's backup", "cmd/keytrusteed", "TestBackupsPlan",
 	}, {
+		"a row that lies elsewhere is held against its own", "backup/rows.go",
+		"if have, ok := e.had[listed.key()]; ok {", "if have, ok := e.had[listed.key()]; ok && false {",
+		"a backup with all rows is refused, since one of them has moved", "backup", "TestRowsInAnyOrder",
+	}, {
+		"a row that came too early is looked at", "backup/rows.go",
+		"delete(e.had, listed.key())\n\t\treturn e.same(listed, have)", "delete(e.had, listed.key())\n\t\treturn nil",
+		"a changed row passes that lies elsewhere than it did", "backup", "TestRowsInAnyOrder",
+	}, {
+		"a row that never came is missing", "backup/rows.go",
+		"for _, listed := range e.listed {", "for _, listed := range map[rowKey]Row{} {",
+		"a backup that lacks a row counts", "backup", "TestRows",
+	}, {
+		"a list has each row once", "backup/rows.go",
+		"if _, twice := e.listed[listed.key()]; twice {", "if _, twice := e.listed[listed.key()]; twice && false {",
+		"a list counts one row for two", "backup", "TestRowsThatAreNoList",
+	}, {
+		"who fills a member hears that the one before was not written", "backup/archive.go",
+		"s.err = m.err", "_ = m.err",
+		"a disk that is full is told as a program that broke off", "backup", "TestArchiveFailsAsItsFile",
+	}, {
+		"a backup yields to all that is not idle", "cmd/keytrusteed/backup_child.go",
+		"Policy: unix.SCHED_IDLE", "Policy: unix.SCHED_NORMAL",
+		"decrypts wait for a backup", "cmd/keytrusteed", "TestBackupChild$",
+	}, {
+		"a backup has a session of its own", "cmd/keytrusteed/backup_child.go",
+		"Pdeathsig: syscall.SIGTERM, Setsid: true", "Pdeathsig: syscall.SIGTERM",
+		"where the kernel groups processes by sessions, a backup has the daemon's share", "cmd/keytrusteed", "TestBackupChild$",
+	}, {
 		"a backup ends with its daemon", "cmd/keytrusteed/backup_child.go",
-		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}", "&syscall.SysProcAttr{}",
+		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setsid: true}", "&syscall.SysProcAttr{Setsid: true}",
 		"a daemon that is killed leaves a process that makes a backup", "cmd/keytrusteed", "TestBackupChildOfKilled",
 	}, {
 		"a target that gets nothing is said", "host/backuptrouble.go",

@@ -56,7 +56,7 @@ func (c backupChild) Run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.program, c.args...)
 	said := &lines{log: c.log}
 	cmd.Stderr = said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setsid: true} // in this one's session it would have a share of its processor time
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = backupPatience
 	err := cmd.Run()
@@ -66,7 +66,8 @@ func (c backupChild) Run(ctx context.Context) error {
 	return err
 }
 
-// How far a backup yields: others come first at the processor, and at the disk among those that are not idle.
+// How far a backup yields: at the processor to all that is not idle too, and at the disk among those that are not idle. Niceness counts where
+// something makes it a process like others again.
 const (
 	niceness = 10
 	leastIO  = 2<<13 | 7 // best effort, the lowest of it
@@ -75,9 +76,12 @@ const (
 // yield lowers the priority of this thread. It is a kindness, which may be refused.
 func yield() {
 	const process, zero = 1, 20
-	if own, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && zero-own < niceness {
-		unix.Setpriority(unix.PRIO_PROCESS, 0, niceness)
+	nice := niceness
+	if own, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && zero-own > nice {
+		nice = zero - own
 	}
+	unix.Setpriority(unix.PRIO_PROCESS, 0, nice)
+	unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_IDLE, Nice: int32(nice)}, 0)
 	unix.Syscall(unix.SYS_IOPRIO_SET, process, 0, leastIO)
 }
 

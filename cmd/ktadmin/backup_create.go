@@ -62,7 +62,9 @@ func (a *app) createBackup(f createFlags) error {
 		return err
 	}
 	o.Record, o.Wait = record, f.wait
+	stop := yieldWithAll()
 	receipt, err := backup.Create(a.cmd.Context(), o)
+	stop()
 	if err != nil {
 		return err
 	}
