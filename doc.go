@@ -29,6 +29,7 @@
 //	internal/machine       hosts for tests, made of namespaces: a network that can be cut, disks that can be full
 //	internal/progress      how far a long command is: one line that is rewritten on a terminal, lines elsewhere
 //	internal/release       the version of what is running
+//	internal/seam          where a test takes hold of a program: its clock, and points to stop at; nothing in the product
 //	internal/sshtest       OpenSSH servers for tests
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other

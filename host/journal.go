@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keytrustee/internal/durable"
+	"keytrustee/internal/seam"
 )
 
 // Journal is what a host remembers of an operation that has not ended. It lies in the node directory.
@@ -151,6 +152,7 @@ func (h *Host) endJournal() error {
 }
 
 func (h *Host) reached(point string) error {
+	seam.Reached(point)
 	if h.failpoint == nil {
 		return nil
 	}

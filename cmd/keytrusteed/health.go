@@ -3,6 +3,7 @@ package main
 import (
 	"keytrustee/host"
 	"keytrustee/internal/release"
+	"keytrustee/internal/seam"
 	"keytrustee/kms/seal"
 	"keytrustee/replication"
 	"keytrustee/status"
@@ -12,7 +13,7 @@ import (
 func health(p pair, ring *seal.Keyring, self *host.Host) func() status.Health {
 	return func() status.Health {
 		h := healthOf(p.Report(), p.State(), self)
-		h.ServerTime, h.ClusterID = clock().Unix(), ring.Cluster()
+		h.ServerTime, h.ClusterID = seam.Now().Unix(), ring.Cluster()
 		return h
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"keytrustee/cmd/internal/thishost"
 	"keytrustee/host"
 	"keytrustee/internal/config"
+	"keytrustee/internal/seam"
 	"keytrustee/kms/seal"
 	"keytrustee/postgres"
 	"keytrustee/replication"
@@ -61,6 +62,6 @@ func load(ctx context.Context, confdir string, log *slog.Logger) (b belongings, 
 	if b.cluster, err = certs.NewReloader(b.host.ClusterFiles(), log); err != nil {
 		return b, err
 	}
-	b.cluster.Time = clock
+	b.cluster.Time = seam.Now
 	return b, nil
 }

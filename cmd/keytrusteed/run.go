@@ -13,6 +13,7 @@ import (
 
 	"keytrustee/certs"
 	"keytrustee/host"
+	"keytrustee/internal/seam"
 	"keytrustee/kms"
 	"keytrustee/kms/acl"
 	"keytrustee/kms/audit"
@@ -61,7 +62,7 @@ func run(ctx context.Context, o options) error {
 	if syslog != nil {
 		defer background(syslog.Run)()
 	}
-	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Now: clock, Logger: log})
+	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Now: seam.Now, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	hourly := &backups{confdir: self.Confdir, make: maker.Run, note: recorder.Note, now: clock, log: log}
+	hourly := &backups{confdir: self.Confdir, make: maker.Run, note: recorder.Note, now: seam.Now, log: log}
 	known := &about{self: self, backups: hourly, syslog: syslog} // its pair is there before anybody asks
 	exporter := metrics.New(func() replication.Report { return known.Report() })
 
@@ -78,7 +79,7 @@ func run(ctx context.Context, o options) error {
 	peers := peer.NewClient(func(node string) *tls.Config { return own.cluster.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: own.ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Linked: func(ctx context.Context) error { return pgstore.Linked(ctx, server.ConnString(host.Database)) }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: clock, Logger: log})
+		Forget: func() { proofs.forget() }, Linked: func(ctx context.Context) error { return pgstore.Linked(ctx, server.ConnString(host.Database)) }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: seam.Now, Logger: log})
 	if err != nil {
 		return err
 	}
@@ -102,14 +103,14 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	service, err := kms.New(kms.Config{Store: store, Sealer: own.ring, Policy: policy, Recorder: recorder, Gate: gate{monitor.Gate()},
-		Host: self.Name, Now: clock, Logger: log})
+		Host: self.Name, Now: seam.Now, Logger: log})
 	if err != nil {
 		return err
 	}
 	proofs.store, proofs.forget = store, service.Invalidate
 
 	// The clients.
-	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: own.cookieSecret}, nil }, Now: clock})
+	simple, err := auth.New(auth.Config{Secrets: func() (auth.Secrets, error) { return auth.Secrets{Current: own.cookieSecret}, nil }, Now: seam.Now})
 	if err != nil {
 		return err
 	}

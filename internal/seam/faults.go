@@ -1,17 +1,40 @@
 //go:build faults
 
-package main
+package seam
 
 import (
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 )
 
-// clock is wrong by the duration that the file holds which KEYTRUSTEE_CLOCK names: tests make a host's clock jump without changing the
-// machine's. Without that file it is right. The product is built without the tag faults, and has no such thing.
-func clock() time.Time {
+// Reached stops this process (SIGSTOP) at the point that KEYTRUSTEE_STOP_AT names, and returns when it was told to go on.
+func Reached(point string) {
+	if point != os.Getenv("KEYTRUSTEE_STOP_AT") {
+		return
+	}
+	on, ends := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(on, syscall.SIGCONT)
+	signal.Notify(ends, syscall.SIGTERM)
+	defer signal.Stop(on)
+	defer signal.Stop(ends)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGSTOP); err != nil {
+		panic(err)
+	}
+	<-on // another thread may have taken the signal, and this one a step
+	select {
+	case <-ends:
+		time.Sleep(100 * time.Millisecond) // whoever ends this process knows of it too before it goes on
+	default:
+	}
+}
+
+// Now is wrong by the duration that the file holds which KEYTRUSTEE_CLOCK names: tests make a host's clock jump without changing the
+// machine's. Without that file it is right.
+func Now() time.Time {
 	now := time.Now()
 	text, err := os.ReadFile(os.Getenv("KEYTRUSTEE_CLOCK"))
 	if err != nil {
