@@ -34,6 +34,15 @@ func (s *Site) Dial(ctx context.Context, from *Host, network, address string) (n
 	return conn, err
 }
 
+// Listen listens where the clients are, at ClientsAddress.
+func (s *Site) Listen() (listener net.Listener, err error) {
+	err = inNetworkOf(s.clients, func() (err error) {
+		listener, err = net.Listen("tcp", net.JoinHostPort(ClientsAddress, "0"))
+		return err
+	})
+	return listener, err
+}
+
 // DialUnix connects to a socket of the host as a user of its own.
 func (h *Host) DialUnix(ctx context.Context, uid int, path string) (net.Conn, error) {
 	var conn net.Conn

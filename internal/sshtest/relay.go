@@ -11,7 +11,7 @@ import (
 
 // Relay stands between a host and a server, and stops what is sent to the server after so many bytes.
 type Relay struct {
-	Port  int          // of 127.0.0.1
+	Port  int          // of its listener
 	Left  atomic.Int64 // bytes that still pass
 	Stall atomic.Bool  // then nothing passes any more; otherwise the connection is cut
 }
@@ -26,6 +26,12 @@ func NewRelay(t testing.TB, to int) *Relay {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return RelayAt(t, listener, to)
+}
+
+// RelayAt is NewRelay, and the relay is where listener is, which it closes.
+func RelayAt(t testing.TB, listener net.Listener, to int) *Relay {
+	t.Helper()
 	r := &Relay{Port: listener.Addr().(*net.TCPAddr).Port}
 	r.Left.Store(Everything)
 	var all sync.WaitGroup
