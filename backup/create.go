@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"keytrustee/internal/durable"
+	"keytrustee/internal/seam"
 	"keytrustee/postgres"
 )
 
@@ -31,8 +32,9 @@ type Options struct {
 	// them.
 	Config   func() (map[string][]byte, error)
 	Checker  Checker
-	Wait     bool     // where another backup is being made, wait for its end
-	Progress Progress // nil: nobody hears
+	Wait     bool             // where another backup is being made, wait for its end
+	Progress Progress         // nil: nobody hears
+	Now      func() time.Time // what the date is; nil: time.Now
 	// Record is told of the attempt when it begins and when it has ended, while no other can; nil: nobody is.
 	Record func(Attempt)
 	// Retention says how many backups of this host stay when there is a new one. Retired is told which ones went, and why others
@@ -59,12 +61,15 @@ func Create(ctx context.Context, o Options) (Receipt, error) {
 	if len(o.Recipients.texts) < fewest {
 		return Receipt{}, errors.New("making a backup: it has no recipients")
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	release, err := lock(ctx, o.LockFile, o.Wait)
 	if err != nil {
 		return Receipt{}, err
 	}
 	defer release()
-	started := time.Now().UTC().Truncate(time.Second)
+	started := o.second()
 	if o.Record == nil {
 		o.Record = func(Attempt) {}
 	}
@@ -73,6 +78,9 @@ func Create(ctx context.Context, o Options) (Receipt, error) {
 	o.Record(EndedAttempt(started, receipt.Name, err))
 	return receipt, err
 }
+
+// second is the present one.
+func (o *Options) second() time.Time { return o.Now().UTC().Truncate(time.Second) }
 
 func create(ctx context.Context, o Options, started time.Time) (Receipt, error) {
 	root, err := openDirectory(o.Directory)
@@ -83,10 +91,16 @@ func create(ctx context.Context, o Options, started time.Time) (Receipt, error) 
 	o.Progress = heard(o.Progress)
 	r := &run{Options: o, root: root}
 	receipt, err := r.create(ctx, started)
+	if err != nil && ctx.Err() != nil { // the rest follows from it
+		err = fmt.Errorf("the backup was broken off: %w", context.Cause(ctx))
+	}
 	if err != nil {
 		return receipt, explainDisk(o.Directory, err)
 	}
-	if removed, err := r.retire(receipt.Verified); o.Retired != nil && (len(removed) > 0 || err != nil) {
+	if err := r.reached("named"); err != nil {
+		return receipt, err
+	}
+	if removed, err := r.retire(receipt.Verified, receipt.Name); o.Retired != nil && (len(removed) > 0 || err != nil) {
 		o.Retired(removed, err)
 	}
 	return receipt, nil
@@ -100,6 +114,15 @@ func (r *run) create(ctx context.Context, started time.Time) (_ Receipt, err err
 	if err != nil {
 		return Receipt{}, err
 	}
+	ctx, spared, err := r.sparing(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer func() {
+		if full := spared(); err != nil && full != nil {
+			err = full
+		}
+	}()
 	name, err := r.name(ctx, &m)
 	if err != nil {
 		return Receipt{}, err
@@ -142,8 +165,8 @@ func (r *run) name(ctx context.Context, m *Manifest) (string, error) {
 		select {
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
-		case <-time.After(time.Until(m.Started.Add(time.Second))):
-			m.Started = time.Now().UTC().Truncate(time.Second)
+		case <-time.After(time.Second):
+			m.Started = r.second()
 		}
 	}
 }
@@ -243,6 +266,9 @@ func (r *run) publish(receipt Receipt) error {
 	if err != nil {
 		return err
 	}
+	if err := r.reached("proven"); err != nil {
+		return err
+	}
 	path := filepath.Join(r.Directory, receipt.Name)
 	if err := durable.WriteFile(path+receiptSuffix, append(text, '\n'), 0o600); err != nil {
 		return err
@@ -254,6 +280,7 @@ func (r *run) publish(receipt Receipt) error {
 }
 
 func (r *run) reached(point string) error {
+	seam.Reached("create: " + point)
 	if r.point == nil {
 		return nil
 	}

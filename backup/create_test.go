@@ -238,18 +238,6 @@ func TestUnproven(t *testing.T) {
 		}
 		s.holds(t)
 	})
-	t.Run("interrupted", func(t *testing.T) {
-		for _, point := range []string{"begun", "dumped", "written", "read back", "restored"} {
-			ctx, cancel := context.WithCancel(t.Context())
-			o := s.Options
-			o.point = at(point, cancel)
-			if _, err := Create(ctx, o); !errors.Is(err, context.Canceled) {
-				t.Errorf("at %q: %v", point, err)
-			}
-			cancel()
-			s.holds(t)
-		}
-	})
 }
 
 // damaging is things, with something done to each row.
@@ -285,53 +273,6 @@ func TestNewerRows(t *testing.T) {
 	if r := s.mustCreate(t); r.Newer != 1 || r.Rows.Versions != 2 {
 		t.Errorf("the receipt %+v", r)
 	}
-}
-
-// TestKilled: a backup that is killed leaves nothing that is listed, whenever that happens, and the next one removes what it
-// left, its server included.
-func TestKilled(t *testing.T) {
-	if pgtest.AsUser(t) {
-		return
-	}
-	s := newSite(t)
-	kept := s.mustCreate(t)
-	all := files(kept)
-	names := []string{kept.Name}
-	for _, point := range []string{"begun", "dumped", "written", "read back", "restored", "receipt written"} {
-		t.Run(point, func(t *testing.T) {
-			if status, out := killed(t, s.doomed(point)); status.Signal() != syscall.SIGKILL {
-				t.Fatalf("it ended otherwise: %s", out)
-			}
-			if found, err := filepath.Glob(filepath.Join(s.Directory, "*"+partialSuffix)); err != nil || len(found) != 1 {
-				t.Errorf("it has left %v, %v", found, err)
-			}
-			s.lists(t, names...)
-			r := s.mustCreate(t)
-			all, names = append(all, files(r)...), append(names, r.Name)
-			s.holds(t, all...)
-			s.lists(t, names...)
-			if left := processesOf(t, s.Directory); len(left) > 0 {
-				t.Errorf("still running: %q", left)
-			}
-		})
-	}
-}
-
-// killed runs such a process to its end.
-func killed(t *testing.T, d doomed) (syscall.WaitStatus, []byte) {
-	t.Helper()
-	description, err := json.Marshal(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killEnv+"="+string(description))
-	out, err := cmd.CombinedOutput()
-	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return status, out
 }
 
 // processesOf returns the command lines of the processes that name the directory.

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"keytrustee/internal/durable"
 	"keytrustee/postgres"
 )
@@ -63,49 +61,6 @@ func openClosed(path, what, setting string) (*os.Root, error) {
 func unreadable(path string, err error) error {
 	return &postgres.SetupError{Problem: "the directory of the backups, " + path + ", can not be read", Err: err,
 		Remedy: "let the service's user read it, or name another one as backup_directory"}
-}
-
-// reserve is what has to stay free on the disk: twice as much as writes of keys need.
-const reserve = 512 << 20
-
-// checkRoom refuses to begin where the backup, and the two databases that it is proven with, would not fit beside reserve.
-func checkRoom(path string, database int64) error {
-	free, err := freeIn(path)
-	if err != nil {
-		return err
-	}
-	const copies = 4 // the base backup and the dump, each in the backup and restored
-	want := copies*uint64(database) + reserve
-	if free < want {
-		return noRoom(path, fmt.Errorf("%d MiB are free, and %d MiB are wanted for a database of %d MiB", free>>20, want>>20, database>>20))
-	}
-	return nil
-}
-
-// freeIn is how many bytes are free for this process's user.
-func freeIn(path string) (uint64, error) {
-	var disk unix.Statfs_t
-	if err := unix.Statfs(path, &disk); err != nil {
-		return 0, fmt.Errorf("looking for room in %s: %w", path, err)
-	}
-	return disk.Bavail * uint64(disk.Bsize), nil
-}
-
-func noRoom(path string, err error) error {
-	return &postgres.SetupError{Problem: "there is no room for a backup in " + path, Err: err,
-		Remedy: "free some, or name a directory on another disk as backup_directory; the backups that are there were not touched"}
-}
-
-// explainDisk makes an error of a full disk one that says what to do.
-func explainDisk(path string, err error) error {
-	if diskFull(err) {
-		return noRoom(path, err)
-	}
-	return err
-}
-
-func diskFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // clean removes what a run that was killed has left: its server, its partial file, its receipt if the backup never got its

@@ -19,6 +19,7 @@
 //	restoretest.go RestoreTest: the same with what lies off the hosts; tested.go: what it has shown, and when the last one was
 //	rows.go        Row and Checker: what has to be there again; compare.go: Compare, for a database that was restored to stay
 //	directory.go   the directory that the backups lie in, and what a killed run has left there; lock.go: one at a time
+//	room.go        what has to be free on its disk, and stays free
 //	catalog.go     List, Show and Verify
 //	retention.go   Retention: which backups are kept, and how the others go
 //	schedule.go    Schedule, Plan and Timer: when one is begun; attempt.go: what came of the last attempt

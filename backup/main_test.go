@@ -22,7 +22,7 @@ import (
 	"keytrustee/postgres/pgtest"
 )
 
-// killEnv makes the test binary a process that makes a backup and is killed at a point of it.
+// killEnv makes the test binary a process that tests a backup and is killed at a point of it.
 const killEnv = "KEYTRUSTEE_TEST_KILLED"
 
 func TestMain(m *testing.M) {
@@ -36,15 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // doomed describes such a process.
-type doomed struct {
-	Server                       *postgres.Server
-	Directory, LockFile, Sockets string
-	Recipients                   []string
-	Keys                         string // file of the OpenPGP keys
-	Retention                    Retention
-	At                           string
-	File, Identity               string // for a restore test of that file
-}
+type doomed struct{ Directory, At, File, Identity string }
 
 func beKilled(description string) int {
 	var d doomed
@@ -52,27 +44,15 @@ func beKilled(description string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	kill := func(point string) error {
-		if point == d.At {
-			return syscall.Kill(os.Getpid(), syscall.SIGKILL)
-		}
-		return nil
-	}
-	if d.File != "" {
-		o, err := testOptionsOf(d.File, d.Identity, d.Directory)
-		if err == nil {
-			o.point = kill
-			_, err = RestoreTest(context.Background(), o)
-		}
-		fmt.Fprintln(os.Stderr, "it was not killed:", err)
-		return 1
-	}
-	recipients, err := ParseRecipients(d.Recipients, d.Keys, time.Now())
+	o, err := testOptionsOf(d.File, d.Identity, d.Directory)
 	if err == nil {
-		o := optionsOf(d.Server, d.Directory, d.LockFile, d.Sockets, recipients)
-		o.Retention = d.Retention
-		o.point = kill
-		_, err = Create(context.Background(), o)
+		o.point = func(point string) error {
+			if point == d.At {
+				return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+			return nil
+		}
+		_, err = RestoreTest(context.Background(), o)
 	}
 	fmt.Fprintln(os.Stderr, "it was not killed:", err)
 	return 1
@@ -123,10 +103,6 @@ func optionsOf(s *postgres.Server, directory, lockFile, sockets string, r Recipi
 		},
 		Checker: things{},
 	}
-}
-
-func (s *site) doomed(at string) doomed {
-	return doomed{Server: s.Server, Directory: s.Directory, LockFile: s.LockFile, Sockets: s.Sockets, Recipients: s.texts, At: at}
 }
 
 // testKey is an Authenticator.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"time"
 
 	"keytrustee/postgres"
 )
@@ -26,6 +25,7 @@ func (e *UnprovenError) Hint() string {
 func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own Identities) (receipt Receipt, err error) {
 	t := r.trial()
 	defer func() {
+		err = r.becauseFull(err)
 		if _, setup := errors.AsType[*postgres.SetupError](err); err != nil && !setup && !diskFull(err) && ctx.Err() == nil {
 			err = &UnprovenError{err}
 		}
@@ -47,7 +47,7 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own
 	if err != nil {
 		return receipt, err
 	}
-	receipt.Start, receipt.End, receipt.Newer, receipt.Verified = found.start, found.end, found.newer, time.Now().UTC().Truncate(time.Second)
+	receipt.Start, receipt.End, receipt.Newer, receipt.Verified = found.start, found.end, found.newer, r.second()
 	return receipt, nil
 }
 

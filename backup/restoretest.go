@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"time"
 
+	"keytrustee/internal/seam"
 	"keytrustee/postgres"
 )
 
@@ -174,6 +175,7 @@ func (o TestOptions) checkRoom() error {
 }
 
 func (o TestOptions) reached(point string) error {
+	seam.Reached("restore test: " + point)
 	if o.point == nil {
 		return nil
 	}

@@ -69,8 +69,9 @@ func (r Retention) Keep(backups []Receipt, now time.Time) (kept, expendable []Re
 
 // retire removes the backups of this host that are not kept any longer. Those of another host or of another cluster, and those of this one
 // under an earlier root key, somebody may need yet: a pair that was restored from a backup has its name and its cluster, and a later backup
-// may turn up of what it was. They neither count nor go. What was not verified is left alone too.
-func (r *run) retire(now time.Time) (removed []string, err error) {
+// may turn up of what it was. They neither count nor go. What was not verified is left alone too, and so is the backup that was just made:
+// by a clock that was set back it may be older than one that is there.
+func (r *run) retire(now time.Time, made string) (removed []string, err error) {
 	catalog, err := List(r.Directory)
 	if err != nil {
 		return nil, err
@@ -83,6 +84,9 @@ func (r *run) retire(now time.Time) (removed []string, err error) {
 	}
 	_, expendable := r.Retention.Keep(own, now)
 	for _, b := range expendable {
+		if b.Name == made {
+			continue
+		}
 		if e := r.withdraw(b.Name); e != nil {
 			err = errors.Join(err, fmt.Errorf("removing the backup %s, which is not kept any longer: %w", b.Name, e))
 			continue

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -148,7 +147,7 @@ func TestRetire(t *testing.T) {
 	if err := errors.Join(os.Mkdir(stuck, 0o700), os.WriteFile(filepath.Join(stuck, "x"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	removed, err := r.retire(now)
+	removed, err := r.retire(now, "")
 	if diff := cmp.Diff([]string{names[0], names[2]}, removed); diff != "" {
 		t.Errorf("removed (-want +got):\n%s", diff)
 	}
@@ -158,15 +157,19 @@ func TestRetire(t *testing.T) {
 	if err := os.RemoveAll(stuck); err != nil {
 		t.Fatal(err)
 	}
-	if removed, err := r.retire(now); err != nil || len(removed) != 1 || removed[0] != names[1] {
+	if removed, err := r.retire(now, ""); err != nil || len(removed) != 1 || removed[0] != names[1] {
 		t.Errorf("once it could be: %v, %v", removed, err)
 	}
 	for _, name := range names[3:] {
 		stay = append(stay, name+fileSuffix, name+receiptSuffix)
 	}
 	s.holds(t, stay...)
-	if removed, err := r.retire(now); err != nil || removed != nil {
+	if removed, err := r.retire(now, ""); err != nil || removed != nil {
 		t.Errorf("with nothing to remove: %v, %v", removed, err)
+	}
+	early := lay(t, s.Directory, begun(now.Add(-time.Hour-time.Second)))
+	if removed, err := r.retire(now, early.Name); err != nil || removed != nil {
+		t.Errorf("just after %s was made: %v, %v", early.Name, removed, err)
 	}
 }
 
@@ -216,8 +219,7 @@ func TestRetireBrokenOff(t *testing.T) {
 	}
 }
 
-// TestCreateRetires: a backup that was made removes those that it makes superfluous, one that was not made none; and one that is killed
-// while it removes has been made.
+// TestCreateRetires: a backup that was made removes those that it makes superfluous, one that was not made none.
 func TestCreateRetires(t *testing.T) {
 	if pgtest.AsUser(t) {
 		return
@@ -243,16 +245,4 @@ func TestCreateRetires(t *testing.T) {
 	if diff := cmp.Diff([]string{first.Name}, told); diff != "" {
 		t.Errorf("told was (-want +got):\n%s", diff)
 	}
-
-	d := s.doomed("withdrawn")
-	d.Retention = s.Retention
-	if status, out := killed(t, d); status.Signal() != syscall.SIGKILL {
-		t.Fatalf("it ended otherwise: %s", out)
-	}
-	c, err := List(s.Directory)
-	if err != nil || len(c.Backups) != 1 || c.Backups[0].Name == second.Name {
-		t.Errorf("listed are %v, %v", times(c.Backups), err)
-	}
-	fourth := s.mustCreate(t)
-	s.holds(t, files(fourth)...)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"keytrustee/internal/seam"
 )
 
 // ShipOptions are what Ship needs.
@@ -275,14 +277,17 @@ func (s *shipping) next(n *thinning, seen map[string]bool, d *delivery) (*Receip
 
 // thin removes what the target does not keep any longer, and notes it.
 func (s *shipping) thin(ctx context.Context, t Target, n *thinning, d *delivery) error {
-	removed, err := n.thin(ctx, func(point string) error {
-		if s.point == nil {
-			return nil
-		}
-		return s.point(t.String(), point)
-	})
+	removed, err := n.thin(ctx, func(point string) error { return s.reached(t.String(), point) })
 	d.remove(removed)
 	return errors.Join(err, s.record.forget(t.String(), func(name string) bool { return !slices.Contains(removed, name) }))
+}
+
+func (s *shipping) reached(target, point string) error {
+	seam.Reached("ship: " + point)
+	if s.point == nil {
+		return nil
+	}
+	return s.point(target, point)
 }
 
 // one makes sure that a target has one backup, and notes it.
@@ -292,12 +297,7 @@ func (s *shipping) one(ctx context.Context, t Target, b *sending, files map[stri
 		return err
 	}
 	b.known = s.record.has(target, b.backup)
-	b.reached = func(point string) error {
-		if s.point == nil {
-			return nil
-		}
-		return s.point(target, point)
-	}
+	b.reached = func(point string) error { return s.reached(target, point) }
 	b.begin = func(at int64) {
 		if s.Stage == nil {
 			return

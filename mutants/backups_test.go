@@ -19,6 +19,26 @@ var backups = []row{
 		"p.Mine && !p.Running && ", "p.Mine && ",
 		"both hosts make a backup, or one makes two", "backup", "TestTimer",
 	}, {
+		"a backup spares the disk of the database", "backup/room.go",
+		"err == nil && free < spare {", "err == nil && free < spare && false {",
+		"a backup fills the disk of the database, and the pair takes no writes", "backup", "TestSparing",
+	}, {
+		"a backup on a disk of its own may fill it", "backup/room.go",
+		"return of[0].Dev == of[1].Dev, nil", "return true, nil",
+		"a backup that has room is given up", "backup", "TestSparing",
+	}, {
+		"a full disk is why", "backup/room.go",
+		"ferr == nil && free < segment {", "ferr == nil && free < segment && false {",
+		"a trial that had no room is said to have failed, and the host is looked at", "backup", "TestBecauseFull",
+	}, {
+		"the backup that was made stays", "backup/retention.go",
+		"if b.Name == made {", "if b.Name == made && false {",
+		"by a clock that was set back a backup is removed as soon as it is made", "backup", "TestRetire",
+	}, {
+		"a second has one backup", "backup/create.go",
+		"if err != nil || !taken {", "if err != nil || !taken || true {",
+		"a clock that is set back has a backup replaced", "backup", "TestNameOfASecondOnce",
+	}, {
 		"the newest backup stays", "backup/retention.go",
 		"keep := newest || ", "keep := newest && false || ",
 		"the last backup is removed", "backup", "TestKeep",

@@ -14,6 +14,7 @@ import (
 	"keytrustee/host"
 	"keytrustee/internal/config"
 	"keytrustee/internal/release"
+	"keytrustee/internal/seam"
 	"keytrustee/kms/seal"
 )
 
@@ -52,7 +53,7 @@ func (a *app) createBackup(f createFlags) error {
 			a.say("note: that this backup was tried can not be kept for the status of this host: %v", err)
 		}
 	}
-	started := time.Now().UTC().Truncate(time.Second)
+	started := seam.Now().UTC().Truncate(time.Second)
 	o, err := a.backupOptions(c)
 	if err != nil {
 		record(backup.EndedAttempt(started, "", err))
@@ -111,7 +112,7 @@ func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
 	return backup.Options{
 		By: o.By, Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
 		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
-		Progress: a.display(), Retention: retentionOf(c), Retired: a.sayRetired,
+		Progress: a.display(), Retention: retentionOf(c), Retired: a.sayRetired, Now: seam.Now,
 	}, nil
 }
 
