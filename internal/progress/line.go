@@ -104,7 +104,7 @@ func (s state) perSecond() string {
 }
 
 func (s state) left() string {
-	if s.counted == uncounted || !s.known() || !s.measured {
+	if s.counted == uncounted || !s.known() || !s.measured || s.done == s.total {
 		return ""
 	}
 	if s.speed <= 0 {

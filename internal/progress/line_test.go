@@ -21,7 +21,7 @@ func TestLine(t *testing.T) {
 		{state{what: "copying", counted: bytes, done: mib, total: mib - 1, about: true, speed: mib, measured: true}, "copying: 1.0 MiB, 1.0 MiB/s"}, // more than was estimated
 		{state{what: "dumping", counted: bytes, done: 1000, speed: 2048, measured: true}, "dumping: 1.0 KiB, 2.0 KiB/s"},
 		{state{what: "opening", counted: versions, done: 999_999, total: 1_000_000, speed: 41_234.7, measured: true}, "opening: 999,999 of 1,000,000 versions (99 %), 41,234/s, 1 s left"},
-		{state{what: "opening", counted: versions, done: 1_000_000, total: 1_000_000, speed: 10, measured: true}, "opening: 1,000,000 of 1,000,000 versions (100 %), 10/s, 0 s left"},
+		{state{what: "opening", counted: versions, done: 1_000_000, total: 1_000_000, speed: 10, measured: true}, "opening: 1,000,000 of 1,000,000 versions (100 %), 10/s"},
 		{state{what: "opening", counted: versions, done: 10}, "opening: 10 versions"},
 		{state{what: "opening", counted: versions, done: 1, total: 36_001, speed: 10, measured: true}, "opening: 1 of 36,001 versions (0 %), 10/s, 1 h 0 min left"},
 		{state{what: "opening", counted: versions, done: 1, total: 1 << 60, speed: .001, measured: true}, "opening: 1 of 1,152,921,504,606,846,976 versions (0 %), 0/s, more than 1000 h left"},
