@@ -11,6 +11,7 @@ import (
 
 	"filippo.io/age"
 
+	"keytrustee/internal/gpgtest"
 	"keytrustee/postgres"
 )
 
@@ -80,14 +81,43 @@ func TestNamed(t *testing.T) {
 		"age1abc": "age1abc", " AGE1ABC ": "age1abc", key: key, "0123456789abcdef0123456789abcdef01234567": key, "0x89ABCDEF01234567": key,
 		"0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567": key,
 	} {
-		if r := (Recipients{texts: []string{"age1other", text}}); !r.Named(id) {
+		if r := (Recipients{texts: []string{"age1other", text}}); !r.Named(id, time.Now()) {
 			t.Errorf("%q is not %s", id, text)
 		}
 	}
 	r := Recipients{texts: []string{"age1abc", key}}
 	for _, id := range []string{"", "age1ab", "age1", "01234567", "0xABCDEF01234567", "89ABCDEF01234568", "john.doe@example.com", "openpgp:", "*"} {
-		if r.Named(id) {
+		if r.Named(id, time.Now()) {
 			t.Errorf("%q is one of them", id)
 		}
+	}
+}
+
+// TestNamedByAddress: an OpenPGP key is called by a mail address that it vouches for, and no longer when its owner has revoked that.
+func TestNamedByAddress(t *testing.T) {
+	t.Parallel()
+	g := gpgtest.New(t)
+	john, other := g.Make("John Doe", gpgtest.Curve+"Name-Email: john.doe@example.com\n"), g.Make("Alice", gpgtest.Curve)
+	recipients := func() Recipients {
+		t.Helper()
+		r, err := ParseRecipients([]string{openPGPPrefix + john, openPGPPrefix + other}, keysIn(t, g.Public(john, other)), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	r := recipients()
+	for id, want := range map[string]bool{
+		"john.doe@example.com": true, "<John.Doe@example.COM>": true, john: true, "0x" + other[24:]: true,
+		"doe@example.com": false, "jane.doe@example.com": false, "John Doe": false, "": false, "<>": false, other[32:]: false,
+	} {
+		if r.Named(id, time.Now()) != want {
+			t.Errorf("%q names one of them: %v", id, !want)
+		}
+	}
+	g.Run(nil, "--quick-add-uid", john, "John Doe <jd@example.com>")
+	g.Run(nil, "--quick-revoke-uid", john, "John Doe <john.doe@example.com>")
+	if r, later := recipients(), time.Now().Add(time.Second); r.Named("john.doe@example.com", later) || !r.Named("jd@example.com", later) {
+		t.Error("an address that was revoked names the key, or another does not")
 	}
 }

@@ -53,12 +53,16 @@ var copies = []row{
 		"the backups of ten hours push out those of ten nights", "backup", "TestShipOnly",
 	}, {
 		"a recipient who is named has to be one", "cmd/ktadmin/backup_copy.go",
-		"if !r.Named(name) {", "if false {",
+		"if !r.Named(name, time.Now()) {", "if time.Now().IsZero() {",
 		"a backup is made that the one it was meant for can not read", "cmd/ktadmin", "TestKtbackup",
 	}, {
 		"a few digits name no key", "backup/named.go",
 		"{16,}", "{8,}",
 		"a backup is made for a key that anybody can make", "backup", "TestNamed",
+	}, {
+		"an address that was revoked names no key", "backup/named.go",
+		"return err == nil", "return true || err == nil",
+		"a backup is made for somebody who has left", "backup", "TestNamedByAddress",
 	}, {
 		"a copy that failed is told", "cmd/ktadmin/backup_create.go",
 		"\ta.shipNew(c)\n\treturn err\n", "\ta.shipNew(c)\n\treturn nil\n",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -84,9 +85,9 @@ func (a *app) copyNew(c *config.Config, r backup.Receipt, to []backup.Target, f 
 // namesRecipients refuses a name that none of those has who can read the backups.
 func namesRecipients(r backup.Recipients, names []string) error {
 	for _, name := range names {
-		if !r.Named(name) {
+		if !r.Named(name, time.Now()) {
 			return &host.HintedError{Err: fmt.Errorf("%q is none of the backup_recipients, who alone can read the backups of this host", name),
-				Hint: "put it into backup_recipients in keytrustee.yaml of both hosts, or name one that is there; an OpenPGP key by its fingerprint"}
+				Hint: "put it into backup_recipients in keytrustee.yaml of both hosts, or name one that is there; an OpenPGP key by its fingerprint or a mail address of it"}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"keytrustee/backup"
 	"keytrustee/host"
+	"keytrustee/internal/gpgtest"
 	"keytrustee/kms/pgstore"
 	"keytrustee/postgres/pgtest"
 )
@@ -184,5 +186,31 @@ func TestKtbackupNoCopy(t *testing.T) {
 	}
 	if made := b.names(b.BackupDirectory); len(made) != 1 {
 		t.Errorf("there are %q", made)
+	}
+}
+
+// TestKtbackupOpenPGP: the line of the original's manual, for somebody whose OpenPGP key is known by its mail address; gpg opens what it leaves.
+func TestKtbackupOpenPGP(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	b, out, g := newBackupHost(t), pgtest.Dir(t), gpgtest.New(t)
+	john, alice := g.Make("John Doe", gpgtest.Curve+"Name-Email: john.doe@example.com\n"), g.Make("Alice", gpgtest.Curve)
+	keys := filepath.Join(pgtest.Dir(t), "keys.gpg")
+	if err := os.WriteFile(keys, g.Public(john, alice), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KEYTRUSTEE_BACKUP_RECIPIENTS", "openpgp:"+john+",openpgp:"+alice)
+	t.Setenv("KEYTRUSTEE_BACKUP_OPENPGP_KEYS", keys)
+	if _, stderr, status := b.runKtbackup("--gpg-recipient=jane.doe@example.com", "--quiet", "--output="+out, "--roll=10"); status != exitRefused || !strings.Contains(stderr, `"jane.doe@example.com" is none of the backup_recipients`) {
+		t.Errorf("for somebody else: %d, %s", status, stderr)
+	}
+	stdout, stderr, status := b.runKtbackup("--gpg-recipient=john.doe@example.com", "--quiet", "--output="+out, "--roll=10")
+	made := b.names(out)
+	if status != exitOK || stderr != "" || len(made) != 1 || stdout != backup.File(out, made[0])+"\n" {
+		t.Fatalf("%d, %q, %q; there are %q", status, stdout, stderr, made)
+	}
+	if name, err := tar.NewReader(bytes.NewReader(g.Run(nil, "--decrypt", strings.TrimSpace(stdout)))).Next(); err != nil || name.Name != "manifest.json" {
+		t.Errorf("gpg opens it as %v, %v", name, err)
 	}
 }
