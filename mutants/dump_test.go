@@ -50,7 +50,7 @@ var copies = []row{
 	{
 		"a copy brings no other along", "backup/ship.go",
 		"if s.Only != \"\" {", "if false {",
-		"the backups of ten hours push out those of ten nights", "backup", "TestShipOnly",
+		"the backups of ten hours push out those of ten nights", "backup", "TestCopyBringsNoOther",
 	}, {
 		"a recipient who is named has to be one", "cmd/ktadmin/backup_copy.go",
 		"if !r.Named(name, time.Now()) {", "if time.Now().IsZero() {",

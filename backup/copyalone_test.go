@@ -15,8 +15,8 @@ import (
 	"keytrustee/postgres"
 )
 
-// TestShipOnly: one backup goes to a target, and brings none of the others along; of those that came there one by one so many stay.
-func TestShipOnly(t *testing.T) {
+// TestCopyBringsNoOther: one backup goes to a target, and brings none of the others along; of those that came there one by one so many stay.
+func TestCopyBringsNoOther(t *testing.T) {
 	eachKind(t, func(t *testing.T, y *yard, dir string) {
 		keeping(y)
 		y.Retention = Retention{Newest: 2}
