@@ -35,6 +35,10 @@ var damage = []row{
 		"if err == nil && m.linked != nil {", "if false {",
 		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
 	}, {
+		"a backup has every row that another speaks of", "cmd/ktadmin/backup_check.go",
+		"return pgstore.Linked(ctx, q)", "return nil",
+		"a backup is verified that lacks what its host has lost already", "cmd/ktadmin", "TestBackup",
+	}, {
 		"a passive that is damaged takes nothing over", "replication/precheck.go",
 		"found.look(s.Local.Damaged == 0, ", "found.look(true, ",
 		"two good copies become one, on the disk that loses what it has", "replication", "TestPromotionOfDamagedData",

@@ -21,8 +21,23 @@ func (k keyChecker) Rows(ctx context.Context, q backup.Querier, row func(backup.
 	return k.inventory(ctx, q, nil, row)
 }
 
-// Open is backup.Checker's.
+// Open is backup.Checker's. A row that is missing while another speaks of it is an error too: what its database has lost already, a backup
+// lacks, and so does its list of rows.
 func (k keyChecker) Open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
+	if err := k.open(ctx, q, row); err != nil {
+		return err
+	}
+	return pgstore.Linked(ctx, q)
+}
+
+// restoring is a keyChecker for a restore, which takes what the backup has: there is nothing better.
+type restoring struct{ keyChecker }
+
+func (k restoring) Open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
+	return k.open(ctx, q, row)
+}
+
+func (k keyChecker) open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
 	return k.inventory(ctx, q, func(v kms.SealedVersion) error {
 		_, err := k.ring.Open(v)
 		return err

@@ -219,6 +219,11 @@ func TestBackup(t *testing.T) {
 		t.Errorf("verify of a file that was cut: %d, %s", status, stderr)
 	}
 
+	b.sql(`update key_change set seq = 1`) // as if its first change were gone
+	if _, stderr, status := b.ktadmin("backup", "create"); status != exitFailed || !strings.Contains(stderr, "keys without their creation") {
+		t.Errorf("a row that is gone: %d, %s", status, stderr)
+	}
+	b.sql(`update key_change set seq = 0`)
 	b.sql(`update key_version set sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) where name = 'payroll@0'`)
 	_, stderr, status = b.ktadmin("backup", "create")
 	if status != exitFailed || !strings.Contains(stderr, `version "payroll@0"`) || !strings.Contains(stderr, "hint: it was not published") {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -73,11 +72,10 @@ func (a *app) checkDB(since time.Time) error {
 		found.From = &since
 	}
 	a.say("reading every page…")
-	err = server.StreamBaseBackup(a.cmd.Context(), io.Discard)
-	if pages, ok := errors.AsType[*postgres.PagesError](err); ok {
-		found.Files = pages.Error()
+	if err := server.StreamBaseBackup(a.cmd.Context(), io.Discard); a.cmd.Context().Err() != nil {
+		return context.Cause(a.cmd.Context())
 	} else if err != nil {
-		return err
+		found.Files = err.Error()
 	}
 	a.say("opening every version…")
 	found.Survey, err = survey(a.cmd.Context(), server, ring, since)
@@ -121,7 +119,7 @@ func (c checked) err() error {
 	case len(c.Lost) > 0:
 		return &damagedError{fmt.Sprintf("the data of %s is damaged: %d versions of keys are not whole", c.Node, len(c.Lost))}
 	case c.Files != "" || len(c.Pages) > 0:
-		return &damagedError{fmt.Sprintf("the data of %s is damaged, and every version of a key can still be read", c.Node)}
+		return &damagedError{fmt.Sprintf("not all files of %s were read as they were written; every version of a key was", c.Node)}
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (a *app) join(f joinFlags, kind host.JoinKind) error {
 		Port: given(f.port, "PORT"), ClusterPort: given(f.clusterPort, "CLUSTER_PORT"), DBPort: given(f.pgPort, "DB_PORT"),
 		Configure: func(l host.Learned) (*host.Host, error) { return a.configureJoined(&f, l) },
 		Linked: func(ctx context.Context, s *postgres.Server) error {
-			return pgstore.Linked(ctx, s.ConnString(host.Database))
+			return pgstore.LinkedAt(ctx, s.ConnString(host.Database))
 		},
 		Progress: joining{a.display()},
 	}

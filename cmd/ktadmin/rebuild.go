@@ -147,9 +147,9 @@ func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *s
 	defer conn.Close(context.WithoutCancel(ctx))
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if dump {
-			err = backup.CompareDump(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display())
+			err = backup.CompareDump(ctx, tx, restoring{keyChecker{ring}}, r.rows, r.unpacked.Trailer.Rows, r.display())
 		} else {
-			r.newer, err = backup.Compare(ctx, tx, keyChecker{ring}, r.rows, r.unpacked.Trailer.Rows, r.display())
+			r.newer, err = backup.Compare(ctx, tx, restoring{keyChecker{ring}}, r.rows, r.unpacked.Trailer.Rows, r.display())
 		}
 		if err != nil {
 			return err

@@ -18,30 +18,33 @@ var broken = []struct{ what, sql string }{
 	{"keys with a gap in their changes", `select count(*) from (select from key_change group by key_id having count(*) <> max(seq) + 1) gap`},
 }
 
-// Linked returns nil when every row of the three tables in the database of connString can be read, and each has the others that it speaks of.
-// Indexes are not asked, for they may tell of rows that are gone. The server can be a standby.
-func Linked(ctx context.Context, connString string) error {
+// LinkedAt is Linked for the database of connString.
+func LinkedAt(ctx context.Context, connString string) error {
 	conn, err := pgx.Connect(ctx, connString)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error { return linked(ctx, tx) })
+	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error { return Linked(ctx, tx) })
 }
 
-func linked(ctx context.Context, tx pgx.Tx) error {
+// Linked returns nil when every row of the three tables can be read that the transaction of q sees, and each has the others that it speaks of.
+// Indexes are not asked, for they may tell of rows that are gone; the transaction uses few from then on. It is repeatable read, and can be of a
+// standby.
+func Linked(ctx context.Context, q querier) error {
 	var have bool
-	if err := tx.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
+	if err := q.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
 		return err
 	}
 	for _, way := range []string{"indexscan", "indexonlyscan", "bitmapscan", "nestloop"} {
-		if _, err := tx.Exec(ctx, "set local enable_"+way+" = off"); err != nil {
+		var off string
+		if err := q.QueryRow(ctx, "select set_config('enable_"+way+"', 'off', true)").Scan(&off); err != nil {
 			return err
 		}
 	}
 	for _, b := range broken {
 		var n int64
-		if err := tx.QueryRow(ctx, b.sql).Scan(&n); err != nil {
+		if err := q.QueryRow(ctx, b.sql).Scan(&n); err != nil {
 			return fmt.Errorf("looking for %s: %w", b.what, err)
 		}
 		if n > 0 {

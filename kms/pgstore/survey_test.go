@@ -59,7 +59,7 @@ func TestDamagedPage(t *testing.T) {
 	if found := survey(); found.Versions != 120 || found.Keys != 120 || len(found.Lost) != 0 || len(found.Pages) != 0 || len(found.Since) != 20 || purged.IsZero() {
 		t.Fatalf("before: %d versions of %d keys, %d lost, pages %v, %d since", found.Versions, found.Keys, len(found.Lost), found.Pages, len(found.Since))
 	}
-	if err := Linked(ctx, server.ConnString("damaged")); err != nil {
+	if err := LinkedAt(ctx, server.ConnString("damaged")); err != nil {
 		t.Fatal("before:", err)
 	}
 
@@ -143,7 +143,7 @@ func TestDamagedPage(t *testing.T) {
 						t.Errorf("%s is not whole, and is served", name)
 					}
 				}
-				if err := Linked(ctx, server.ConnString("damaged")); err == nil {
+				if err := LinkedAt(ctx, server.ConnString("damaged")); err == nil {
 					t.Error("it counts as whole")
 				} else {
 					t.Log("evidence:", err)
