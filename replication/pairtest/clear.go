@@ -13,26 +13,31 @@ import (
 )
 
 // WatchFor has the node's disk look for these secrets in everything that is written below the service's home from now on: as they are, in
-// hexadecimal digits, and in both alphabets of base64. The pair has to be Forgetful.
+// hexadecimal digits, and in both alphabets of base64. What was seen of them before counts no longer. The pair has to be Forgetful.
 func (n *Node) WatchFor(t testing.TB, secrets ...[]byte) {
 	t.Helper()
 	for _, secret := range secrets {
-		n.askDisk(t, "watch for "+hex.EncodeToString(secret), "watching")
+		n.askDisk(t, "watch "+hex.EncodeToString(secret), "watching")
 	}
 }
 
-// WrittenInClear are the files in which one of the secrets of WatchFor was written, by the names that they have by now.
-func (n *Node) WrittenInClear(t testing.TB) []string {
+// WrittenInClear are the files in which one of the secrets, each of which WatchFor was told, was written, by the names that they have by now.
+func (n *Node) WrittenInClear(t testing.TB, secrets ...[]byte) (files []string) {
 	t.Helper()
-	answer, err := n.disk(t)("seen?")
-	if err != nil {
-		t.Fatal(err)
+	for _, secret := range secrets {
+		answer, err := n.disk(t)("seen? " + hex.EncodeToString(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, strings.FieldsFunc(answer, func(r rune) bool { return r == 0 })...)
 	}
-	return strings.FieldsFunc(answer, func(r rune) bool { return r == 0 })
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
-// LiesInClear are the files of the node in which one of the secrets lies now: below the service's home, and wherever else a program may write.
-func (n *Node) LiesInClear(t testing.TB, secrets ...[]byte) (files []string) {
+// LiesInClear looks for secrets in all that lies on the node now, below the service's home and wherever else a program may write. files are
+// those that have one of the secrets it is given, each of which was looked for.
+func (n *Node) LiesInClear(t testing.TB, secrets ...[]byte) (files func(secrets ...[]byte) []string) {
 	t.Helper()
 	size, w := int64(0), newWatch()
 	for _, secret := range secrets {
@@ -45,9 +50,8 @@ func (n *Node) LiesInClear(t testing.TB, secrets ...[]byte) (files []string) {
 		}
 		size += read
 	}
-	files = slices.Sorted(w.files)
-	t.Logf("%d of %d MiB on %s", len(files), size>>20, n.Name)
-	return files
+	t.Logf("%d files of %d MiB on %s", len(w.files(secrets...)), size>>20, n.Name)
+	return w.files
 }
 
 // readAll looks at every file below dir, which it calls name, and returns how many bytes it has read. Files may come and go meanwhile.

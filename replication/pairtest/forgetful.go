@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"keytrustee/internal/machine"
@@ -34,20 +33,18 @@ func serveForgetful() error {
 		return err
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		word, secret, _ := strings.Cut(lines.Text(), "watch for ")
+		word, digits, _ := strings.Cut(lines.Text(), " ")
+		secret, err := hex.DecodeString(digits)
 		switch {
-		case secret != "":
-			raw, err := hex.DecodeString(secret)
-			if err != nil {
-				fmt.Println(err)
-				continue
-			}
-			w.lookFor(raw)
+		case err != nil:
+			fmt.Println(err)
+		case word == "watch":
+			w.lookFor(secret)
 			fmt.Println("watching")
 		case word == "ready?":
 			fmt.Println("ready")
 		case word == "seen?":
-			fmt.Println(strings.Join(slices.Sorted(w.files), "\x00"))
+			fmt.Println(strings.Join(w.files(secret), "\x00"))
 		case word == "forget":
 			if err := files.Forget(); err != nil {
 				fmt.Println(err)

@@ -3,6 +3,7 @@ package pairtest
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -13,12 +14,24 @@ import (
 // watch looks for forms in what is written.
 type watch struct {
 	mu    sync.Mutex
-	forms [][]byte
-	seen  map[string]bool // by the file
+	forms map[uint64][]form          // by how they begin
+	begin [1 << 16]bool              // some form begins so
+	seen  map[string]map[string]bool // by the secret, then by the file
 	ends  map[string]end
 }
 
-func newWatch() *watch { return &watch{seen: map[string]bool{}, ends: map[string]end{}} }
+func newWatch() *watch {
+	return &watch{forms: map[uint64][]form{}, seen: map[string]map[string]bool{}, ends: map[string]end{}}
+}
+
+// headLength is how much of a form is looked up; none is shorter.
+const headLength = 8
+
+// form is a text by which a secret is known.
+type form struct {
+	secret string
+	text   []byte
+}
 
 // end is where the last write to a file has ended, and with what.
 type end struct {
@@ -29,10 +42,20 @@ type end struct {
 // tailLength is longer than any form that is looked for.
 const tailLength = 256
 
+// lookFor looks for a secret from now on, whatever was seen of it before.
 func (w *watch) lookFor(secret []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.forms = append(w.forms, formsOf(secret)...)
+	_, known := w.seen[string(secret)]
+	w.seen[string(secret)] = map[string]bool{}
+	if known {
+		return
+	}
+	for _, text := range formsOf(secret) {
+		head := binary.LittleEndian.Uint64(text)
+		w.begin[uint16(head)] = true
+		w.forms[head] = append(w.forms[head], form{string(secret), text})
+	}
 }
 
 // looks reports whether there is anything to look for.
@@ -51,12 +74,8 @@ func (w *watch) written(file string, offset int64, data []byte) {
 		before.tail = nil
 	}
 	joint := slices.Concat(before.tail, data[:min(len(data), tailLength)])
-	for _, form := range w.forms {
-		if bytes.Contains(data, form) || bytes.Contains(joint, form) {
-			w.seen[file] = true
-			break
-		}
-	}
+	w.look(file, data)
+	w.look(file, joint)
 	tail := data
 	if len(data) < tailLength {
 		tail = slices.Concat(before.tail, data)
@@ -64,11 +83,29 @@ func (w *watch) written(file string, offset int64, data []byte) {
 	w.ends[file] = end{offset + int64(len(data)), slices.Clone(tail[max(0, len(tail)-tailLength):])}
 }
 
-// files are those in which something was seen.
-func (w *watch) files(yield func(string) bool) {
+func (w *watch) look(file string, data []byte) {
+	for i := 0; i+headLength <= len(data); i++ {
+		head := binary.LittleEndian.Uint64(data[i:])
+		if !w.begin[uint16(head)] {
+			continue
+		}
+		for _, f := range w.forms[head] {
+			if bytes.HasPrefix(data[i:], f.text) {
+				w.seen[f.secret][file] = true
+			}
+		}
+	}
+}
+
+// files are those in which one of the secrets was seen.
+func (w *watch) files(secrets ...[]byte) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	maps.Keys(w.seen)(yield)
+	all := map[string]bool{}
+	for _, secret := range secrets {
+		maps.Copy(all, w.seen[string(secret)])
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // stream is a file that is written, or read, from its beginning on.
