@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
@@ -54,12 +55,12 @@ func ends(t *testing.T, h *Host, at time.Time, files ...string) {
 }
 
 // good checks that both certificates of h are good for years, for the keys that they had.
-func good(t *testing.T, h *Host, keys [2]any) {
+func good(t *testing.T, h *Host, keys [2]*ecdsa.PublicKey) {
 	t.Helper()
 	whole(t, h)
 	for i, f := range []certs.Files{h.ClusterFiles(), h.PublicFiles()} {
 		c := parse(t, f.Cert)
-		if key, ok := keys[i].(interface{ Equal(any) bool }); ok && !key.Equal(c.PublicKey) {
+		if !keys[i].Equal(c.PublicKey) {
 			t.Errorf("%s is for another key", f.Cert)
 		}
 		pool := x509.NewCertPool()
@@ -70,9 +71,16 @@ func good(t *testing.T, h *Host, keys [2]any) {
 	}
 }
 
-func keysOf(t *testing.T, h *Host) [2]any {
+func keysOf(t *testing.T, h *Host) (keys [2]*ecdsa.PublicKey) {
 	t.Helper()
-	return [2]any{parse(t, h.ClusterFiles().Cert).PublicKey, parse(t, h.PublicFiles().Cert).PublicKey}
+	for i, file := range []string{h.ClusterFiles().Cert, h.PublicFiles().Cert} {
+		key, ok := parse(t, file).PublicKey.(*ecdsa.PublicKey)
+		if !ok {
+			t.Fatalf("%s is for no ECDSA key", file)
+		}
+		keys[i] = key
+	}
+	return keys
 }
 
 // TestRenew: certificates that have ended become good ones for the same keys, and a second time changes no key either. One for clients that
