@@ -136,4 +136,9 @@ func TestRowsThatAreNoList(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+	twice := append(append(bytes.Clone(good), good...), rowOf(Version, 3, 1, false).append(nil)...)
+	err := expect(bytes.NewReader(twice), false).all([]Row{rowOf(Version, 4, 1, false), rowOf(Version, 3, 1, false), rowOf(Version, 2, 1, false)})
+	if err == nil || !strings.Contains(err.Error(), "000000000002 twice") {
+		t.Errorf("one twice, before it is found: %v", err)
+	}
 }

@@ -32,7 +32,6 @@ func BenchmarkBackup(b *testing.B) {
 		hand, ours := y.pipe(b), y.create(b)
 		creation.add(hand, ours.written)
 		verification.add(y.copy(b), ours.proven)
-		y.removeBackups(b, ours.Name)
 	}
 	decrypts := y.decrypts(b, p)
 	p.Down(b)

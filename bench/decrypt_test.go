@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -24,63 +25,109 @@ type asked struct {
 	body []byte
 }
 
-// The keys that are decrypted with, the connections to each host, and how long it is measured without a backup.
+// The keys that are decrypted with, the connections to each host, and how long it is measured at least without a backup.
 const (
 	hotKeys     = 100
 	connections = 16
-	alone       = 20 * time.Second
+	alone       = 15 * time.Second
 )
 
-// decrypts measures the 99th percentile of decrypts at each host, without a backup and while one is made, in turns. The load is the same
-// at both: so many a second, sent when they are due and not when the one before was answered, and each is measured from when it was due.
+// served is a decrypt: when it was due, and how long after that it was answered.
+type served struct {
+	due  time.Time
+	took time.Duration
+}
+
+// span is how long one backup was made, or none.
+type span struct{ from, to time.Time }
+
+// decrypts measures the 99th percentile of decrypts at each host, in turns without a backup and while the daemon of one host makes one,
+// proof and all. The load is the same at both and all the time: so many a second, each sent when it is due, not when the one before was
+// answered, and measured from then on.
 func (y *yard) decrypts(b *testing.B, p *pairtest.Pair) (of []versus) {
 	b.Helper()
 	requests := prepare(b, p.Active)
-	of = make([]versus, len(p.Nodes))
-	for range *rounds {
-		var quiet, busy []time.Duration
-		quiet = y.underLoad(b, p, requests, func() { time.Sleep(alone) })
-		busy = y.underLoad(b, p, requests, func() { y.removeBackups(b, y.create(b).Name) })
-		for i := range of {
-			of[i].add(effort{took: quiet[i]}, effort{took: busy[i]})
+	stop, ended := make(chan struct{}), make([]chan []served, len(p.Nodes))
+	for i, n := range p.Nodes {
+		ended[i] = make(chan []served, 1)
+		client := clientOf(b, p)
+		go func() { ended[i] <- load(b, client, n, requests, stop) }()
+	}
+	idle, busy := y.hourly(b)
+	close(stop)
+	for i := range ended {
+		all := <-ended[i]
+		var v versus
+		for r := range busy {
+			v.add(effort{took: y.p99(b, p.Nodes[i], "no backup", all, idle[r])}, effort{took: y.p99(b, p.Nodes[i], "a backup", all, busy[r])})
 		}
+		of = append(of, v)
 	}
 	return of
 }
 
-// underLoad asks all hosts for decrypts while do is done, and returns the 99th percentile of each.
-func (y *yard) underLoad(b *testing.B, p *pairtest.Pair, requests []asked, do func()) (p99 []time.Duration) {
+// hourly has the host's daemon make backups, and returns when it made none and when one, in turns.
+func (y *yard) hourly(b *testing.B) (idle, busy []span) {
 	b.Helper()
-	stop, ended := make(chan struct{}), make([]chan []time.Duration, len(p.Nodes))
-	for i, n := range p.Nodes {
-		ended[i] = make(chan []time.Duration, 1)
-		client := clientOf(b, p)
-		go func() { ended[i] <- load(b, client, n, requests, stop) }()
+	daemon := y.host.Pids[pairtest.Keytrusteed]
+	making := func() bool {
+		for _, name := range family(daemon) {
+			if name == "ktadmin" {
+				return true
+			}
+		}
+		return false
 	}
-	do()
-	close(stop)
-	for i := range ended {
-		took := <-ended[i]
-		slices.Sort(took)
-		p99 = append(p99, took[len(took)*99/100])
-		b.Logf("%s: %d decrypts, median %v, p99 %v, p99.9 %v, worst %v", p.Nodes[i].Name, len(took), took[len(took)/2], p99[i], took[len(took)*999/1000], took[len(took)-1])
+	for range *rounds {
+		from := time.Now()
+		time.Sleep(alone)
+		y.schedule(b, "* * * * *")
+		pairtest.Await(b, 2*time.Minute, "the daemon makes a backup", making)
+		begun := time.Now()
+		y.schedule(b, "off")
+		pairtest.Await(b, 10*time.Minute, "the backup has ended", func() bool { return !making() })
+		idle, busy = append(idle, span{from, begun}), append(busy, span{begun, time.Now()})
 	}
-	return p99
+	backups, err := filepath.Glob(filepath.Join(y.host.Home, "backups", "*.ktb"))
+	if err != nil || len(backups) == 0 {
+		b.Fatalf("the daemon has made no backup: %v", err)
+	}
+	return idle, busy
 }
 
-// load asks one host until stop is closed, and returns how long each answer took from when its request was due.
-func load(b *testing.B, client *http.Client, n *pairtest.Node, requests []asked, stop <-chan struct{}) (took []time.Duration) {
+// p99 is the 99th percentile of those that were due in the span.
+func (y *yard) p99(b *testing.B, n *pairtest.Node, what string, all []served, in span) time.Duration {
+	b.Helper()
+	var took []time.Duration
+	for _, s := range all {
+		if s.due.After(in.from) && s.due.Before(in.to) {
+			took = append(took, s.took)
+		}
+	}
+	slices.Sort(took)
+	if len(took) < 1000 {
+		b.Fatalf("%s, %s: %d decrypts are too few", n.Name, what, len(took))
+	}
+	at := func(share float64) time.Duration {
+		return took[int(float64(len(took)-1)*share)].Round(time.Microsecond)
+	}
+	b.Logf("%s, %s for %v: %d decrypts, median %v, p99 %v, p99.9 %v, worst %v", n.Name, what, in.to.Sub(in.from).Round(time.Second), len(took), at(0.5), at(0.99), at(0.999), at(1))
+	return at(0.99)
+}
+
+// load asks one host until stop is closed.
+func load(b *testing.B, client *http.Client, n *pairtest.Node, requests []asked, stop <-chan struct{}) (all []served) {
 	var mu sync.Mutex
-	var all sync.WaitGroup
+	var clients sync.WaitGroup
 	every := time.Second * connections / time.Duration(*rate)
 	begun := time.Now()
 	for c := range connections {
-		all.Go(func() {
-			var mine []time.Duration
+		clients.Go(func() {
+			var mine []served
 			defer func() {
 				mu.Lock()
 				defer mu.Unlock()
-				took = append(took, mine...)
+				all = append(all, mine...)
 			}()
 			for i := 0; ; i++ {
 				due := begun.Add(every*time.Duration(i) + every*time.Duration(c)/connections)
@@ -93,12 +140,12 @@ func load(b *testing.B, client *http.Client, n *pairtest.Node, requests []asked,
 					b.Errorf("a decrypt at the %s: %v", n.Name, err)
 					return
 				}
-				mine = append(mine, time.Since(due))
+				mine = append(mine, served{due, time.Since(due)})
 			}
 		})
 	}
-	all.Wait()
-	return took
+	clients.Wait()
+	return all
 }
 
 func decrypt(client *http.Client, n *pairtest.Node, r asked) error {

@@ -45,13 +45,6 @@ func (y *yard) create(b *testing.B) (c created) {
 	return c
 }
 
-func (y *yard) removeBackups(b *testing.B, name string) {
-	b.Helper()
-	for _, suffix := range []string{".json", ".ktb"} {
-		must(b, os.Remove(filepath.Join(y.host.Home, "backups", name+suffix)))
-	}
-}
-
 // keep moves a backup off its host.
 func (y *yard) keep(b *testing.B, name string) (path string) {
 	b.Helper()

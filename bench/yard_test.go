@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -60,8 +61,27 @@ func newYard(b *testing.B, p *pairtest.Pair) *yard {
 		must(b, os.WriteFile(y.identity, []byte(id.String()+"\n"), 0o600))
 	}
 	must(b, os.Chown(y.identity, y.user.UID, y.user.GID))
-	b.Setenv("KEYTRUSTEE_BACKUP_RECIPIENTS", strings.Join(y.recipients, ","))
+	for _, n := range p.Nodes {
+		f, err := os.OpenFile(settings(n), os.O_APPEND|os.O_WRONLY, 0)
+		must(b, err)
+		_, err = fmt.Fprintf(f, "backup_recipients: [%s]\n%s\n", strings.Join(y.recipients, ", "), scheduled("off"))
+		must(b, errors.Join(err, f.Close()))
+	}
 	return y
+}
+
+// settings is the file of what is one host's own.
+func settings(n *pairtest.Node) string { return filepath.Join(n.Home, "node", "node.yaml") }
+
+func scheduled(when string) string { return fmt.Sprintf("backup_schedule: %q", when) }
+
+// schedule has the daemon of the host make backups at these times, or none. It looks before long.
+func (y *yard) schedule(b *testing.B, when string) {
+	b.Helper()
+	text, err := os.ReadFile(settings(y.host))
+	must(b, err)
+	text = regexp.MustCompile(`(?m)^backup_schedule: .*$`).ReplaceAll(text, []byte(scheduled(when)))
+	must(b, os.WriteFile(settings(y.host), text, 0)) // whose file it is stays
 }
 
 func must(b *testing.B, err error) {
