@@ -72,6 +72,11 @@ func (e *FailedTestError) Hint() string {
 // Directory, whatever came of it; what a run that was killed has left there it removes first. Nothing is started from a backup that somebody
 // else has made. The errors are those of Unpack, and a *FailedTestError.
 func RestoreTest(ctx context.Context, o TestOptions) (tested Tested, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil { // the rest follows from it
+			err = fmt.Errorf("the test was broken off: %w", context.Cause(ctx))
+		}
+	}()
 	o.Progress = heard(o.Progress)
 	m, recipient, err := ReadManifest(ctx, o.File, o.Identities)
 	if err != nil {

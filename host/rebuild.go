@@ -87,7 +87,11 @@ func (h *Host) Rebuild(ctx context.Context, o RebuildOptions) (replication.Opera
 	if o.Confirm != "" {
 		steps = append(steps, step{bootstrapping, r.bootstrap}, step{recovering, r.recover}, step{completing, r.complete})
 	}
-	if err = h.operate(ctx, rebuildOperation, steps...); err != nil && o.Confirm != "" {
+	err = h.operate(ctx, rebuildOperation, steps...)
+	if err != nil && ctx.Err() != nil { // the rest follows from it
+		err = fmt.Errorf("the restore was broken off: %w", context.Cause(ctx))
+	}
+	if err != nil && o.Confirm != "" {
 		err = errors.Join(err, h.noteMade())
 	}
 	return r.looked, err
