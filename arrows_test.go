@@ -37,7 +37,7 @@ var house = []room{
 	{"postgres/pgtest", "postgres internal/cached internal/freeport", ""},
 	{"replication", "postgres internal/durable", "postgres/pgtest replication/peer"},
 	{"replication/peer", "replication", "certs internal/durable"},
-	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", "postgres/pgtest internal/sshtest"},
+	{"replication/pairtest", "postgres replication/forgetfs internal/freeport internal/machine", "postgres/pgtest internal/sshtest kms/seal"},
 	{"replication/forgetfs", "", "internal/durable postgres postgres/pgtest"},
 	{"faults", "postgres postgres/pgtest replication/pairtest", ""},
 	{"backup", "postgres internal/durable internal/seam", "postgres/pgtest internal/sshtest internal/gpgtest internal/indextest replication/forgetfs"},

@@ -141,19 +141,21 @@ func awaitBackup(t *testing.T, p *pairtest.Pair) {
 	}
 }
 
+// shell runs a line on the node's host, as root.
+func shell(t testing.TB, n *pairtest.Node, line string) {
+	t.Helper()
+	if stdout, stderr, status := n.Run(t, "/bin/sh", "-c", line); status != 0 {
+		t.Fatalf("%s on %s: %d\n%s%s", line, n.Name, status, stdout, stderr)
+	}
+}
+
 // TestKtbackupFromCron: the original's line, as root's cron runs it, leaves a backup of the host where it says, of which the path is all that
 // is said.
 func TestKtbackupFromCron(t *testing.T) {
 	p := pairtest.NewHosts(t, pairtest.Options{})
 	a := p.Active
 	readers := recipients(t)
-	shell := func(line string) {
-		t.Helper()
-		if stdout, stderr, status := a.Run(t, "/bin/sh", "-c", line); status != 0 {
-			t.Fatalf("%s: %d\n%s%s", line, status, stdout, stderr)
-		}
-	}
-	shell("echo 'backup_recipients: [" + strings.Join(readers, ", ") + "]' >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml")
+	shell(t, a, "echo 'backup_recipients: [" + strings.Join(readers, ", ") + "]' >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml")
 	a.MustCreate(t)
 	script, err := os.ReadFile("../../packaging/ktbackup.sh")
 	if err != nil {
@@ -171,11 +173,11 @@ func TestKtbackupFromCron(t *testing.T) {
 	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "its directory is not there") {
 		t.Errorf("without the directory: %d, %q, %q", status, stdout, stderr)
 	}
-	shell("install -d -m 0700 -o root /tmp/backups")
+	shell(t, a, "install -d -m 0700 -o root /tmp/backups")
 	if stdout, stderr, status := cron(); status != 3 || stdout != "" || !strings.Contains(stderr, "let the service's user read and write /tmp/backups") {
 		t.Errorf("in root's directory: %d, %q, %q", status, stdout, stderr)
 	}
-	shell("chown keytrustee /tmp/backups")
+	shell(t, a, "chown keytrustee /tmp/backups")
 	for range 2 {
 		stdout, stderr, status := cron()
 		made, err := filepath.Glob(a.File("/tmp/backups/*.ktb"))

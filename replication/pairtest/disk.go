@@ -100,6 +100,25 @@ func (n *Node) askDisk(t testing.TB, line, want string) {
 	}
 }
 
+// ForgetfulAt puts a directory of the node, which is there and empty, on a disk of its own, whose content lies in backing. forget ends whoever
+// works there, and takes from that disk all that it had not been told to keep (fsync), as a power loss may.
+func (n *Node) ForgetfulAt(t testing.TB, dir, backing string) (forget func(t testing.TB)) {
+	t.Helper()
+	ask := n.hosts(t).of[n].Serve(t, forgetful, dir, backing)
+	said := func(t testing.TB, line, want string) {
+		t.Helper()
+		if answer, err := ask(line); err != nil || answer != want {
+			t.Fatalf("the disk at %s of %s: %q, %v", dir, n.Name, answer, err)
+		}
+	}
+	said(t, "ready?", "ready")
+	return func(t testing.TB) {
+		t.Helper()
+		killAll(t, n.workingAt(t, dir))
+		said(t, "forget", "forgotten")
+	}
+}
+
 // remember puts the node's files on a file system that can forget.
 func (h *hosts) remember(t testing.TB, host *machine.Host) (ask func(string) (string, error)) {
 	t.Helper()

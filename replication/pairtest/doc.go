@@ -9,8 +9,9 @@
 //	services.go   start, stop and kill on such hosts
 //	build.go      the programs that are tested
 //	faults.go     Start, Stop, Kill; Freeze and Thaw; Signal
+//	stopped.go    KtadminAt: a command that stands still at a point, for whatever is to befall it there
 //	network.go    Cut, CutTo, Reject, CutClients, Delay; Heal; ForgetNames
-//	disk.go       FillDisk, Destroy, PowerOff, ForgetUnsynced
+//	disk.go       FillDisk, Destroy, PowerOff, ForgetUnsynced, ForgetfulAt
 //	corrupt.go    Corrupt
 //	forgetful.go  the program that serves a disk which can forget
 //	clear.go      WatchFor, WrittenInClear, LiesInClear: a secret that is on a disk; watch.go: how it is known

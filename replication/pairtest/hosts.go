@@ -165,6 +165,16 @@ func (n *Node) Run(t testing.TB, argv ...string) (stdout, stderr string, status 
 	return n.hosts(t).of[n].Output(t, nil, argv...)
 }
 
+// Listen listens where the pair's clients are, for what hosts reach there.
+func (p *Pair) Listen(t testing.TB) net.Listener {
+	t.Helper()
+	listener, err := p.hosts(t).site.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listener
+}
+
 func (h *hosts) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return h.site.Dial(ctx, machine.Clients, network, address)
 }

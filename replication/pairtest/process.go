@@ -49,9 +49,14 @@ func (n *Node) family(all []process, component string) []process {
 			found = append(found, p)
 		}
 	}
+	return withDescendants(found, all)
+}
+
+// withDescendants adds what those processes have started, and so on.
+func withDescendants(found, all []process) []process {
 	for i := 0; i < len(found); i++ {
 		for _, p := range all {
-			if p.parent == found[i].pid && !slices.Contains(found, p) {
+			if p.parent == found[i].pid && !slices.ContainsFunc(found, func(f process) bool { return f.pid == p.pid }) {
 				found = append(found, p)
 			}
 		}
@@ -87,19 +92,24 @@ func allProcesses() []process {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var all []process
 	for _, path := range stats {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// pid (name) state ppid …; the name may hold anything
-		fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		parent, perr := strconv.Atoi(fields[1])
-		if err == nil && perr == nil {
-			all = append(all, process{pid, parent, fields[0]})
+		if p, ok := look(pid); err == nil && ok {
+			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// look is how the process is now. It is not ok if that has ended.
+func look(pid int) (p process, ok bool) {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return p, false
+	}
+	// pid (name) state ppid …; the name may hold anything
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	parent, err := strconv.Atoi(fields[1])
+	return process{pid, parent, fields[0]}, err == nil
 }
 
 // anyRuns reports whether one of the processes is there, and no zombie.

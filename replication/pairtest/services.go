@@ -91,6 +91,12 @@ func (h *hosts) kill(t testing.TB, n *Node, components []string) {
 	for _, c := range components {
 		all = append(all, n.family(allProcesses(), c)...)
 	}
+	killAll(t, all)
+}
+
+// killAll ends all of them at once, as far as that is possible, and returns when they are gone.
+func killAll(t testing.TB, all []process) {
+	t.Helper()
 	for _, signal := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
 		for _, p := range all {
 			p.signal(t, signal)
