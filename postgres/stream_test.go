@@ -135,9 +135,9 @@ func TestStreams(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
+			"dump":   primary.Dump(ctx, io.Discard, "postgres", snapshot),
 			"stream": primary.StreamBaseBackup(ctx, io.Discard),
 			"copy":   postgres.BaseBackup(ctx, primary.Installation, postgres.BaseBackupOptions{ConnString: primary.ConnString("postgres"), Target: filepath.Join(pgtest.Dir(t), "copy")}, nil),
-			"dump":   primary.Dump(ctx, io.Discard, "postgres", snapshot),
 		} {
 			e, ok := errors.AsType[*postgres.PagesError](err)
 			if !ok || !slices.Equal(e.Pages, []postgres.Page{{File: file, Block: 0}}) || !strings.Contains(err.Error(), file+", block 0") {

@@ -39,6 +39,7 @@ func TestDamagedPage(t *testing.T) {
 	purged := mustPurge(t, s, "purged")
 	survey := func() (found Survey) {
 		t.Helper()
+		ctx := pgtest.Context(t)
 		conn, err := pgx.Connect(ctx, server.ConnString("damaged"))
 		if err != nil {
 			t.Fatal(err)
@@ -82,6 +83,7 @@ func TestDamagedPage(t *testing.T) {
 	for table, file := range files {
 		for _, zeros := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, zeros %v", table, zeros), func(t *testing.T) {
+				ctx := pgtest.Context(t)
 				if err := server.Stop(ctx, postgres.Fast); err != nil {
 					t.Fatal(err)
 				}
