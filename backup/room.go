@@ -21,7 +21,7 @@ func checkRoom(path string, database int64) error {
 	if err != nil {
 		return err
 	}
-	const copies = 4 // the base backup and the dump, each in the backup and restored
+	const copies = 5 // the base backup and the dump, each in the backup, as it was unpacked, and restored; a dump is two thirds of a base backup
 	want := copies*uint64(database) + reserve
 	if free < want {
 		return noRoom(path, fmt.Errorf("%d MiB are free, and %d MiB are wanted for a database of %d MiB", free>>20, want>>20, database>>20))
