@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"filippo.io/age"
-
 	"keytrustee/internal/gpgtest"
 	"keytrustee/postgres"
 )
@@ -55,7 +53,7 @@ func TestWaitsForAnother(t *testing.T) {
 		y.Wait = wait
 		for what, do := range map[string]func(context.Context) error{
 			"making one": func(ctx context.Context) error {
-				_, err := Create(ctx, Options{LockFile: y.LockFile, Wait: wait, Recipients: Recipients{list: make([]age.Recipient, fewest)}})
+				_, err := Create(ctx, Options{LockFile: y.LockFile, Wait: wait, Recipients: Recipients{texts: make([]string, fewest)}})
 				return err
 			},
 			"sending": func(ctx context.Context) error { _, err := Ship(ctx, y.ShipOptions); return err },

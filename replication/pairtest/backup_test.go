@@ -149,13 +149,29 @@ func shell(t testing.TB, n *pairtest.Node, line string) {
 	}
 }
 
+// takesBackups lets the pair make backups for two recipients, of whom one's identity is returned.
+func takesBackups(t testing.TB, p *pairtest.Pair) (identity *age.X25519Identity) {
+	t.Helper()
+	text := "backup_recipients:\\n"
+	for range 2 {
+		var err error
+		if identity, err = age.GenerateX25519Identity(); err != nil {
+			t.Fatal(err)
+		}
+		text += "  - " + identity.Recipient().String() + "\\n"
+	}
+	for _, n := range p.Nodes {
+		shell(t, n, "printf '"+text+"' >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml")
+	}
+	return identity
+}
+
 // TestKtbackupFromCron: the original's line, as root's cron runs it, leaves a backup of the host where it says, of which the path is all that
 // is said.
 func TestKtbackupFromCron(t *testing.T) {
 	p := pairtest.NewHosts(t, pairtest.Options{})
 	a := p.Active
-	readers := recipients(t)
-	shell(t, a, "echo 'backup_recipients: [" + strings.Join(readers, ", ") + "]' >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml")
+	reader := takesBackups(t, p).Recipient().String()
 	a.MustCreate(t)
 	script, err := os.ReadFile("../../packaging/ktbackup.sh")
 	if err != nil {
@@ -165,7 +181,7 @@ func TestKtbackupFromCron(t *testing.T) {
 		t.Fatal(err)
 	}
 	cron := func() (stdout, stderr string, status int) {
-		line := "/usr/bin/ktbackup.sh --gpg-recipient=" + readers[0] + " --quiet --output=/tmp/backups --roll=1"
+		line := "/usr/bin/ktbackup.sh --gpg-recipient=" + reader + " --quiet --output=/tmp/backups --roll=1"
 		stdout, stderr, status = a.Run(t, "env", "-i", "PATH=/usr/bin:/bin", "SHELL=/bin/sh", "HOME=/root", "LOGNAME=root", "/bin/sh", "-c", line)
 		t.Logf("evidence: %s on %s: %d\n%s%s", line, a.Name, status, stdout, stderr)
 		return stdout, stderr, status
