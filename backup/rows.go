@@ -2,11 +2,15 @@ package backup
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -87,6 +91,11 @@ func parseRow(b []byte) (r Row, err error) {
 	copy(r.ID[:], b[2:])
 	copy(r.Sum[:], b[18:])
 	return r, nil
+}
+
+// compare orders rows by kind, then by ID, so that of several the same one is named each time.
+func (r Row) compare(other Row) int {
+	return cmp.Or(cmp.Compare(r.Kind, other.Kind), bytes.Compare(r.ID[:], other.ID[:]))
 }
 
 func (r Row) String() string {
@@ -208,23 +217,17 @@ func purgedSince(then, now Row) bool {
 
 // end is called when the database has no further row.
 func (e *expected) end() error {
-	for !e.ended {
+	for !e.ended && len(e.listed) == 0 { // once one is missing it does not matter what else is
 		listed, err := e.read()
+		if err == nil && !e.ended {
+			err = e.list(listed)
+		}
 		if err != nil {
 			return err
 		}
-		if e.ended {
-			break
-		}
-		if err := e.list(listed); err != nil {
-			return err
-		}
-		if len(e.listed) > 0 {
-			break // all else that is missing is missing too
-		}
 	}
-	for _, listed := range e.listed {
-		return fmt.Errorf("%s is not there", listed)
+	if missing := slices.Collect(maps.Values(e.listed)); len(missing) > 0 {
+		return fmt.Errorf("%s is not there", slices.MinFunc(missing, Row.compare))
 	}
 	for _, have := range e.had {
 		if err := e.isNewer(have); err != nil {

@@ -84,7 +84,7 @@ var backups = []row{
 		"a changed row passes that lies elsewhere than it did", "backup", "TestRowsInAnyOrder",
 	}, {
 		"a row that never came is missing", "backup/rows.go",
-		"for _, listed := range e.listed {", "for _, listed := range map[rowKey]Row{} {",
+		"len(missing) > 0 {", "len(missing) > 0 && false {",
 		"a backup that lacks a row counts", "backup", "TestRowsAreFoundAgain",
 	}, {
 		"a list has each row once", "backup/rows.go",
