@@ -87,7 +87,7 @@ func (f *FS) mount() error {
 		EntryTimeout: &long, AttrTimeout: &long,
 		MountOptions: fuse.MountOptions{
 			DirectMount: true, AllowOther: os.Geteuid() == 0, Options: []string{"default_permissions"},
-			FsName: "forgetfs", Name: "forgetfs", DisableXAttrs: true, MaxWrite: 1 << 20,
+			FsName: "forgetfs", Name: "forgetfs", DisableXAttrs: true, MaxWrite: 1 << 19, // fits into a pipe with its header
 		},
 	})
 	if err != nil {

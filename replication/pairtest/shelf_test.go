@@ -165,7 +165,7 @@ func leftIn(t *testing.T, dir string, whole []string) (found []string) {
 			found = append(found, "half a receipt")
 		case strings.HasSuffix(e.Name(), ".json"):
 			found = append(found, "a receipt")
-		case e.Name() == ".work":
+		case strings.HasPrefix(e.Name(), ".work"):
 			found = append(found, "what was unpacked")
 		default:
 			t.Errorf("in %s is %s", dir, e.Name())
