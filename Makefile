@@ -44,7 +44,7 @@ demo: build
 # Code that only tests reach is dead too, except in the packages that are made for tests.
 lint:
 	@tools/need shellcheck
-	shellcheck tools/need packaging/*.sh
+	shellcheck tools/need tools/scratch packaging/*.sh
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w $$unformatted"; exit 1; }
 	go vet ./...
 	go tool -modfile=tools/staticcheck.mod staticcheck ./...

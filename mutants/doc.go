@@ -27,6 +27,8 @@
 //	backups_test.go      rows: when a backup is made and by whom, which ones go
 //	certificates_test.go rows: certificates that are renewed, a root key that is made anew
 //	damage_test.go       rows: pages that are damaged, rows that are missing
+//	dump_test.go         rows: a database of another version, out of a dump; copies that a command asks for
+//	openpgp_test.go      rows: OpenPGP keys and messages
 //	ship_test.go         rows: what is sent elsewhere, what is removed there
 //	shown_test.go        rows: what a command that takes long shows
 package mutants

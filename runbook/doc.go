@@ -9,6 +9,6 @@
 //	disk_test.go          disk-full.md
 //	lost_test.go          passive-lost.md, active-lost.md
 //
-// both-lost.md and restore-from-passive.md are held by replication/pairtest, which has what they need. Only root can make such hosts, so the
-// tests are skipped for everybody else.
+// both-lost.md and active-lost-passive-corrupt.md are held by interop/disasters, restore-from-passive.md by replication/pairtest. Only root can
+// make such hosts, so the tests are skipped for everybody else.
 package runbook

@@ -126,7 +126,7 @@ const (
 // TestEveryPageIsTyped: a page of docs/runbook that shows commands in a block is opened by a test, and the index names each page.
 func TestEveryPageIsTyped(t *testing.T) {
 	var tests strings.Builder
-	for _, dir := range []string{".", "../replication/pairtest"} {
+	for _, dir := range []string{".", "../replication/pairtest", "../interop/disasters"} {
 		files, err := filepath.Glob(dir + "/*_test.go")
 		if err != nil {
 			t.Fatal(err)

@@ -81,7 +81,7 @@ func (a *app) createBackup(f createFlags) error {
 }
 
 func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
-	recipients, err := thishost.Recipients(c, time.Now())
+	recipients, err := thishost.Recipients(c, seam.Now())
 	if err != nil {
 		return o, err
 	}
@@ -102,15 +102,16 @@ func (a *app) backupOptions(c *config.Config) (o backup.Options, err error) {
 	if err != nil {
 		return o, err
 	}
+	var by backup.Authenticator
 	if key != nil {
-		o.By = key
+		by = key
 		a.shareBackupKey(h)
 	} else if facts.RecoveryKey != "" {
 		a.say("note: nothing in this backup shows who made it, for this host has not seen the recovery key since it was made or upgraded. Who restores it has to\n" +
 			"know its SHA-256. Once, for all later ones: ktadmin root-key confirm-recovery")
 	}
 	return backup.Options{
-		By: o.By, Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
+		By: by, Server: server, Database: host.Database, Directory: c.BackupDirectory, LockFile: h.BackupLock(), Sockets: c.SocketDir,
 		Recipients: recipients, Facts: facts, Config: h.BackupFiles, Checker: keyChecker{ring},
 		Progress: a.display(), Retention: retentionOf(c), Retired: a.sayRetired, Now: seam.Now,
 	}, nil
@@ -158,7 +159,7 @@ func (a *app) backupFacts(ctx context.Context, h *host.Host) (backup.Facts, erro
 	f := backup.Facts{
 		Product: release.Version, Cluster: h.ClusterID, Host: s.State.Self, Duty: string(s.State.Duty), Epoch: s.State.Epoch.Number, EpochID: s.State.Epoch.ID,
 		RootKey: root.Public().Fingerprint(), RecoveryKey: s.Recovery.Fingerprint,
-		Other: otherHost(s, time.Now()),
+		Other: otherHost(s, seam.Now()),
 	}
 	recoverable := map[string]bool{}
 	for _, w := range wraps {

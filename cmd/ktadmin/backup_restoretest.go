@@ -25,8 +25,8 @@ type restoreTest struct {
 	config      *config.Config // nil: this computer is no host of a pair
 	identities  backup.Identities
 	key         string // the recovery key, as a person keeps it
-	fromDump    bool   // the base backup is left alone
 	fingerprint string // its
+	fromDump    bool   // the base backup is left alone
 	origin      backup.Origin
 }
 

@@ -25,7 +25,7 @@ func Backups(c *config.Config, now time.Time) (replication.Backups, backup.Sched
 	troubles = append(troubles, err)
 	catalog, err := backup.List(c.BackupDirectory)
 	troubles = append(troubles, err)
-	own := slices.DeleteFunc(catalog.Backups, func(r backup.Receipt) bool { // another host may share the directory
+	own := slices.DeleteFunc(slices.Clone(catalog.Backups), func(r backup.Receipt) bool { // another host may share the directory
 		return r.Manifest.Host != c.Name || r.Manifest.Cluster != c.ClusterID
 	})
 	if r, found := backup.Newest(own, now); found {
