@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -22,6 +21,8 @@ type Aborted struct {
 	Untold    error  `json:"-"`                  // why the other host could not be told; nil: it knows
 	// Left are files that lie where a restore from a backup had made others, and are not those: somebody has put them there.
 	Left []string `json:"left,omitempty"`
+	// Aside is where a root key and key-encryption keys lie now that a restore from a backup may have made, or somebody else.
+	Aside []string `json:"aside,omitempty"`
 }
 
 // Abort ends a join, re-clone or restore, from a survivor or a backup, of this host that has not ended, and leaves the host with the data, the state, the
@@ -78,7 +79,7 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	}
 	if b := journal.Backup; b != nil {
 		made := slices.Clone(b.Makes)
-		if err := h.removeMade(journal); err != nil {
+		if a.Aside, err = h.removeMade(journal, false); err != nil {
 			return a, err
 		}
 		a.Left = slices.DeleteFunc(made, func(path string) bool { return slices.Contains(b.Makes, path) })
@@ -89,7 +90,7 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 	return a, h.endJournal()
 }
 
-// removeCopy removes what the operation has copied: nothing else is in PGRoot as long as the journal says so.
+// removeCopy removes what the operation has copied: nothing else is in PGRoot as long as the journal says so, and the mark, if it leaves one.
 func (h *Host) removeCopy(ctx context.Context, journal *Journal) error {
 	if err := h.stopCopy(ctx, journal); err != nil {
 		return err
@@ -97,14 +98,8 @@ func (h *Host) removeCopy(ctx context.Context, journal *Journal) error {
 	if journal.Making != h.PGRoot {
 		return nil
 	}
-	entries, err := os.ReadDir(h.PGRoot)
-	if err != nil && !os.IsNotExist(err) {
+	if err := h.clearMarked(journal, h.PGRoot); err != nil {
 		return err
-	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(h.PGRoot, e.Name())); err != nil {
-			return err
-		}
 	}
 	return h.notMaking(journal)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"keytrustee/internal/durable"
 	"keytrustee/postgres"
 	"keytrustee/replication"
 )
@@ -107,7 +108,7 @@ func (h *Host) makeDatabase(ctx context.Context, j *Journal, server *postgres.Se
 }
 
 // clearMaking empties dir if the journal says that an earlier attempt was filling it, and otherwise wants it empty or
-// absent; then it journals that dir is being filled.
+// absent; then it journals that dir is being filled. If the operation marks what it fills, the mark is in dir on return.
 func (h *Host) clearMaking(j *Journal, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -116,13 +117,23 @@ func (h *Host) clearMaking(j *Journal, dir string) error {
 	if len(entries) > 0 && j.Making != dir {
 		return hinted("choose another one with --pg-rootdir, or move it aside; nothing was changed", "the directory %s is not empty", dir)
 	}
-	for _, e := range entries {
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
+	if err := h.checkMarked(j, dir); err != nil {
+		return err
+	}
+	if j.Operation == rebuildOperation && j.Mark == "" {
+		j.Mark = replication.NewIncarnation()
+	}
+	if err := clearBut(dir, j.marker(dir)); err != nil {
+		return err
 	}
 	j.Making = dir
-	return h.saveJournal(j)
+	if err := h.saveJournal(j); err != nil {
+		return err
+	}
+	if marker := j.marker(dir); marker != "" {
+		return durable.MkdirAll(marker, 0o700)
+	}
+	return nil
 }
 
 func (h *Host) notMaking(j *Journal) error {

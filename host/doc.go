@@ -11,7 +11,7 @@
 //	aside.go     a re-clone and a restore move this host's data out of the way; restore.go: the copy of a survivor becomes the active; abort.go: it ends,
 //	             and before.go: with the files that the join has replaced
 //	rebuild.go   Rebuild: a bare host becomes the active out of a backup; rebuildlook.go: what speaks against it; rebuildfiles.go: what it makes;
-//	             rebuilddump.go: where its PostgreSQL is another than the backup's
+//	             rebuilddump.go: where its PostgreSQL is another than the backup's; marker.go: by which a restore knows the directory that it fills
 //	admit.go     Admitter: who is let in, why (believe.go) and as whom (identify.go); tokens.go: by which token; survivor.go: what a passive gives its active back
 //	backupfiles.go  BackupFiles: what a rebuilt host needs beside its database; backupkey.go: what shows that a backup is of this cluster
 //	wire.go request.go bundle.go  what the two say to each other, what of it is refused, what of the confdir travels

@@ -201,6 +201,9 @@ func (h *Host) stopCopy(ctx context.Context, journal *Journal) error {
 	if have, err := exists(h.PGRoot); err != nil || !have {
 		return err
 	}
+	if err := h.checkMarked(journal, h.PGRoot); err != nil {
+		return err
+	}
 	server, err := h.Server(ctx)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type Journal struct {
 	Since     time.Time `json:"since"`            // when the operation first began
 	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made as long as it stands here
 	Made      string    `json:"made,omitempty"`   // the directory that it has filled
+	Mark      string    `json:"mark,omitempty"`   // of a restore from a backup: in the name of the mark that it leaves in Making
 	// Of a join: the copy that the other host was asked to admit, where that host was reached, and where this host's earlier
 	// data was moved to.
 	Incarnation string `json:"incarnation,omitempty"`

@@ -54,6 +54,9 @@ type rebuild struct {
 	incarnation string
 	recovered   replication.Recovered
 
+	marker  string // in the data directory: it is this restore's
+	claimed bool   // what lies at the paths that this rebuild makes is of this attempt
+
 	installation postgres.Installation
 	fromDump     string // why the keys come from the dump; empty: they come from the base backup
 }
@@ -63,8 +66,8 @@ type ofBackup struct {
 	Of      string    `json:"of"`      // the host
 	Started time.Time `json:"started"` // when the backup was begun
 	Makes   []string  `json:"makes"`   // what it makes: the paths, at none of which something was
-	// Ended: the last attempt was not killed, and Made has the SHA-256 of each file that lay at one of Makes at its end. What is
-	// another one by then somebody else has put there.
+	// Ended: the last attempt was not killed, and Made has the SHA-256 of each file that lay at one of Makes, or below it, at its end. What
+	// is another one by then somebody else has put there.
 	Ended bool              `json:"ended,omitempty"`
 	Made  map[string]string `json:"made,omitempty"`
 }
@@ -91,10 +94,13 @@ func (h *Host) Rebuild(ctx context.Context, o RebuildOptions) (replication.Opera
 	if err != nil && ctx.Err() != nil { // the rest follows from it
 		err = fmt.Errorf("the restore was broken off: %w", context.Cause(ctx))
 	}
-	if err != nil && o.Confirm != "" {
-		err = errors.Join(err, h.noteMade())
+	if err != nil {
+		return r.looked, errors.Join(err, r.noteMade())
 	}
-	return r.looked, err
+	if r.marker != "" {
+		_ = durable.Remove(r.marker) // the restore has ended: a mark that stays is an empty directory that nobody looks for
+	}
+	return r.looked, nil
 }
 
 // check refuses a host that is of a pair, and one that holds what a rebuild would replace.
@@ -135,7 +141,7 @@ func (r *rebuild) check(ctx context.Context) (err error) {
 	if len(entries) > 0 && journal.Making != r.PGRoot {
 		return hinted("move it aside, or name another one with --pg-rootdir; nothing was changed", "the directory %s is not empty", r.PGRoot)
 	}
-	return nil
+	return r.checkMarked(journal, r.PGRoot)
 }
 
 func (r *rebuild) stage(name string) { r.o.Progress.Stage(stageOf(fromBackup, name)) }
@@ -163,6 +169,7 @@ func (r *rebuild) unpack(ctx context.Context, journal *Journal) error {
 	if err := r.clearMaking(journal, r.PGRoot); err != nil {
 		return err
 	}
+	r.marker = journal.marker(r.PGRoot)
 	err = r.lay(ctx)
 	if perr := r.point("unpacked"); perr != nil {
 		return perr
@@ -170,6 +177,7 @@ func (r *rebuild) unpack(ctx context.Context, journal *Journal) error {
 	if err == nil && r.o.Confirm != "" {
 		return nil
 	}
+	r.marker = ""
 	if cerr := r.removeCopy(context.WithoutCancel(ctx), journal); cerr != nil {
 		return errors.Join(err, cerr)
 	}
@@ -201,14 +209,8 @@ func (r *rebuild) lay(ctx context.Context) (err error) {
 	if r.fromDump != "" {
 		return nil // what has to be read of it still is open
 	}
-	entries, err := os.ReadDir(r.backup.Data)
-	if err != nil {
+	if err := raise(r.backup.Data, r.PGRoot); err != nil {
 		return err
-	}
-	for _, e := range entries {
-		if err := os.Rename(filepath.Join(r.backup.Data, e.Name()), filepath.Join(r.PGRoot, e.Name())); err != nil {
-			return err
-		}
 	}
 	return os.RemoveAll(dir)
 }

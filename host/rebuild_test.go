@@ -148,6 +148,9 @@ func (l *lostPair) rebuilt(t *testing.T, h *Host, other string) {
 	if have, err := exists(filepath.Join(h.PGRoot, laid)); have || err != nil {
 		t.Errorf("the backup lies in the data still: %v", err)
 	}
+	if marks, err := filepath.Glob(filepath.Join(h.PGRoot, ".restoring-*")); err != nil || len(marks) > 0 {
+		t.Errorf("the data is marked as half made still: %q, %v", marks, err)
+	}
 	server := serve(t, h)
 	if ask[bool](t, server, Database, "select pg_is_in_recovery()") {
 		t.Error("it is a standby")

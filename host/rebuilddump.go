@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,7 +41,12 @@ func (r *rebuild) recoverDump(ctx context.Context, journal *Journal) error {
 	if server.Installation != r.installation {
 		return fmt.Errorf("the backup was looked at with PostgreSQL %s, and now there is %s", r.installation.Version, server.Version)
 	}
-	if err := server.Init(ctx); err != nil {
+	beside := *server
+	beside.Data = filepath.Join(r.PGRoot, laid) // a database is made in a directory that is empty, and this one has its mark
+	if err := beside.Init(ctx); err != nil {
+		return err
+	}
+	if err := raise(beside.Data, r.PGRoot); err != nil {
 		return err
 	}
 	if err := r.point("new database"); err != nil {

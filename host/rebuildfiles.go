@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,79 +45,121 @@ func (r *rebuild) claim(journal *Journal) error {
 			}
 		}
 		journal.Backup = &ofBackup{Of: r.backup.Host, Started: r.backup.Started, Makes: absent}
-		return r.saveJournal(journal)
+	} else {
+		if _, err := r.removeMade(journal, true); err != nil {
+			return err
+		}
+		journal.Backup.Ended, journal.Backup.Made = false, nil
 	}
-	if err := r.removeMade(journal); err != nil {
+	if err := r.saveJournal(journal); err != nil {
 		return err
 	}
-	journal.Backup.Ended, journal.Backup.Made = false, nil
-	return r.saveJournal(journal)
+	r.claimed = true
+	return nil
 }
 
-// noteMade notes what an attempt has made that has come to an end and has not succeeded.
-func (h *Host) noteMade() error {
-	journal, err := h.Journal()
+// noteMade notes what this attempt has made, which has come to an end and has not succeeded. What lies there when it ended before it made
+// anything may be somebody else's.
+func (r *rebuild) noteMade() error {
+	if !r.claimed {
+		return nil
+	}
+	journal, err := r.Journal()
 	if err != nil || journal == nil || journal.Backup == nil {
 		return err
 	}
 	made := map[string]string{}
 	for _, path := range journal.Backup.Makes {
-		sum, err := sumOfFile(path)
+		sums, err := sumsBelow(path)
 		if err != nil {
 			return err
 		}
-		if sum != "" {
-			made[path] = sum
-		}
+		maps.Copy(made, sums)
 	}
 	journal.Backup.Ended, journal.Backup.Made = true, made
-	return h.saveJournal(journal)
+	return r.saveJournal(journal)
 }
 
-// sumOfFile is the SHA-256 of a file; empty, if there is none, or a directory.
-func sumOfFile(path string) (string, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
-		return "", nil
-	} else if err != nil {
-		return "", err
-	}
-	text, err := os.ReadFile(path)
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:]), err
-}
-
-// removeMade removes what a rebuild has made. What somebody has put in its place since stays, and is none of Makes any more.
-func (h *Host) removeMade(journal *Journal) error {
-	if journal.Backup == nil {
-		return nil
-	}
-	var ours []string
-	for _, path := range journal.Backup.Makes {
-		sum, err := sumOfFile(path)
-		if err != nil {
+// sumsBelow has the SHA-256 of the file at path, or of each one below it; none, if nothing is there. What is no file has a sum that no file has.
+func sumsBelow(path string) (map[string]string, error) {
+	sums := map[string]string{}
+	err := filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
 			return err
 		}
-		if journal.Backup.Ended && sum != "" && sum != journal.Backup.Made[path] {
+		if !d.Type().IsRegular() {
+			sums[path] = "no file"
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		sum := sha256.Sum256(text)
+		sums[path] = hex.EncodeToString(sum[:])
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return sums, err
+}
+
+// made reports whether all that lies at path, and is a file, is known to be what the last attempt had made.
+func (b *ofBackup) made(path string) (bool, error) {
+	sums, err := sumsBelow(path)
+	if err != nil {
+		return false, err
+	}
+	for file, sum := range sums {
+		if !b.Ended || sum != b.Made[file] {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// removeMade removes what a rebuild has made. What somebody has put in its place since stays, and is none of Makes any more. What an attempt
+// was making that was killed may be either, and goes; but a root key and what it opens are moved aside then, and where their places are needed
+// too: nobody else has another copy of them.
+func (h *Host) removeMade(journal *Journal, needed bool) (aside []string, err error) {
+	b := journal.Backup
+	if b == nil {
+		return nil, nil
+	}
+	var ours []string
+	for _, path := range b.Makes {
+		made, err := b.made(path)
+		if err != nil {
+			return aside, err
+		}
+		keys := path == seal.RootPath(h.Confdir) || path == filepath.Join(h.Confdir, seal.KEKDir)
+		if !made && b.Ended && !(keys && needed) {
 			continue
 		}
 		ours = append(ours, path)
-	}
-	journal.Backup.Makes = ours
-	for _, path := range ours {
+		if !made && keys {
+			to, err := asideName(path, "")
+			if err != nil {
+				return aside, err
+			}
+			if err := durable.Rename(path, to); err != nil {
+				return aside, err
+			}
+			aside = append(aside, to)
+			continue
+		}
 		if err := os.RemoveAll(path); err != nil {
-			return err
+			return aside, err
 		}
 		dir := filepath.Dir(path)
 		if have, err := exists(dir); err != nil {
-			return err
+			return aside, err
 		} else if have {
 			if err := durable.SyncDir(dir); err != nil {
-				return err
+				return aside, err
 			}
 		}
 	}
-	return nil
+	b.Makes = ours
+	return aside, nil
 }
 
 // readFiles reads what of the backup's files is wanted, before they go: they do not lie where they can stay.

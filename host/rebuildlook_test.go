@@ -86,7 +86,7 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 		t.Errorf("would be done: %q", r.looked.Plan)
 	}
 	journal := new(Journal)
-	for range 2 { // again after a crash
+	for range 2 { // again after it broke off
 		if err := r.bootstrap(t.Context(), journal); err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +99,12 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 		}
 		if s, err := h.Status(); err != nil || !s.Recovery.Backups {
 			t.Errorf("its backups would not show who made them: %+v, %v", s.Recovery, err)
+		}
+		if err := r.noteMade(); err != nil {
+			t.Fatal(err)
+		}
+		if journal, err = h.Journal(); err != nil {
+			t.Fatal(err)
 		}
 	}
 	root, err := seal.LoadRoot(seal.RootPath(h.Confdir))
@@ -130,7 +136,10 @@ func TestRebuildMakesANewRoot(t *testing.T) {
 		t.Errorf("the state would be %+v", s)
 	}
 
-	if err := errors.Join(h.putFilesBack(journal), h.removeMade(journal), os.RemoveAll(h.beforeDir()), os.Remove(h.journalFile())); err != nil {
+	if _, err := h.removeMade(journal, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.putFilesBack(journal), os.RemoveAll(h.beforeDir()), os.Remove(h.journalFile())); err != nil {
 		t.Fatal(err)
 	}
 	if left := content(t, h.Home()); len(left) != 1 || left[own] != "<own/>" {

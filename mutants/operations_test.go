@@ -273,8 +273,48 @@ var operations = []row{
 	},
 	{
 		"what somebody has put there stays", "host/rebuildfiles.go",
-		"if journal.Backup.Ended && sum != \"\" &&", "if journal.Backup.Ended && sum == \"none\" &&",
+		"if !made && b.Ended && !(keys && needed) {", "if !made && b.Ended && false {",
 		"a restore that is repeated removes the key of an operator's certificate", "host", "TestRebuildLeavesWhatIsAnothers",
+	},
+	{
+		"a lost disk that comes back is not the restore's", "host/marker.go",
+		"if have, err := exists(marker); err != nil || have {", "if _, err := exists(marker); err != nil || true {",
+		"a restore that is given up deletes the data that was lost and has been found", "host", "TestRestoreKnowsItsDirectory",
+	},
+	{
+		"the server of a lost disk is not stopped", "host/joincopy.go",
+		"if err := h.checkMarked(journal, h.PGRoot); err != nil {", "if err := error(nil); err != nil {",
+		"a restore that is given up stops the server of the data that was found", "host", "TestRestoreKnowsItsDirectory",
+	},
+	{
+		"what a restore has not marked it does not fill", "host/bootstrap.go",
+		"if err := h.checkMarked(j, dir); err != nil {", "if err := error(nil); err != nil {",
+		"a restore that is repeated deletes the data that was lost and has been found", "host", "TestRestoreKnowsItsDirectory",
+	},
+	{
+		"what a restore has not marked it does not clear", "host/marker.go",
+		"\tif err := h.checkMarked(j, dir); err != nil {\n", "\tif err := error(nil); err != nil {\n",
+		"a restore that is given up deletes the data that was lost and has been found", "host", "TestRestoreKnowsItsDirectory",
+	},
+	{
+		"what a killed attempt may not have made is moved aside", "host/rebuildfiles.go",
+		"if !b.Ended || sum != b.Made[file] {", "if b.Ended && sum != b.Made[file] {",
+		"a restore that was killed deletes the root key that an operator has put back", "host", "TestRebuildLeavesKeys",
+	},
+	{
+		"keys that are not the attempt's are moved aside", "host/rebuildfiles.go",
+		"if !made && keys {", "if !made && keys && false {",
+		"a restore that is repeated deletes the root key that an operator has put back", "host", "TestRebuildLeavesKeys",
+	},
+	{
+		"each wrap has its sum", "host/rebuildfiles.go",
+		"if err != nil || d.IsDir() {\n\t\t\treturn err\n\t\t}\n\t\tif !d", "if err != nil || d.IsDir() {\n\t\t\treturn fs.SkipDir\n\t\t}\n\t\tif !d",
+		"the key-encryption keys that an operator has put back are deleted beside the root key", "host", "TestRebuildLeavesKeys",
+	},
+	{
+		"an attempt notes what it has made alone", "host/rebuildfiles.go",
+		"if !r.claimed {", "if r == nil {",
+		"what an operator has put back is taken for what the restore has made", "host", "TestRebuildLeavesKeys",
 	},
 	{
 		"an abort finds the copy", "host/abort.go",

@@ -53,5 +53,8 @@ func (a *app) abortJoin(f joinFlags) error {
 	for _, path := range aborted.Left {
 		rows = append(rows, row{"left", path + ", which the restore had not made"})
 	}
+	for _, path := range aborted.Aside {
+		rows = append(rows, row{"moved aside", path + ", which may be the restore's or what you have put there"})
+	}
 	return a.result(aborted, rows)
 }
