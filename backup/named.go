@@ -29,13 +29,19 @@ func names(id, text string) bool {
 
 var keyID = regexp.MustCompile(`^[0-9a-f]{16,}$`)
 
-// hasAddress reports whether the address, with or without what is around one in a user id, is one of the key's, which its owner has not revoked.
+// hasAddress reports whether the address, with or without what is around one in a user id, is one of the key's, which its owner has not
+// revoked by now: of several user ids with the same address one that stands is enough.
 func hasAddress(key *openpgp.Entity, address string, now time.Time) bool {
 	address = strings.TrimSuffix(strings.TrimPrefix(address, "<"), ">")
 	for _, id := range key.Identities {
-		if id.UserId.Email != "" && strings.EqualFold(id.UserId.Email, address) {
-			_, err := id.Verify(now, openPGPConfig())
-			return err == nil
+		if id.UserId.Email == "" || !strings.EqualFold(id.UserId.Email, address) {
+			continue
+		}
+		for _, revocation := range id.Revocations {
+			revocation.Valid = nil // the library keeps what held when it was first asked: one whose time was yet to come would never count
+		}
+		if _, err := id.Verify(now, openPGPConfig()); err == nil {
+			return true
 		}
 	}
 	return false

@@ -61,7 +61,11 @@ var copies = []row{
 		"a backup is made for a key that anybody can make", "backup", "TestNamed",
 	}, {
 		"an address that was revoked names no key", "backup/named.go",
-		"return err == nil", "return true || err == nil",
+		"openPGPConfig()); err == nil {", "openPGPConfig()); true || err == nil {",
+		"a backup is made for somebody who has left", "backup", "TestNamedByAddress",
+	}, {
+		"a revocation that was yet to come is looked at again", "backup/named.go",
+		"revocation.Valid = nil //", "_ = revocation //",
 		"a backup is made for somebody who has left", "backup", "TestNamedByAddress",
 	}, {
 		"a copy that failed is told", "cmd/ktadmin/backup_create.go",
