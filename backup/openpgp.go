@@ -23,9 +23,11 @@ const openPGPPrefix = "openpgp:"
 // fewestBits is how long an RSA key has to be.
 const fewestBits = 2048
 
-// openPGPConfig is what OpenPGP is done with here: what is weak is refused, and a message has its digest of changes.
+// openPGPConfig is what OpenPGP is done with here: what is weak is refused, a message has its digest of changes, and nothing is unpacked that is
+// compressed. Anybody can encrypt to a public key, and a few MiB of compressed zeros fill the disk before it is known who they are by.
 func openPGPConfig() *packet.Config {
-	return &packet.Config{DefaultCipher: packet.CipherAES256, MinRSABits: fewestBits, Algorithm: packet.PubKeyAlgoEdDSA, Curve: packet.Curve25519}
+	return &packet.Config{DefaultCipher: packet.CipherAES256, MinRSABits: fewestBits, Algorithm: packet.PubKeyAlgoEdDSA, Curve: packet.Curve25519,
+		MaxDecompressedMessageSize: new(int64)}
 }
 
 // keyFile is the file of OpenPGP public keys, read when it is asked for.

@@ -37,7 +37,7 @@ func (w parts) Write(p []byte) (n int, err error) {
 }
 
 // openMessage opens an OpenPGP message. What it yields is not known to be what was written before it has ended: only there is the digest of
-// changes compared.
+// changes compared. It is never more than the file: one that is compressed is refused.
 func (i Identities) openMessage(file io.Reader) (plain io.Reader, opened string, err error) {
 	from := &failing{from: file}
 	ring := &asked{EntityList: i.keys}
@@ -55,6 +55,8 @@ func (i Identities) openMessage(file io.Reader) (plain io.Reader, opened string,
 		return nil, "", from.err
 	case errors.Is(err, pgperrors.ErrKeyIncorrect):
 		return nil, "", i.stranger(ring.ids...)
+	case errors.Is(err, pgperrors.ErrDecryptSessionKeyParsing):
+		return nil, "", fmt.Errorf("decrypting: %w; if gpg has encrypted it anew, it is compressed, which is not read: gpg --decrypt FILE | gpg -z 0 --recipient KEY --encrypt", err)
 	case err != nil:
 		return nil, "", fmt.Errorf("decrypting: %w", err)
 	case !message.IsEncrypted:

@@ -99,7 +99,8 @@ func holding(t *testing.T, secret []byte) *gpgtest.Home {
 	return g
 }
 
-// TestOpenPGPFromGPG: a backup that was decrypted and encrypted anew by gpg, to others, compressed and signed, as its presets are, opens.
+// TestOpenPGPFromGPG: a backup that was decrypted and encrypted anew by gpg, to others, and signed, opens. One that is compressed, as gpg does
+// it unless it is told not to, is refused before anything of it is unpacked: a small one fills a disk.
 func TestOpenPGPFromGPG(t *testing.T) {
 	t.Parallel()
 	g := gpgtest.New(t)
@@ -110,19 +111,32 @@ func TestOpenPGPFromGPG(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, options := range map[string][]string{
-		"as it does":   {"-r", after, "-e"},
-		"signed":       {"-r", after, "-u", before, "-s", "-e"},
-		"to somebody":  {"--throw-keyids", "-r", after, "-e"},
-		"its own form": {"--no-emit-version", "--compress-algo", "bzip2", "-r", before, "-r", after, "-e"},
+		"as it does":   {"-z", "0", "-r", after, "-e"},
+		"signed":       {"-z", "0", "-r", after, "-u", before, "-s", "-e"},
+		"to somebody":  {"-z", "0", "--throw-keyids", "-r", after, "-e"},
+		"its own form": {"--no-emit-version", "--compress-algo", "none", "-r", before, "-r", after, "-e"},
 	} {
 		u, _, err := unpackBy(t, g.Run(tar, options...), ids)
 		if err != nil || u.Recipient != openPGPPrefix+after {
 			t.Errorf("%s: %s, %v", name, u.Recipient, err)
 		}
 	}
+	zeros := slices.Concat(tar[:len(tar)-2*512], make([]byte, 16<<20))
 	for name, text := range map[string][]byte{
-		"signed, and in clear":     g.Run(tar, "-u", after, "-s"),
-		"nothing but in a message": g.Run(tar, "--store"),
+		"as its presets are": g.Run(tar, "-r", after, "-e"),
+		"and signed":         g.Run(tar, "-r", after, "-u", before, "-s", "-e"),
+		"zip":                g.Run(zeros, "--compress-algo", "zip", "-r", after, "-e"),
+		"zlib":               g.Run(zeros, "--compress-algo", "zlib", "-r", after, "-e"),
+		"bzip2":              g.Run(zeros, "--compress-algo", "bzip2", "-r", after, "-e"),
+	} {
+		_, _, err := unpackBy(t, text, ids)
+		if _, damaged := errors.AsType[*DamageError](err); !damaged || !strings.Contains(err.Error(), "it is compressed, which is not read") {
+			t.Errorf("compressed, %s, %d bytes: %v", name, len(text), err)
+		}
+	}
+	for name, text := range map[string][]byte{
+		"signed, and in clear":     g.Run(tar, "-z", "0", "-u", after, "-s"),
+		"nothing but in a message": g.Run(tar, "-z", "0", "--store"),
 	} {
 		if _, _, err := unpackBy(t, text, ids); err == nil || !strings.Contains(err.Error(), "is not encrypted") {
 			t.Errorf("%s: %v", name, err)

@@ -11,6 +11,10 @@ var openpgp = []row{
 		"case !message.IsEncrypted:", "case false && !message.IsEncrypted:",
 		"a backup in clear is taken", "backup", "TestOpenPGPFromGPG",
 	}, {
+		"nothing compressed is unpacked", "backup/openpgp.go",
+		"MaxDecompressedMessageSize: new(int64)}", "MaxDecompressedMessageSize: nil}",
+		"a few MiB that anybody has encrypted to a public key fill the disk", "backup", "TestOpenPGPFromGPG",
+	}, {
 		"why a message could not be read is told", "backup/openpgp_message.go",
 		"err = b.file.err", "_ = b.file.err",
 		"a disk that fails, or an operator who breaks off, makes a good backup be called damaged", "backup", "TestOpenPGPBrokenOff",
