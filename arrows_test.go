@@ -56,6 +56,7 @@ var house = []room{
 	{"internal/release", "", ""},
 	{"internal/seam", "", ""},
 	{"internal/sshtest", "postgres postgres/pgtest", ""},
+	{"internal/undumped", "", ""},
 	{"cmd/internal/thishost", "host replication backup internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},

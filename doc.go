@@ -31,6 +31,7 @@
 //	internal/release       the version of what is running
 //	internal/seam          where a test takes hold of a program: its clock, and points to stop at; nothing in the product
 //	internal/sshtest       OpenSSH servers for tests
+//	internal/undumped      keeps the memory of a program that holds secrets from other processes of its user
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other
 //	cmd/ktadmin            the operator's tool

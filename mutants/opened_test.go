@@ -3,6 +3,11 @@ package mutants
 // opened are the guards of who opens a backup away from the host that made it.
 var opened = []row{
 	{
+		"no process of its user reads the memory of ktadmin", "internal/undumped/undumped.go",
+		"unix.PR_SET_DUMPABLE, 0,", "unix.PR_SET_DUMPABLE, 1,",
+		"a server that was started from a forged backup reads the recovery key", "cmd/ktadmin", "TestUndumped",
+	},
+	{
 		"a backup's streams are held against its trailer", "backup/unpack.go",
 		"!slices.Equal(u.Trailer.Streams, a.done)", "slices.Equal(u.Trailer.Streams, nil)",
 		"a backup that is damaged within is restored", "backup", "TestUnpackDamaged",

@@ -14,6 +14,7 @@ import (
 	"keytrustee/certs"
 	"keytrustee/host"
 	"keytrustee/internal/seam"
+	"keytrustee/internal/undumped"
 	"keytrustee/kms"
 	"keytrustee/kms/acl"
 	"keytrustee/kms/audit"
@@ -43,7 +44,7 @@ func run(ctx context.Context, o options) error {
 	}
 	slog.SetDefault(log)
 	unix.Umask(0o077)
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil { // no core image: it would hold keys
+	if err := undumped.Set(); err != nil { // a core image would hold keys
 		return err
 	}
 

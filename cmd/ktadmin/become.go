@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"keytrustee/internal/config"
+	"keytrustee/internal/undumped"
 	"keytrustee/postgres"
 )
 
@@ -83,6 +84,9 @@ func turnInto(u *postgres.OSUser, directory, home string) error {
 	}
 	if err := syscall.Setuid(u.UID); err != nil {
 		return fmt.Errorf("becoming %s: %w", u.Name, err)
+	}
+	if err := undumped.Set(); err != nil { // as another user it may have ended
+		return err
 	}
 	return os.Setenv("HOME", home)
 }

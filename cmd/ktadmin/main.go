@@ -6,9 +6,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"keytrustee/internal/undumped"
 )
 
 func main() {
+	yieldItself()
+	if err := undumped.Set(); err != nil { // it reads identities and recovery keys, and starts servers as the same user out of files of others
+		os.Exit(explain(os.Stderr, nil, err))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	code := run(ctx, os.Args[1:])
 	stop()

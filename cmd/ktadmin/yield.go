@@ -12,12 +12,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// yields reports whether this process was started to yield to others, where its session matters for that.
+func yields() bool {
+	attr, err := unix.SchedGetAttr(0, 0)
+	_, grouped := os.Stat("/proc/self/autogroup")
+	return err == nil && attr.Policy == unix.SCHED_IDLE && grouped == nil
+}
+
+// yieldItself has the session of this process yield, if it leads one and was started to yield. Nobody but root can have it do that once it is
+// undumped.
+func yieldItself() {
+	if session, err := unix.Getsid(0); err == nil && session == os.Getpid() && yields() {
+		_ = os.WriteFile("/proc/self/autogroup", []byte("19"), 0) // a backup that does not yield is a backup
+	}
+}
+
 // yieldWithAll has all sessions below this process yield to others, until the returned function is called, if this process was started to
 // yield. Programs inherit that, but where the kernel groups processes by their sessions (sched_autogroup) each group counts as much as
 // another, whatever yields within it; and every server process of PostgreSQL begins a session.
 func yieldWithAll() (stop func()) {
-	attr, err := unix.SchedGetAttr(0, 0)
-	if _, grouped := os.Stat("/proc/self/autogroup"); err != nil || attr.Policy != unix.SCHED_IDLE || grouped != nil {
+	if !yields() {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -26,7 +40,7 @@ func yieldWithAll() (stop func()) {
 		defer close(ended)
 		tick := time.NewTicker(100 * time.Millisecond) // the kernel takes no more from who is not root
 		defer tick.Stop()
-		yield := map[int]bool{}
+		yield := map[int]bool{os.Getpid(): true} // by yieldItself
 		for {
 			for _, pid := range sessionsBelow(os.Getpid()) {
 				if !yield[pid] {
