@@ -71,9 +71,13 @@ done
 [ -z "$roll" ] || [ -n "$output" ] ||
     refuse '--roll is of the directory of --output' 'name one; how many stay in backup_directory, backup_keep_hourly, backup_keep_daily and backup_keep_weekly in keytrustee.yaml say'
 
-# The one that was installed with this file, whatever PATH says.
-ktadmin=$(dirname -- "$0")/ktadmin
-[ -x "$ktadmin" ] || ktadmin=ktadmin
+# The one that was installed with this file, whatever PATH says, and whatever lies in the directory where root happens to be: without a slash
+# a shell was told to read this file, and has found it by PATH.
+case $0 in
+*/*) ktadmin=$(dirname -- "$0")/ktadmin ;;
+*) ktadmin=/usr/bin/ktadmin ;;
+esac
+[ -x "$ktadmin" ] || refuse "there is no $ktadmin" 'call this file by its whole path, where it was installed: /usr/bin/ktbackup.sh'
 
 set -- backup create --wait
 [ -z "$confdir" ] || set -- "$@" "--confdir=$confdir"

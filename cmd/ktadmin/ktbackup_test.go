@@ -21,7 +21,63 @@ import (
 
 // ktbackup is the command of the script.
 func (b *backupHost) ktbackup(args ...string) *exec.Cmd {
-	return exec.Command("../../packaging/ktbackup.sh", append([]string{"-c", b.Confdir}, args...)...)
+	b.Helper()
+	program, err := exec.LookPath("ktadmin")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return exec.Command(filepath.Join(installed(b.T, program), "ktbackup.sh"), append([]string{"-c", b.Confdir}, args...)...)
+}
+
+// installed is a directory with the script, and ktadmin, which is program, beside it.
+func installed(t *testing.T, program string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	text, err := os.ReadFile("../../packaging/ktbackup.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ktbackup.sh"), text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(dir, "ktadmin")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestKtbackupRunsItsOwn: the script runs the ktadmin that lies beside it, and never one of the directory where its caller is, or of PATH.
+func TestKtbackupRunsItsOwn(t *testing.T) {
+	if _, err := os.Stat("/usr/bin/ktadmin"); err == nil {
+		t.Skip("ktadmin is installed on this machine, and a script of which no shell tells the directory would run it")
+	}
+	trap := filepath.Join(t.TempDir(), "trap")
+	if err := os.WriteFile(trap, []byte("#!/bin/sh\necho ran \"$0\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	beside := installed(t, trap)
+	alone := filepath.Join(t.TempDir(), "ktbackup.sh")
+	if err := os.Link(filepath.Join(beside, "ktbackup.sh"), alone); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"by its whole path", []string{filepath.Join(beside, "ktbackup.sh")}, "ran " + beside + "/ktadmin\n"},
+		{"by a path from here", []string{"./ktbackup.sh"}, "ran ./ktadmin\n"},
+		{"by PATH, as a program", []string{"sh", "-c", "ktbackup.sh"}, "ran " + beside + "/ktadmin\n"},
+		{"by PATH, as what a shell reads", []string{"bash", "ktbackup.sh"}, "there is no /usr/bin/ktadmin\nhint: "},
+		{"where there is none beside it", []string{alone}, "there is no " + filepath.Dir(alone) + "/ktadmin\nhint: "},
+	} {
+		cmd := exec.Command(tt.args[0], tt.args[1:]...)
+		cmd.Dir, cmd.Env = beside, append(os.Environ(), "PATH="+beside+":"+os.Getenv("PATH"))
+		out, _ := cmd.CombinedOutput()
+		if !strings.Contains(string(out), tt.want) || strings.Contains(string(out), "ran") != strings.HasPrefix(tt.want, "ran") {
+			t.Errorf("%s: %s", tt.name, out)
+		}
+	}
 }
 
 func (b *backupHost) runKtbackup(args ...string) (stdout, stderr string, status int) {
