@@ -103,6 +103,12 @@ func (a *Authority) Key() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(a
 // and IP addresses) are the caller's decision and not the request's; for a cluster certificate name is the node's name.
 // Localhost, 127.0.0.1 and ::1 are always added to the hosts.
 func (a *Authority) Sign(csr *CSR, purpose Purpose, name string, hosts []string, now time.Time) (certPEM []byte, err error) {
+	return a.Extend(nil, csr, purpose, name, hosts, now)
+}
+
+// Extend is Sign for a certificate that takes the place of old, one of the same key: it begins no later than that and ends no earlier, but
+// with the authority. So a clock that is wrong for a while takes nothing from a good certificate. With old nil it is Sign.
+func (a *Authority) Extend(old *x509.Certificate, csr *CSR, purpose Purpose, name string, hosts []string, now time.Time) (certPEM []byte, err error) {
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{Organization: []string{"Keytrustee"}, CommonName: name},
@@ -111,6 +117,12 @@ func (a *Authority) Sign(csr *CSR, purpose Purpose, name string, hosts []string,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
+	}
+	if old != nil && old.NotBefore.Before(template.NotBefore) {
+		template.NotBefore = old.NotBefore
+	}
+	if old != nil && old.NotAfter.After(template.NotAfter) {
+		template.NotAfter = old.NotAfter
 	}
 	if template.NotAfter.After(a.cert.NotAfter) {
 		template.NotAfter = a.cert.NotAfter

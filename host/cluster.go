@@ -99,8 +99,9 @@ type Node struct {
 
 	DiskFree     uint64             `json:"disk_free_bytes,omitempty"`
 	DiskSize     uint64             `json:"disk_size_bytes,omitempty"`
-	Certificates map[string]float64 `json:"certificate_days,omitempty"` // public, cluster, authority
-	Recovery     string             `json:"recovery_key,omitempty"`     // missing, unconfirmed, confirmed
+	Certificates map[string]float64 `json:"certificate_days,omitempty"`     // public, cluster, authority
+	Foreign      []string           `json:"foreign_certificates,omitempty"` // of these, those that another authority than the cluster's has signed
+	Recovery     string             `json:"recovery_key,omitempty"`         // missing, unconfirmed, confirmed
 	AuditTrouble string             `json:"audit_trouble,omitempty"`
 	AuditLost    uint64             `json:"audit_lost,omitempty"`
 	Syslog       string             `json:"syslog,omitempty"` // connected, or why not; empty: none

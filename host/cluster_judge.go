@@ -33,7 +33,7 @@ func (n Node) judged() Node {
 			if left < 0 {
 				end = "has EXPIRED"
 			}
-			n.problem(nil, "the %s certificate %s: %s (%s)", name, end, strings.Replace(renewal(name, false), "this host", n.Name, 1), certificatePage)
+			n.problem(nil, "the %s certificate %s: %s (%s)", name, end, strings.Replace(renewal(name, slices.Contains(n.Foreign, name)), "this host", n.Name, 1), certificatePage)
 		}
 	}
 	if n.AsOf == nil && n.DiskSize > 0 && (n.DiskFree < fewBytes || float64(n.DiskFree) < fullDisk*float64(n.DiskSize)) {

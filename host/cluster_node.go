@@ -58,7 +58,7 @@ func fromReport(r replication.Report, at time.Time) Node {
 	n.trouble(r)
 	if b := r.Beside; b != nil {
 		n.Release, n.Recovery, n.AuditTrouble, n.AuditLost, n.Syslog, n.SyslogLost = b.Release, b.Recovery, b.AuditTrouble, b.AuditLost, b.Syslog, b.SyslogLost
-		n.Backups = b.Backups
+		n.Backups, n.Foreign = b.Backups, b.Foreign
 		n.Certificates = map[string]float64{}
 		for name, expires := range b.Certificates {
 			n.Certificates[name] = days(expires, at)
@@ -182,6 +182,9 @@ func (s Sight) fromFiles() Node {
 	n.Certificates = map[string]float64{}
 	for _, c := range s.Status.Certificates {
 		n.Certificates[c.Name()] = days(c.Expires, s.At)
+		if c.Foreign {
+			n.Foreign = append(n.Foreign, c.Name())
+		}
 	}
 	st := s.Status.State
 	if st == nil {

@@ -18,6 +18,7 @@ import (
 
 	"keytrustee/certs"
 	"keytrustee/internal/durable"
+	"keytrustee/internal/seam"
 	"keytrustee/kms/seal"
 	"keytrustee/replication"
 )
@@ -139,7 +140,7 @@ func (h *Host) completeCluster(authority *certs.Authority) error {
 	if err != nil {
 		return hinted("put this host's own back", "%s: %w", files.Key, err)
 	}
-	certPEM, err := h.sign(authority, certs.Cluster, key)
+	certPEM, err := h.sign(authority, certs.Cluster, key, nil, seam.Now())
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files ce
 	if err != nil {
 		return err
 	}
-	certPEM, err := h.sign(authority, purpose, key)
+	certPEM, err := h.sign(authority, purpose, key, nil, seam.Now())
 	if err != nil {
 		return err
 	}
@@ -163,8 +164,8 @@ func (h *Host) issue(authority *certs.Authority, purpose certs.Purpose, files ce
 	return durable.WriteFile(files.Cert, certPEM, 0o644)
 }
 
-// sign returns the authority's certificate of this host for that key.
-func (h *Host) sign(authority *certs.Authority, purpose certs.Purpose, key crypto.Signer) (certPEM []byte, err error) {
+// sign returns the authority's certificate of this host for that key. It takes the place of old, if that is not nil.
+func (h *Host) sign(authority *certs.Authority, purpose certs.Purpose, key crypto.Signer, old *x509.Certificate, now time.Time) (certPEM []byte, err error) {
 	name := h.Name
 	if purpose == certs.Public {
 		name = h.ExternalAddress
@@ -177,7 +178,7 @@ func (h *Host) sign(authority *certs.Authority, purpose certs.Purpose, key crypt
 	if err != nil {
 		return nil, err
 	}
-	return authority.Sign(csr, purpose, name, h.hosts(), time.Now())
+	return authority.Extend(old, csr, purpose, name, h.hosts(), now)
 }
 
 // hosts are the names that this host's certificates are good for.

@@ -3,7 +3,9 @@ package host
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +14,7 @@ import (
 
 	"keytrustee/certs"
 	"keytrustee/internal/durable"
+	"keytrustee/internal/seam"
 	"keytrustee/kms/seal"
 	"keytrustee/replication"
 )
@@ -22,17 +25,21 @@ type RenewOptions struct {
 	Adopt     []byte // the other host's ca.pem, which was renewed there
 }
 
-// RenewCertificates gives this host certificates that begin now, for the keys that it has: a peer knows it by its key, and
-// goes on knowing it. A certificate for clients that is another authority's stays as it is. When it returns nil, the files
+// RenewCertificates gives this host certificates that are good from now on, for the keys that it has: a peer knows it by its
+// key, and goes on knowing it. What was good before is good as long at least, whatever the clock says now. A certificate for clients that is another authority's stays as it is. When it returns nil, the files
 // are durable, and a PostgreSQL that runs has read them; a daemon does so at its next handshake, and no connection ends. It
 // may be repeated. It fails with an expired authority, whose certificate comes first.
 func (h *Host) RenewCertificates(ctx context.Context, o RenewOptions) error {
+	return h.renewAt(ctx, o, seam.Now())
+}
+
+func (h *Host) renewAt(ctx context.Context, o RenewOptions, now time.Time) error {
 	return h.whole(func() error {
 		ring, err := seal.Load(h.Confdir)
 		if err != nil {
 			return err
 		}
-		return h.renew(ctx, ring, o, time.Now())
+		return h.renew(ctx, ring, o, now)
 	})
 }
 
@@ -85,20 +92,20 @@ func (h *Host) renew(ctx context.Context, ring *seal.Keyring, o RenewOptions, no
 	if err := h.reached("renew: authority"); err != nil {
 		return err
 	}
-	if err := h.renewCluster(authority); err != nil {
+	if err := h.renewCluster(authority, now); err != nil {
 		return err
 	}
 	if err := h.reached("renew: cluster"); err != nil {
 		return err
 	}
-	if err := h.renewPublic(authority); err != nil {
+	if err := h.renewPublic(authority, now); err != nil {
 		return err
 	}
 	return h.reloadDB(ctx)
 }
 
 // renewCluster renews the certificate that the peer sees, for the key that is there: the peer would know no other.
-func (h *Host) renewCluster(authority *certs.Authority) error {
+func (h *Host) renewCluster(authority *certs.Authority, now time.Time) error {
 	files := h.ClusterFiles()
 	keyPEM, err := os.ReadFile(files.Key)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,15 +117,29 @@ func (h *Host) renewCluster(authority *certs.Authority) error {
 	if err != nil {
 		return hinted("put this host's own back", "%s: %w", files.Key, err)
 	}
-	certPEM, err := h.sign(authority, certs.Cluster, key)
+	old, err := os.ReadFile(files.Cert)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var takes *x509.Certificate // whose place the new one takes; what can not be read, or is for another key, is none
+	if c, err := certs.ParseCertificate(old); err == nil && authority.Signed(c) && fits(key, c) {
+		takes = c
+	}
+	certPEM, err := h.sign(authority, certs.Cluster, key, takes, now)
 	if err != nil {
 		return err
 	}
 	return durable.WriteFile(files.Cert, certPEM, 0o644)
 }
 
+// fits reports whether c is for that key.
+func fits(key crypto.Signer, c *x509.Certificate) bool {
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	return ok && public.Equal(c.PublicKey)
+}
+
 // renewPublic renews the certificate that clients see, if it is the authority's.
-func (h *Host) renewPublic(authority *certs.Authority) error {
+func (h *Host) renewPublic(authority *certs.Authority, now time.Time) error {
 	files := h.PublicFiles()
 	text, err := os.ReadFile(files.Cert)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -144,10 +165,10 @@ func (h *Host) renewPublic(authority *certs.Authority) error {
 	if err != nil {
 		return hinted("put the key back, or remove both files and run ktadmin init, which makes another key and certificate", "%s: %w", files.Key, err)
 	}
-	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || !public.Equal(c.PublicKey) {
+	if !fits(key, c) {
 		return hinted("put the key back, or remove both files and run ktadmin init, which makes another key and certificate", "%s is not the key of %s", files.Key, files.Cert)
 	}
-	certPEM, err := h.sign(authority, certs.Public, key)
+	certPEM, err := h.sign(authority, certs.Public, key, c, now)
 	if err != nil {
 		return err
 	}
@@ -180,24 +201,29 @@ func (h *Host) reloadDB(ctx context.Context) error {
 // renewWithin is how long before its end a daemon renews a certificate of its host.
 const renewWithin = 30 * 24 * time.Hour
 
-// RenewDue renews this host's certificates if one that can be renewed ends within 30 days, and reports whether it did.
+// RenewDue renews this host's certificates if one that can be renewed ends within 30 days, or is not good yet (it was made while
+// the clock was wrong), and reports whether it did.
 func (h *Host) RenewDue(ctx context.Context, now time.Time) (renewed bool, err error) {
 	s, err := h.Status()
 	if err != nil {
 		return false, err
 	}
-	due, authority := false, time.Time{}
+	due, authority := false, Certificate{}
 	for _, c := range s.Certificates {
 		if c.Name() == "authority" {
-			authority = c.Expires
+			authority = c
 		}
+	}
+	if now.Before(authority.Begins) || !now.Before(authority.Expires) {
+		return false, nil // nothing that it signs is good now
 	}
 	for _, c := range s.Certificates {
 		// What ends with the authority can not end later than it does.
-		due = due || c.Name() != "authority" && !c.Foreign && c.Expires.Sub(now) < renewWithin && c.Expires.Before(authority) && now.Before(authority)
+		ends := c.Expires.Sub(now) < renewWithin && c.Expires.Before(authority.Expires)
+		due = due || c.Name() != "authority" && !c.Foreign && (ends || now.Before(c.Begins))
 	}
 	if !due {
 		return false, nil
 	}
-	return true, h.RenewCertificates(ctx, RenewOptions{})
+	return true, h.renewAt(ctx, RenewOptions{}, now)
 }

@@ -16,10 +16,17 @@ import (
 	"keytrustee/certs"
 	"keytrustee/internal/durable"
 	"keytrustee/kms/seal"
+	"keytrustee/replication"
 )
 
 // ends gives the certificates of the files another end. The authority's own ends then too, if its file is among them.
 func ends(t *testing.T, h *Host, at time.Time, files ...string) {
+	t.Helper()
+	remade(t, h, func(c *x509.Certificate) { c.NotAfter = at }, files...)
+}
+
+// remade changes the certificates of the files, and has the authority sign them again.
+func remade(t *testing.T, h *Host, change func(*x509.Certificate), files ...string) {
 	t.Helper()
 	ring, err := seal.Load(h.Confdir)
 	if err != nil {
@@ -39,7 +46,7 @@ func ends(t *testing.T, h *Host, at time.Time, files ...string) {
 	}
 	for _, file := range files {
 		c := parse(t, file)
-		c.NotAfter = at
+		change(c)
 		parent := parse(t, h.AuthorityFile())
 		if c.IsCA {
 			parent = c
@@ -253,6 +260,77 @@ func TestRenewDue(t *testing.T) {
 	}
 	if renewed, err := h.RenewDue(t.Context(), time.Now()); renewed || err != nil {
 		t.Errorf("a certificate of another authority: %v, %v", renewed, err)
+	}
+}
+
+// TestRenewWithAWrongClock: a clock that is years ahead, or behind, when certificates are renewed leaves them good for all the time that
+// they were good for. What was made in the future is said, and due; before the authority begins nothing is.
+func TestRenewWithAWrongClock(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	keys := keysOf(t, h)
+	both := []string{h.ClusterFiles().Cert, h.PublicFiles().Cert}
+	year, now := 365*24*time.Hour, time.Now()
+	renews := func(at time.Time, want bool) {
+		t.Helper()
+		was := []*x509.Certificate{parse(t, both[0]), parse(t, both[1])}
+		renewed, err := h.RenewDue(t.Context(), at)
+		if err != nil || renewed != want {
+			t.Fatalf("at %v: renewed %v, %v", at, renewed, err)
+		}
+		for i, file := range both {
+			if c := parse(t, file); c.NotBefore.After(was[i].NotBefore) || c.NotAfter.Before(was[i].NotAfter) || c.NotBefore.After(at) && want {
+				t.Errorf("at %v: %s is good from %v to %v, and was from %v to %v", at, file, c.NotBefore, c.NotAfter, was[i].NotBefore, was[i].NotAfter)
+			}
+		}
+	}
+	renews(now.Add(6*year), true)
+	good(t, h, keys)
+	renews(now, false)
+	renews(now.Add(-6*year), false) // no authority yet
+
+	for i, file := range both {
+		remade(t, h, func(c *x509.Certificate) { c.NotBefore = now.Add(3 * year) }, file)
+		s, err := h.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range s.Certificates {
+			if what, do := c.Trouble(now); (c.File == file) != (strings.Contains(what, "is good only from") && strings.Contains(do, "ktadmin certs renew")) {
+				t.Errorf("of %s it says %q: %q", c.File, what, do)
+			}
+		}
+		renews(now, true)
+		good(t, h, keys)
+		if !parse(t, both[i]).NotBefore.Before(now) {
+			t.Errorf("%s is not good yet", file)
+		}
+	}
+	begins := now.Add(time.Hour)
+	if what, do := (Certificate{File: "ca.pem", Begins: begins, Expires: begins.Add(year)}).Trouble(now); what == "" || !strings.Contains(do, "put the clock right") {
+		t.Errorf("of an authority that begins later it says %q: %q", what, do)
+	}
+}
+
+// TestForeignRenewal: the summary sends nobody to ktadmin certs renew for a certificate that this command leaves alone.
+func TestForeignRenewal(t *testing.T) {
+	n := Node{Name: "kt02", Certificates: map[string]float64{"public": 3, "cluster": 3}, Foreign: []string{"public"}}.judged()
+	for _, p := range n.Problems {
+		if own := strings.Contains(p.Message, "on kt02: ktadmin certs renew"); own != strings.Contains(p.Message, "the cluster") || own == strings.Contains(p.Message, "ask whoever has signed it") {
+			t.Errorf("%q", p.Message)
+		}
+	}
+	if len(n.Problems) != 2 {
+		t.Errorf("%+v", n.Problems)
+	}
+	at := time.Now()
+	b := &replication.Beside{Certificates: map[string]time.Time{"public": at}, Foreign: []string{"public"}}
+	if n := fromReport(replication.Report{Beside: b}, at); !slices.Equal(n.Foreign, b.Foreign) {
+		t.Errorf("of the report came %v", n.Foreign)
+	}
+	files := Sight{At: at, Status: Status{Certificates: []Certificate{{File: "ssl-cert-keytrustee.pem", Foreign: true}, {File: "cluster.pem"}}}}
+	if n := files.fromFiles(); !slices.Equal(n.Foreign, b.Foreign) {
+		t.Errorf("of the files came %v", n.Foreign)
 	}
 }
 

@@ -49,14 +49,21 @@ func (r Recovery) String() string {
 // Certificate is one of this host's.
 type Certificate struct {
 	File    string    `json:"file"`
+	Begins  time.Time `json:"begins"`
 	Expires time.Time `json:"expires"`
 	Foreign bool      `json:"foreign,omitempty"` // another authority than the cluster's has signed it
 }
 
-// Trouble is what is wrong with a certificate that has ended or soon will, and what to do; empty while it is good for 30 days.
+// Trouble is what is wrong with a certificate that is not good yet, has ended or soon will, and what to do; empty while it is good for 30 days.
 func (c Certificate) Trouble(now time.Time) (what, do string) {
 	left := c.Expires.Sub(now)
 	switch {
+	case now.Before(c.Begins):
+		what = fmt.Sprintf("the %s certificate is good only from %s on, so this host's clock is wrong, or was when it was made", c.Name(), stamp(c.Begins))
+		if c.Name() == "authority" { // its next one would begin then, too
+			return what, "put the clock right (" + certificatePage + ")"
+		}
+		return what, "see that the clock is right; if it is, " + renewal(c.Name(), c.Foreign) + " (" + certificatePage + ")"
 	case left >= renewWithin:
 		return "", ""
 	case left <= 0:
@@ -108,7 +115,7 @@ func (h *Host) Status() (Status, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Certificates = append(s.Certificates, Certificate{File: file, Expires: cert.NotAfter})
+		s.Certificates = append(s.Certificates, Certificate{File: file, Begins: cert.NotBefore, Expires: cert.NotAfter})
 		signed = append(signed, cert)
 	}
 	if len(signed) == 0 {

@@ -32,12 +32,40 @@ var certificates = []row{
 		"a site's own certificate is replaced, and its clients refuse the host", "host", "TestRenew",
 	}, {
 		"another authority's certificate is not due", "host/renew.go",
-		"&& !c.Foreign &&", "&&",
+		"&& !c.Foreign && (", "&& (",
 		"a daemon renews by the hour what it can not renew", "host", "TestRenewDue",
 	}, {
 		"what ends with the authority is not due", "host/renew.go",
-		" && c.Expires.Before(authority) && now.Before(authority)", " && !authority.IsZero()",
+		" && c.Expires.Before(authority.Expires)\n", "\n",
 		"a daemon renews by the hour what can not end later", "host", "TestRenewDue",
+	}, {
+		"nothing is due that would not be good", "host/renew.go",
+		"\tif now.Before(authority.Begins) || !now.Before(authority.Expires) {\n", "\tif false {\n",
+		"a host whose clock stands at its beginning signs by the hour what nobody believes", "host", "TestRenewWithAWrongClock",
+	}, {
+		"a renewed certificate begins with the one before it", "certs/authority.go",
+		"\tif old != nil && old.NotBefore.Before(template.NotBefore) {\n", "\tif false {\n",
+		"a clock that was ahead for a moment leaves a host without a good certificate", "host", "TestRenewWithAWrongClock",
+	}, {
+		"a renewed certificate ends no earlier", "certs/authority.go",
+		"\tif old != nil && old.NotAfter.After(template.NotAfter) {\n", "\tif false {\n",
+		"a clock that was behind for a moment makes a certificate expire", "host", "TestRenewWithAWrongClock",
+	}, {
+		"a certificate that begins later is due", "host/renew.go",
+		"(ends || now.Before(c.Begins))", "ends",
+		"a host that was started with a wrong clock stays a stranger for years", "host", "TestRenewWithAWrongClock",
+	}, {
+		"a certificate that begins later is said", "host/status.go",
+		"\tcase now.Before(c.Begins):\n", "\tcase false:\n",
+		"the operator sees a certificate that is good for years, and no client believes it", "host", "TestRenewWithAWrongClock",
+	}, {
+		"with clocks apart nothing is renewed", "cmd/keytrusteed/renewals.go",
+		"\t\tif !clocksApart(report()) {", "\t\tif true || clocksApart(report()) {",
+		"certificates are made by a clock that is known to be wrong", "cmd/keytrusteed", "TestRenewalsWaitForTheClocks",
+	}, {
+		"the summary knows whose a certificate is", "host/cluster_judge.go",
+		"renewal(name, slices.Contains(n.Foreign, name))", "renewal(name, false)",
+		"the operator runs a command that leaves the certificate as it is, and it ends", "host", "TestForeignRenewal",
 	}, {
 		"certificates wait for an operation's end", "host/renew.go",
 		"if what, then, unended := j.Unended(); unended {", "if what, then, unended := j.Unended(); unended && false {",
@@ -48,7 +76,7 @@ var certificates = []row{
 		"the passive does not come back after the next break", "runbook", "TestRunbook",
 	}, {
 		"a daemon renews at its start", "cmd/keytrusteed/serve.go",
-		"\tg.Go(func() error { renewals(running, p.self, log); return nil })\n", "\t_ = renewals\n",
+		"\tg.Go(func() error { renewals(running, p.self.RenewDue, p.monitor.Report, log); return nil })\n", "\t_ = renewals\n",
 		"a pair that was down for long does not come back", "runbook", "TestRunbook",
 	}, {
 		"an expired certificate is no absence", "replication/rules.go",

@@ -30,9 +30,10 @@ type Report struct {
 
 // Beside is what a host says of itself that its Monitor does not know. Whoever hands a Report on fills it in.
 type Beside struct {
-	Release      string               `json:"release"`                // of Keytrustee
-	Certificates map[string]time.Time `json:"certificates,omitempty"` // when each expires: public, cluster, authority
-	Recovery     string               `json:"recovery"`               // the recovery key: missing, unconfirmed, confirmed
+	Release      string               `json:"release"`                        // of Keytrustee
+	Certificates map[string]time.Time `json:"certificates,omitempty"`         // when each expires: public, cluster, authority
+	Foreign      []string             `json:"foreign_certificates,omitempty"` // of these, those that another authority has signed
+	Recovery     string               `json:"recovery"`                       // the recovery key: missing, unconfirmed, confirmed
 	AuditTrouble string               `json:"audit_trouble,omitempty"`
 	AuditLost    uint64               `json:"audit_lost"` // lines of reads and notices, since the daemon started
 	// Syslog is empty without a receiver, "connected", or why it does not take the audit log.

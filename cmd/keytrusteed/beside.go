@@ -41,6 +41,9 @@ func (a about) Report() replication.Report {
 	b.Certificates = map[string]time.Time{}
 	for _, c := range s.Certificates {
 		b.Certificates[c.Name()] = c.Expires
+		if c.Foreign {
+			b.Foreign = append(b.Foreign, c.Name())
+		}
 	}
 	b.Recovery = s.Recovery.String()
 	return r

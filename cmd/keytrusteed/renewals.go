@@ -5,7 +5,8 @@ import (
 	"log/slog"
 	"time"
 
-	"keytrustee/host"
+	"keytrustee/internal/seam"
+	"keytrustee/replication"
 )
 
 // renewEvery is how often a daemon looks whether a certificate of its host ends soon.
@@ -13,15 +14,17 @@ const renewEvery = time.Hour
 
 // renewals renews the certificates of this host before they end, and those that have ended while it did not run: at once, and then by the
 // hour. It returns when ctx has ended. What can not be renewed is said each time, and in ktadmin status.
-func renewals(ctx context.Context, self *host.Host, log *slog.Logger) {
+func renewals(ctx context.Context, renew func(context.Context, time.Time) (bool, error), report func() replication.Report, log *slog.Logger) {
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
 	for {
-		switch renewed, err := self.RenewDue(ctx, time.Now()); {
-		case err != nil && ctx.Err() == nil:
-			log.Error("certificates end soon and can not be renewed", "error", err, "hint", hint(err))
-		case renewed:
-			log.Info("certificates that were to end soon are renewed")
+		if !clocksApart(report()) { // of two clocks this one may be wrong; what ends soon has 30 days
+			switch renewed, err := renew(ctx, seam.Now()); {
+			case err != nil && ctx.Err() == nil:
+				log.Error("certificates end soon and can not be renewed", "error", err, "hint", hint(err))
+			case renewed:
+				log.Info("certificates that were to end soon, or were not good yet, are renewed")
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -29,4 +32,9 @@ func renewals(ctx context.Context, self *host.Host, log *slog.Logger) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// clocksApart: the gate is closed since the clocks of the two hosts differ, by the word of the active that answers.
+func clocksApart(r replication.Report) bool {
+	return r.Reason == replication.ClockSkew || r.PeerAnswers && r.ActiveGate != nil && r.ActiveGate.Reason == replication.ClockSkew
 }
