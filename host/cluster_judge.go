@@ -86,8 +86,8 @@ func problemsOf(c Cluster) (all []Problem) {
 	if len(releases) > 1 {
 		add(nil, "the hosts run different releases: %s", strings.Join(slices.Sorted(maps.Keys(releases)), ", "))
 	}
-	if recovery == "unconfirmed" || recovery == "missing" {
-		add(nil, "the recovery key is %s: if both hosts are lost, every key may be", recovery)
+	if do := map[string]string{"unconfirmed": "ktadmin root-key confirm-recovery --key-file FILE", "missing": "ktadmin init --recovery-key-out FILE"}[recovery]; do != "" {
+		add(nil, "the recovery key is %s: if both hosts are lost, every key may be. On the active: %s", recovery, do)
 	}
 	if what := backupProblem(c); what != "" {
 		add(nil, "%s", what)

@@ -312,6 +312,26 @@ func TestRenewWithAWrongClock(t *testing.T) {
 	}
 }
 
+// TestRenewWhatWasRemoved: a certificate that is gone is made anew, the pair's for the key that is there.
+func TestRenewWhatWasRemoved(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	mustInit(t, h)
+	keys := keysOf(t, h)
+	for i, file := range []string{h.ClusterFiles().Cert, h.PublicFiles().Cert} {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.RenewCertificates(t.Context(), RenewOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		now := keysOf(t, h)
+		if !now[0].Equal(keys[0]) || i == 1 && now[1].Equal(keys[1]) {
+			t.Errorf("without %s: the keys are other ones than they should be", file)
+		}
+		good(t, h, now)
+	}
+}
+
 // TestForeignRenewal: the summary sends nobody to ktadmin certs renew for a certificate that this command leaves alone.
 func TestForeignRenewal(t *testing.T) {
 	n := Node{Name: "kt02", Certificates: map[string]float64{"public": 3, "cluster": 3}, Foreign: []string{"public"}}.judged()
