@@ -64,6 +64,7 @@ var readme = procedure{
 	{passive, "systemctl start keytrustee-db"},
 	{passive, "systemctl start keytrusteed"},
 
+	{active, "ktadmin root-key confirm-recovery --key-file /root/recovery.key"},
 	{active, "ktadmin enable-synchronous-replication"},
 }
 
