@@ -146,7 +146,7 @@ func certificateExpired(t *testing.T, n *night, page *pairtest.Page) {
 	}
 	n.whole(t)
 	for _, at := range n.Nodes {
-		at.Logged(t, "certificates that were to end soon are renewed")
+		at.Logged(t, "certificates that were to end soon, or were not good yet, are renewed")
 	}
 
 	for _, at := range n.Nodes {
