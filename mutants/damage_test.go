@@ -8,7 +8,7 @@ var damage = []row{
 		"nobody is told what is damaged, nor that it is the data of the host", "postgres", "TestStreams",
 	}, {
 		"a damaged page is refused as one", "kms/pgstore/read.go",
-		"\tif damaged(err) {\n\t\treturn kms.NotReadyError", "\tif false && damaged(err) {\n\t\treturn kms.NotReadyError",
+		"\tif postgres.Damaged(err) {\n\t\treturn kms.NotReadyError", "\tif false && postgres.Damaged(err) {\n\t\treturn kms.NotReadyError",
 		"a client is told that the database does not answer, and an operator looks in the wrong place", "kms/pgstore", "TestDamagedPage",
 	}, {
 		"a damaged page hides its own rows alone", "kms/pgstore/read.go",
@@ -28,12 +28,24 @@ var damage = []row{
 		"keys in a page of zeros are lost unseen", "kms/pgstore", "TestDamagedPage",
 	}, {
 		"before a promotion the disk is read", "replication/promote.go",
-		"err := m.server.StreamBaseBackup(ctx, io.Discard)", "_, err := io.Discard.Write(nil)",
+		"read := m.server.StreamBaseBackup(ctx, io.Discard)", "_, read := io.Discard.Write(nil)",
 		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
 	}, {
 		"before a promotion the rows are looked at", "replication/promote.go",
-		"if err == nil && m.linked != nil {", "if false {",
+		"if m.linked != nil && !postgres.Damaged(read) {", "if false {",
 		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",
+	}, {
+		"what is no damage stands in no promotion's way", "replication/promote.go",
+		"case err != nil && !postgres.Damaged(err):", "case false:",
+		"a file that the service may not read leaves a pair without an active", "replication", "TestPromotionOfDamagedData",
+	}, {
+		"a damaged host is promoted by its operator's word alone", "replication/promote.go",
+		"case err != nil && accepted:", "case err != nil:",
+		"keys are lost, and nobody has decided so", "replication", "TestPromotionOfDamagedData",
+	}, {
+		"a disk that reads no more is damage", "postgres/pages.go",
+		"if notRead.MatchString(text) {", "if false {",
+		"a passive is promoted whose disk gives back nothing", "postgres", "TestDamaged",
 	}, {
 		"a backup has every row that another speaks of", "cmd/ktadmin/backup_check.go",
 		"return pgstore.Linked(ctx, q)", "return nil",

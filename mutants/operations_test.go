@@ -48,7 +48,7 @@ var operations = []row{
 		"the new active serves nothing", "replication", "TestBeforePromotion",
 	}, {
 		"no promotion without a word", "replication/promote.go",
-		"if c.Confirm != Confirmation(c.Name) {", "if false {",
+		"if !accepted && c.Confirm != Confirmation(c.Name) {", "if false {",
 		"a passive is promoted by a slip of the hand", "replication", "TestBeforePromotion",
 	}, {
 		"a promotion is given up when the active is heard", "replication/promote.go",

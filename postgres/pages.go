@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Page is a page of a server's data.
@@ -35,8 +38,38 @@ func (e *PagesError) Error() string {
 	return fmt.Sprintf("pages of the database are damaged on its disk: %s%s: %s", strings.Join(names, "; "), more, e.Text)
 }
 
-// What a base backup warns of, and what a query ends with.
+// RowsError means that rows are missing in a database that others speak of.
+type RowsError struct{ Text string }
+
+func (e *RowsError) Error() string { return e.Text }
+
+// unreadError means that a disk gave back an error, and no page.
+type unreadError struct{ text string }
+
+func (e *unreadError) Error() string { return e.text }
+
+// The errors of PostgreSQL for what a disk did not give back as it was written.
+const (
+	dataCorrupted  = "XX001"
+	indexCorrupted = "XX002"
+	ioError        = "58030"
+)
+
+// Damaged reports whether err means that data is not what was written, or can not be had from its disk. Whatever else stopped who read it
+// says nothing of the data.
+func Damaged(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && slices.Contains([]string{dataCorrupted, indexCorrupted, ioError}, pg.Code) {
+		return true
+	}
+	_, pages := errors.AsType[*PagesError](err)
+	_, rows := errors.AsType[*RowsError](err)
+	_, unread := errors.AsType[*unreadError](err)
+	return pages || rows || unread
+}
+
+// What a base backup warns of, and what a query ends with; and what any of them says of a disk that reads no more.
 var (
+	notRead     = regexp.MustCompile(`could not read .*: Input/output error`)
 	badChecksum = regexp.MustCompile(`checksum verification failed in file "(?:\./)?([^"]+)", block (\d{1,10})`)
 	invalidPage = regexp.MustCompile(`invalid page in block (\d{1,10}) of relation ([^\s;]+)`)
 )
@@ -62,6 +95,9 @@ func programError(program, text, status string) error {
 	}
 	if len(e.Pages) > 0 {
 		return e
+	}
+	if notRead.MatchString(text) {
+		return &unreadError{program + ": " + last}
 	}
 	return fmt.Errorf("%s: %s", program, last)
 }

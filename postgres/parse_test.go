@@ -2,13 +2,41 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 )
+
+// TestDamaged: damage is what says so of the data, and not whatever else may stop a program or a query.
+func TestDamaged(t *testing.T) {
+	for _, row := range []struct {
+		err  error
+		want bool
+	}{
+		{programError("pg_basebackup", `WARNING:  checksum verification failed in file "./base/5/2619", block 3: calculated 4C2D but expected 4C2C`, ""), true},
+		{programError("pg_dump", `ERROR:  invalid page in block 0 of relation base/5/2619`, ""), true},
+		{programError("pg_basebackup", `could not get COPY data stream: ERROR:  could not read file "./base/5/2619": Input/output error`, ""), true},
+		{&pgconn.PgError{Code: "XX001"}, true},
+		{&pgconn.PgError{Code: "XX002"}, true},
+		{&pgconn.PgError{Code: "58030"}, true},
+		{fmt.Errorf("looking: %w", &RowsError{"it has 3 changes whose version is not there"}), true},
+		{programError("pg_basebackup", `could not get COPY data stream: ERROR:  could not open file "./core": Permission denied`, ""), false},
+		{programError("pg_basebackup", `could not send replication command "START_REPLICATION": ERROR:  all replication slots are in use`, ""), false},
+		{programError("pg_basebackup", "", "signal: killed"), false},
+		{&pgconn.PgError{Code: "53300"}, false},
+		{errors.New("the server does not answer"), false},
+		{nil, false},
+	} {
+		if Damaged(row.err) != row.want {
+			t.Errorf("%v is damage: %v", row.err, !row.want)
+		}
+	}
+}
 
 func TestParseControl(t *testing.T) {
 	out, err := os.ReadFile("testdata/pg_controldata.txt")

@@ -29,7 +29,8 @@ type Config struct {
 	// Forget drops what this host remembers of rows that may change what they mean. It is called, on the passive first, whenever the
 	// active is about to show more than the changes that were acknowledged one by one. nil: nothing is remembered.
 	Forget func()
-	// Linked returns nil when no row of what this host serves is missing that another row speaks of. It reads all of them. nil: nobody knows.
+	// Linked returns nil when no row of what this host serves is missing that another row speaks of, a *postgres.RowsError where one is. It reads all
+	// of them. nil: nobody knows.
 	Linked func(context.Context) error
 	// Told is called for every change of the gate, and for each fence and each step of an operation: one at a time, in order, from a goroutine of
 	// Run, with no lock held. However long it takes, no decision waits for it. nil: nobody is told.

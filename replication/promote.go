@@ -7,11 +7,19 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
 )
 
 // Confirmation is what an operator has to say before the passive takes over from an active of that name. If it is not true,
 // two hosts serve as the active, each with clients of its own.
 func Confirmation(active string) string { return active + " is powered off" }
+
+// LossConfirmation is what an operator has to say instead where data of the passive is damaged: by then ktadmin db check has said what there is
+// to lose.
+func LossConfirmation(active string) string {
+	return Confirmation(active) + ", and what this host has lost is given up"
+}
 
 // promote makes this passive the active, without the one that it had; or lets an active whose operation waits for a host that is lost go
 // on without that one. When it returns nil the intent is on the disk, and
@@ -30,14 +38,15 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 	case state.Duty != Passive:
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is the active already", state.Self)}
 	}
-	found := m.beforePromotion(ctx, state, c.Name)
+	accepted := c.Confirm == LossConfirmation(c.Name)
+	found := m.beforePromotion(ctx, state, c.Name, accepted)
 	if c.Check {
 		return Operated{Host: state.Self, Findings: found, Plan: promotionPlan(state, c.Name), Sentence: fmt.Sprintf("nothing was changed; %s would become the active", state.Self)}, nil
 	}
 	if what := found.wrong(); what != "" {
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: %s", state.Self, what)}
 	}
-	if c.Confirm != Confirmation(c.Name) {
+	if !accepted && c.Confirm != Confirmation(c.Name) {
 		return Operated{}, &RefusedError{fmt.Sprintf("%s is not promoted: nobody has confirmed that %q", state.Self, Confirmation(c.Name))}
 	}
 	o := NewOperation(KindPromotion, c.By, c.Note, m.now())
@@ -53,7 +62,7 @@ func (m *Monitor) promote(ctx context.Context, c Command) (Operated, error) {
 		return Operated{}, err
 	}
 	m.evaluate()
-	m.log.Warn("this passive is being promoted", "by", c.By, "without", c.Name, "epoch", o.Epoch.String())
+	m.log.Warn("this passive is being promoted", "by", c.By, "without", c.Name, "epoch", o.Epoch.String(), "losses_given_up", accepted)
 	return Operated{Host: state.Self, Sentence: fmt.Sprintf("%s becomes the active, in epoch %s", state.Self, o.Epoch), Operation: o}, nil
 }
 
@@ -71,8 +80,9 @@ func promotionPlan(state State, name string) []string {
 // whileItLives is what to do instead of a promotion.
 const whileItLives = "while it lives use ktadmin cluster switchover; if it is lost, switch it off first"
 
-// beforePromotion looks at everything that a promotion depends on; at the data only if nothing else stands against it.
-func (m *Monitor) beforePromotion(ctx context.Context, state State, name string) findings {
+// beforePromotion looks at everything that a promotion depends on; at the data only if nothing else stands against it. accepted: damage of the
+// data does not.
+func (m *Monitor) beforePromotion(ctx context.Context, state State, name string, accepted bool) findings {
 	var found findings
 	active := "nobody"
 	if state.Peer != nil {
@@ -100,30 +110,42 @@ func (m *Monitor) beforePromotion(ctx context.Context, state State, name string)
 	found.look(err == nil, "its root key opens the key-encryption keys", fmt.Sprintf("its root key does not open the key-encryption keys: %v", err), "put root.key and kek/ back into its confdir")
 	found.look(s.DiskFree >= m.policy.DiskFloor && s.StateTrouble == "", "there is room on its disks", "its disks are almost full", "make room")
 	if found.wrong() == "" {
-		m.lookAtData(ctx, &found)
+		m.lookAtData(ctx, &found, name, accepted)
 	}
 	return found
 }
 
-// dataLimit is how long the whole of the data may be read before a promotion. Whoever waits for the host does not wait longer.
+// dataLimit is how long the data may be read before a promotion. Whoever waits for the host does not wait longer.
 const dataLimit = 40 * time.Second
 
-// lookAtData reads everything that this host has, from its disk: what its disk has lost is lost with the active, and shows itself only when
-// somebody asks for it.
-func (m *Monitor) lookAtData(ctx context.Context, found *findings) {
+// lookAtData reads what this host has, from its disk, for up to dataLimit: what its disk has lost is lost with the active, and shows itself
+// only when somebody asks for it. Damage alone stands against a promotion, and by the operator's word not even that. Where something else was in the
+// way of who read, that is no reason to leave the pair without an active.
+func (m *Monitor) lookAtData(ctx context.Context, found *findings, name string, accepted bool) {
 	ctx, cancel := context.WithTimeout(ctx, dataLimit)
 	defer cancel()
-	err := m.server.StreamBaseBackup(ctx, io.Discard)
-	if err == nil && m.linked != nil {
-		err = m.linked(ctx)
+	read := m.server.StreamBaseBackup(ctx, io.Discard)
+	err := read
+	if m.linked != nil && !postgres.Damaged(read) {
+		if rows := m.linked(ctx); rows != nil && (read == nil || postgres.Damaged(rows)) {
+			err = rows
+		}
 	}
-	if err != nil && ctx.Err() != nil {
-		found.look(true, fmt.Sprintf("its data was not read to the end within %v, and may be damaged: ktadmin db check reads it", dataLimit), "", "")
-		return
+	switch {
+	case err != nil && !postgres.Damaged(err):
+		why := err.Error()
+		if ctx.Err() != nil {
+			why = fmt.Sprintf("it takes more than %v", dataLimit)
+		}
+		found.look(true, fmt.Sprintf("its data was not read to the end, and may be damaged: %s; run ktadmin db check, which reads all of it", why), "", "")
+	case err != nil && accepted:
+		m.log.Warn("data of this host is damaged, and its promotion goes on by the operator's word", "error", err)
+	default:
+		whole := err == nil
+		found.look(whole, "every page of its data is as it was written, and no row of a key is missing", fmt.Sprintf("its data can not all be read: %v", err),
+			fmt.Sprintf("ktadmin db check on this host says what is damaged, and which keys are left; docs/runbook/active-lost-passive-corrupt.md says what to do then. "+
+				"If it finds every version whole, or what it names may be lost: --i-confirm %q", LossConfirmation(name)))
 	}
-	whole := err == nil
-	found.look(whole, "every page of its data is as it was written, and no row of a key is missing", fmt.Sprintf("its data can not all be read: %v", err),
-		"ktadmin db check on this host says what is damaged, and which keys are left; docs/runbook/active-lost-passive-corrupt.md says what to do then")
 }
 
 // newest is when the newest change was made that this host's standby has. While the pair is whole the active makes one every

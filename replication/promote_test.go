@@ -3,6 +3,7 @@ package replication_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -251,7 +252,27 @@ func TestPromotionOfDamagedData(t *testing.T) {
 		t.Fatal("put right: ", what)
 	}
 	b.stop()
-	b.linked = errors.New("it has 3 changes whose version is not there")
+	unreadable := filepath.Join(b.server.Data, "core") // a file that the service may not read, and no damage
+	if err := os.WriteFile(unreadable, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	b.linked = errors.New("the connection broke")
+	b.startDaemon()
+	looked := promote
+	looked.Check = true
+	await(t, "nothing stands against it", func() error {
+		o, err := b.monitor.Operate(t.Context(), looked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := o.Findings[len(o.Findings)-1]
+		if what := findings(); what != "" || !strings.Contains(last.What, "was not read to the end") || !strings.Contains(last.What, "Permission denied") || !strings.Contains(last.What, "ktadmin db check") {
+			return fmt.Errorf("%s; %+v", what, last)
+		}
+		return nil
+	})
+	b.stop()
+	b.linked = &postgres.RowsError{Text: "it has 3 changes whose version is not there"}
 	b.startDaemon()
 	await(t, "the missing row is found", func() error {
 		if what := findings(); !strings.Contains(what, "3 changes") {
@@ -260,6 +281,16 @@ func TestPromotionOfDamagedData(t *testing.T) {
 		return nil
 	})
 	b.refused(promote, "its data can not all be read")
+
+	// The pair is not left without any way: whoever gives up what is lost says so, word for word, as the refusal has it.
+	accepted := promote
+	accepted.Confirm = replication.LossConfirmation("kt09")
+	b.refused(accepted, fmt.Sprintf("--i-confirm %q", replication.LossConfirmation(a.name)))
+	accepted.Confirm = replication.LossConfirmation(a.name)
+	if _, err := b.monitor.Operate(t.Context(), accepted); err != nil {
+		t.Fatal(err)
+	}
+	b.becomes(replication.Active)
 }
 
 // dies gives h a command, and ends its daemon before anything came of it but the intent.

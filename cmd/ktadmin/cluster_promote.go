@@ -19,20 +19,22 @@ func newPromoteCommand(a *app) *cobra.Command {
 		Use:   "promote --fenced NAME",
 		Short: "Make this passive the active, without the one it had",
 		Long: "promote runs on the passive, when its active is lost. Without --i-confirm it says whether that could be done, and what would be, and changes\n" +
-			"nothing. Nothing that was acknowledged is missing afterwards: all of this host's data is read first, and it is refused if any of it is damaged.\n" +
+			"nothing. This host's data is read first, for up to 40 s; it says when it did not get to the end, and ktadmin db check reads all of it. Where data\n" +
+			"is damaged it is refused, and the refusal has the words by which an operator gives up what is lost. Without damage nothing is missing\n" +
+			"that was acknowledged.\n" +
 			"If the old active still lives, two hosts serve as the active: so switch it off.\n" +
 			"On an active that waits for its passive in a switchover, or after ktadmin restore, it goes on without that one, which is lost.",
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&c.Name, "fenced", "", "the name of the other host, which is switched off")
-	cmd.Flags().StringVar(&c.Confirm, "i-confirm", "", `"NAME is powered off", with its name, word for word`)
+	cmd.Flags().StringVar(&c.Confirm, "i-confirm", "", `"NAME is powered off", with its name, word for word; or what a refusal says`)
 	cmd.Flags().StringVar(&c.Note, "reason", "", "why, for those who read of it later")
 	cmd.Flags().DurationVar(&patience, "timeout", 2*time.Minute, "how long to wait for its end; it goes on in any case")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch c.Check = c.Confirm == ""; {
 		case c.Name == "":
 			return usagef("--fenced: name the active that is switched off; ktadmin status shows it")
-		case !c.Check && c.Confirm != replication.Confirmation(c.Name):
+		case !c.Check && c.Confirm != replication.Confirmation(c.Name) && c.Confirm != replication.LossConfirmation(c.Name):
 			return usagef("--i-confirm: say %q, if that is so", replication.Confirmation(c.Name))
 		}
 		o, err := a.operate(c)

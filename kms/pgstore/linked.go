@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
 )
 
 // broken counts what rows speak of and is not there. A page that a disk has given back as zeros, which PostgreSQL takes for an empty one,
@@ -28,7 +30,8 @@ func LinkedAt(ctx context.Context, connString string) error {
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error { return Linked(ctx, tx) })
 }
 
-// Linked returns nil when every row of the three tables can be read that the transaction of q sees, and each has the others that it speaks of.
+// Linked returns nil when every row of the three tables can be read that the transaction of q sees, and each has the others that it speaks of;
+// a *postgres.RowsError where one is missing.
 // Indexes are not asked, for they may tell of rows that are gone; the transaction uses few from then on. It is repeatable read, and can be of a
 // standby.
 func Linked(ctx context.Context, q querier) error {
@@ -48,7 +51,7 @@ func Linked(ctx context.Context, q querier) error {
 			return fmt.Errorf("looking for %s: %w", b.what, err)
 		}
 		if n > 0 {
-			return fmt.Errorf("it has %d %s", n, b.what)
+			return &postgres.RowsError{Text: fmt.Sprintf("it has %d %s", n, b.what)}
 		}
 	}
 	return nil

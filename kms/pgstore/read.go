@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"keytrustee/kms"
+	"keytrustee/postgres"
 )
 
 // A read is tried this often, and all tries together take no longer than readDeadline, also where the server is frozen
@@ -41,7 +42,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filt
 	var err error
 	for range readTries {
 		once := s.readOnce
-		if damaged(err) {
+		if postgres.Damaged(err) {
 			once = s.readAround
 		}
 		if err = once(bounded, fn); err == nil || !passing(err) {
@@ -55,7 +56,7 @@ func (s *Store) read(ctx context.Context, fn func(context.Context, querier, filt
 		return context.Cause(ctx)
 	}
 	s.unserved.tell(s.log, time.Now(), err)
-	if damaged(err) {
+	if postgres.Damaged(err) {
 		return kms.NotReadyError(s.host, kms.ReasonDataDamaged, "the database of "+s.hostName()+" can not read what was asked for: its data is damaged on its disk; ktadmin db check on "+s.hostName()+" says what of it")
 	}
 	if f := s.visibility(); f.uncertain != nil {

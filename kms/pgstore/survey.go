@@ -3,31 +3,16 @@ package pgstore
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"keytrustee/kms"
 	"keytrustee/postgres"
 )
-
-// The errors of PostgreSQL for what a disk did not give back as it was written.
-const (
-	dataCorrupted  = "XX001"
-	indexCorrupted = "XX002"
-	ioError        = "58030"
-)
-
-// damaged reports whether PostgreSQL could not read what it needs for an answer.
-func damaged(err error) bool {
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && slices.Contains([]string{dataCorrupted, indexCorrupted, ioError}, pg.Code)
-}
 
 // Surveyed is a version of a key, as far as a survey has found it.
 type Surveyed struct {
@@ -112,10 +97,10 @@ func (s *surveyor) table(ctx context.Context, name, columns string, row func(pgx
 		end := min(at+step, blocks)
 		err := s.blocks(ctx, sql, at, end, row)
 		switch {
-		case damaged(err) && end-at > 1:
+		case postgres.Damaged(err) && end-at > 1:
 			step = 1 // and so to the end of the table: where one page is damaged others are
 			continue
-		case damaged(err):
+		case postgres.Damaged(err):
 			s.found.Pages = append(s.found.Pages, postgres.Page{File: file, Block: at})
 		case err != nil:
 			return err
