@@ -27,6 +27,10 @@ var damage = []row{
 		"if n > 0 {", "if n < 0 {",
 		"keys in a page of zeros are lost unseen", "kms/pgstore", "TestDamagedPage",
 	}, {
+		"what a purged key lacks is not missed", "kms/pgstore/linked.go",
+		"q.QueryRow(ctx, ofLiving(b.sql))", "q.QueryRow(ctx, \"select count(*) from (\"+b.sql+\") b\")",
+		"one row that both hosts have lost ends backups and promotions for ever", "kms/pgstore", "TestPurgedKeyIsNotMissed",
+	}, {
 		"before a promotion the disk is read", "replication/promote.go",
 		"read := m.server.StreamBaseBackup(ctx, io.Discard)", "_, read := io.Discard.Write(nil)",
 		"a passive is promoted that has lost keys", "replication", "TestPromotionOfDamagedData",

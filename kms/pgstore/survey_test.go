@@ -155,6 +155,56 @@ func TestDamagedPage(t *testing.T) {
 	}
 }
 
+// TestPurgedKeyIsNotMissed: a row that is missing on both hosts, and so for ever, is missed until its key is purged.
+func TestPurgedKeyIsNotMissed(t *testing.T) {
+	server := pgtest.New(t, pgtest.Options{})
+	s := emptyStore(t, server, "lacking")
+	ctx := pgtest.Context(t)
+	conn, err := pgx.Connect(ctx, server.ConnString("lacking"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(ctx, "set session_replication_role = replica"); err != nil { // no foreign keys, as on a disk
+		t.Fatal(err)
+	}
+	loses := func(sql string, key kms.ID) {
+		t.Helper()
+		if tag, err := conn.Exec(ctx, sql, key); err != nil || tag.RowsAffected() != 1 {
+			t.Fatalf("%s: %v, %v", sql, tag, err)
+		}
+	}
+	const loseKey, loseVersion, loseCreation = "delete from key where id = $1", "delete from key_version where key_id = $1", "delete from key_change where key_id = $1 and seq = 0"
+	for i, sql := range []string{loseVersion, loseCreation} {
+		c, k, v := newKey(t, kms.KeyName(fmt.Sprintf("key%d", i)))
+		deleted := kms.Change{ID: kms.NewID(), KeyID: k.ID, Seq: 1, Kind: kms.Deleted, At: c.At, By: "alice"}
+		if err := errors.Join(s.Apply(ctx, c, &k, &v), s.Apply(ctx, deleted, nil, nil)); err != nil {
+			t.Fatal(err)
+		}
+		loses(sql, k.ID)
+		err := LinkedAt(ctx, server.ConnString("lacking"))
+		if _, missing := errors.AsType[*postgres.RowsError](err); !missing || !strings.Contains(err.Error(), "one that is purged does not count") {
+			t.Errorf("after %s: %v", sql, err)
+		}
+		if found, err := s.Key(ctx, k.Name); err != nil || found.ID != k.ID || !found.Deleted() {
+			t.Errorf("after %s the key can not be found to be purged: %+v, %v", sql, found, err)
+		}
+		purged := kms.Change{ID: kms.NewID(), KeyID: k.ID, Seq: 2, Kind: kms.Purged, At: c.At, By: "alice"}
+		if err := s.Apply(ctx, purged, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := LinkedAt(ctx, server.ConnString("lacking")); err != nil {
+			t.Errorf("after %s its key was purged: %v", sql, err)
+		}
+	}
+	for i, sql := range []string{loseKey, loseVersion, loseCreation} { // purged first
+		loses(sql, mustPurge(t, s, kms.KeyName(fmt.Sprintf("purged%d", i))))
+		if err := LinkedAt(ctx, server.ConnString("lacking")); err != nil {
+			t.Errorf("of a purged key, after %s: %v", sql, err)
+		}
+	}
+}
+
 // mustPurge makes a key and purges it.
 func mustPurge(t *testing.T, s *Store, name kms.KeyName) kms.ID {
 	t.Helper()
