@@ -47,6 +47,10 @@ var damage = []row{
 		"case err != nil && accepted:", "case err != nil:",
 		"keys are lost, and nobody has decided so", "replication", "TestPromotionOfDamagedData",
 	}, {
+		"a damaged page that was met in time is named", "postgres/stream.go",
+		"Damaged(met) {", "false && Damaged(met) {",
+		"a passive is promoted whose damage was seen, for it is large", "postgres", "TestStreams",
+	}, {
 		"a disk that reads no more is damage", "postgres/pages.go",
 		"if notRead.MatchString(text) {", "if false {",
 		"a passive is promoted whose disk gives back nothing", "postgres", "TestDamaged",

@@ -20,7 +20,7 @@ import (
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
 // makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
-// disk: a *PagesError names those whose checksum does not fit.
+// disk: a *PagesError names those whose checksum does not fit, also where ctx ends before all are read.
 func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
 	release, err := s.keepLog(ctx)
 	if err != nil {
@@ -81,6 +81,9 @@ func (s *Server) pipe(ctx context.Context, r io.Reader, w io.Writer, program str
 		return nil
 	}
 	if ctx.Err() != nil {
+		if met := programError(program, stderr.String(), ""); Damaged(met) {
+			return fmt.Errorf("%w; it was not read to the end: %w", met, context.Cause(ctx))
+		}
 		return context.Cause(ctx)
 	}
 	if _, ended := err.(*exec.ExitError); ended {

@@ -144,7 +144,27 @@ func TestStreams(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+
+		ended, end := context.WithCancel(ctx)
+		defer end()
+		err = primary.StreamBaseBackup(ended, until{"global/pg_control", end}) // the last file but for the log
+		if e, ok := errors.AsType[*postgres.PagesError](err); !ok || !slices.Equal(e.Pages, []postgres.Page{{File: file, Block: 0}}) || !errors.Is(err, context.Canceled) {
+			t.Errorf("broken off after the page: %v", err)
+		}
 	})
+}
+
+// until calls then when it is given that text.
+type until struct {
+	text string
+	then func()
+}
+
+func (u until) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(u.text)) {
+		u.then()
+	}
+	return len(p), nil
 }
 
 type failing struct{}
