@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ func (h *Host) keepBackupKey(ring *seal.Keyring, key *seal.BackupKey) error {
 }
 
 // BackupKey is what the backups of this host are authenticated with; nil where neither this host nor, as far as its database says, the
-// other one has seen the recovery key. What the database alone has is kept in the confdir.
+// other one has seen the recovery key. Where the confdir has none, a damaged one or that of a recovery key that was replaced, that of the
+// database counts, if it is of this recovery key, and is kept in the confdir.
 func (h *Host) BackupKey(ctx context.Context, ring *seal.Keyring) (*seal.BackupKey, error) {
 	public, err := seal.ReadRecovery(h.Confdir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -45,26 +47,34 @@ func (h *Host) BackupKey(ctx context.Context, ring *seal.Keyring) (*seal.BackupK
 	} else if err != nil {
 		return nil, err
 	}
-	path := sealedFile(h.Confdir, backupBox)
-	box, err := os.ReadFile(path)
-	here := err == nil
-	if errors.Is(err, fs.ErrNotExist) {
-		box, err = h.storedBackupKey(ctx)
+	open := func(box []byte) (*seal.BackupKey, error) {
+		key, err := ring.OpenBackupKey(box)
+		if err != nil {
+			return nil, hinted("ktadmin root-key confirm-recovery makes it anew", "the key of the backups: %w", err)
+		}
+		if key.Recovery() != public.Fingerprint() { // of a recovery key that was replaced
+			return nil, nil
+		}
+		return key, nil
 	}
-	if box == nil || err != nil {
+	box, err := os.ReadFile(sealedFile(h.Confdir, backupBox))
+	var key *seal.BackupKey
+	var damaged error
+	switch {
+	case err == nil:
+		if key, damaged = open(box); key != nil {
+			return key, nil
+		}
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
-	key, err := ring.OpenBackupKey(box)
-	if err != nil {
-		return nil, hinted("ktadmin root-key confirm-recovery makes it anew", "the key of the backups: %w", err)
+	if box, err = h.storedBackupKey(ctx); err == nil && box != nil {
+		key, err = open(box)
 	}
-	if key.Recovery() != public.Fingerprint() { // of a recovery key that was replaced
-		return nil, nil
+	if key == nil {
+		return nil, cmp.Or(damaged, err)
 	}
-	if !here {
-		err = h.keepBackupKey(ring, key)
-	}
-	return key, err
+	return key, h.keepBackupKey(ring, key)
 }
 
 // storedBackupKey is the box that this host's database holds; nil: none, or it does not run.

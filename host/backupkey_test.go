@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"keytrustee/kms/seal"
 	"keytrustee/postgres/pgtest"
 	"keytrustee/replication"
@@ -112,15 +114,50 @@ func TestBackupKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.keepBackupKey(a.ring, other); err != nil {
+	// What the database has mends what is wrong in the confdir.
+	file := sealedFile(a.Confdir, backupBox)
+	spoil := map[string]func(){
+		"damaged": func() {
+			if err := os.WriteFile(file, []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"of another recovery key": func() {
+			if err := a.keepBackupKey(a.ring, other); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, spoil := range spoil {
+		spoil()
+		if k := key(a.Host, a.ring); k == nil || !bytes.Equal(k.MAC(nil), want.MAC(nil)) {
+			t.Errorf("%s: the active has %v", name, k)
+		}
+		box, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, err := a.ring.OpenBackupKey(box); err != nil || !bytes.Equal(k.MAC(nil), want.MAC(nil)) {
+			t.Errorf("%s: the confdir has %v, %v", name, k, err)
+		}
+	}
+	conn, err := a.connect(pgtest.Context(t), a.server)
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer conn.Close(t.Context())
+	if err := replication.Control(pgtest.Context(t), conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(pgtest.Context(t), "delete from control.boxes where name = $1", backupBox)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+
+	spoil["of another recovery key"]()
 	if k := key(a.Host, a.ring); k != nil {
 		t.Errorf("that of another recovery key counts: %v", k)
 	}
-	if err := os.WriteFile(sealedFile(a.Confdir, backupBox), []byte("damaged"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	spoil["damaged"]()
 	if _, err := a.BackupKey(pgtest.Context(t), a.ring); err == nil || hintOf(err) == "" {
 		t.Errorf("a damaged one: %v", err)
 	}

@@ -109,6 +109,10 @@ var opened = []row{
 		"if key.Recovery() != public.Fingerprint() {", "if public.Fingerprint() == \"\" {",
 		"backups are authenticated with a key that nobody can derive", "host", "TestBackupKey",
 	}, {
+		"a damaged key of the backups is replaced by that of the database", "host/backupkey.go",
+		"if box, err = h.storedBackupKey(ctx); err == nil && box != nil {", "if box, err = h.storedBackupKey(ctx); err == nil && box != nil && damaged == nil {",
+		"a host makes no backups while what mends it lies in its database", "host", "TestBackupKey",
+	}, {
 		"a fenced host shares nothing", "host/backupkey.go",
 		"|| s.State.Fenced != nil {", "|| false {",
 		"a host that is fenced writes to its database", "host", "TestBackupKey",
