@@ -95,7 +95,8 @@ func (h *Host) signable(ctx context.Context, recovered *seal.Keyring, now time.T
 	return h.renew(ctx, recovered, RenewOptions{}, now)
 }
 
-// replaceRoot makes a root key, wraps the KEKs to it, and gives it its name last: until then nothing is different.
+// replaceRoot makes a root key, wraps the KEKs to it, drops the wraps of others but the recovery key's, and gives it its name last: when it
+// has that, nothing is left to do.
 func (h *Host) replaceRoot(recovered *seal.Keyring, now time.Time) (aside string, err error) {
 	path := seal.RootPath(h.Confdir)
 	if err := durable.Remove(path + ".new"); err != nil { // of an attempt that broke off
@@ -132,11 +133,15 @@ func (h *Host) replaceRoot(recovered *seal.Keyring, now time.Time) (aside string
 	if err := h.reached("recover: moved aside"); err != nil {
 		return "", err
 	}
+	// Before it has its name: until then the command may be repeated, and afterwards a root key that opens everything is refused.
+	if err := h.dropWraps(root.Public()); err != nil {
+		return "", err
+	}
+	if err := h.reached("recover: dropped"); err != nil {
+		return "", err
+	}
 	if err := durable.Rename(path+".new", path); err != nil {
 		return "", err
 	}
-	if err := h.reached("recover: named"); err != nil {
-		return "", err
-	}
-	return aside, h.dropWraps(root.Public())
+	return aside, h.reached("recover: named")
 }

@@ -99,10 +99,12 @@ func TestRecoverRoot(t *testing.T) {
 	}
 }
 
-// TestRecoverRootRepeatedAfterACrash: until the new root key has its name the host is as it was, and the command completes whatever is there.
+// TestRecoverRootRepeatedAfterACrash: until the new root key has its name the command completes whatever is there, and then nothing is left to
+// do: no wrap is there that the lost one opens.
 func TestRecoverRootRepeatedAfterACrash(t *testing.T) {
-	for n := range 3 {
+	for n := range 4 {
 		h, recovery := recoverable(t)
+		before := recipients(t, h)
 		if err := os.Remove(seal.RootPath(h.Confdir)); err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +119,13 @@ func TestRecoverRootRepeatedAfterACrash(t *testing.T) {
 			}
 		}
 		whole(t, h)
+		root, err := seal.LoadRoot(seal.RootPath(h.Confdir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := recipients(t, h); len(after) != 2 || slices.Equal(before, after) || !slices.Contains(after, root.Public().Fingerprint()) {
+			t.Errorf("after a crash at the %d. point there are wraps for %v, and before for %v", n+1, after, before)
+		}
 		if left, _ := filepath.Glob(seal.RootPath(h.Confdir) + ".*"); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}

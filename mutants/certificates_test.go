@@ -92,8 +92,15 @@ var certificates = []row{
 		"a root key that was only unreadable is lost", "host", "TestRecoverRoot",
 	}, {
 		"no wrap is left for a lost root key", "host/recovery.go",
-		"return aside, h.dropWraps(root.Public())", "return aside, nil",
+		"if err := h.dropWraps(root.Public()); err != nil {", "if err := error(nil); err != nil {",
 		"who has found the lost root key opens what is made later", "host", "TestRecoverRoot",
+	}, {
+		"a recovery that was broken off leaves no wrap for the lost root key", "host/recovery.go",
+		"\tif err := h.dropWraps(root.Public()); err != nil {\n\t\treturn \"\", err\n\t}\n\tif err := h.reached(\"recover: dropped\"); err != nil {\n\t\treturn \"\", err\n\t}\n" +
+			"\tif err := durable.Rename(path+\".new\", path); err != nil {\n\t\treturn \"\", err\n\t}\n\treturn aside, h.reached(\"recover: named\")\n",
+		"\tif err := durable.Rename(path+\".new\", path); err != nil {\n\t\treturn \"\", err\n\t}\n" +
+			"\tif err := h.reached(\"recover: named\"); err != nil {\n\t\treturn \"\", err\n\t}\n\treturn aside, h.dropWraps(root.Public())\n",
+		"who has found the lost root key opens what is made later, and the command that would end that is refused", "host", "TestRecoverRootRepeatedAfterACrash",
 	}, {
 		"wraps are signed while the certificate is good", "host/recovery.go",
 		"\tif now.Before(signer.Certificate.NotAfter) {\n", "\tif now.Before(signer.Certificate.NotAfter) || !now.IsZero() {\n",
