@@ -3,6 +3,14 @@ package mutants
 // opened are the guards of who opens a backup away from the host that made it.
 var opened = []row{
 	{
+		"a recovery key that others can have put there is not taken", "cmd/ktadmin/recovery.go",
+		"case info.Mode().Perm()&0o077 != 0:", "case info.Mode().Perm()&0o077 != 0 && !ok:",
+		"whoever has put a recovery key where init writes it opens every key", "cmd/ktadmin", "TestReadOwn",
+	}, {
+		"a recovery key behind a link is not taken", "cmd/ktadmin/recovery.go",
+		"os.O_RDONLY|syscall.O_NOFOLLOW|", "os.O_RDONLY|",
+		"whoever has put a link where init writes the recovery key chooses which one it is", "cmd/ktadmin", "TestReadOwn",
+	}, {
 		"no process of its user reads the memory of ktadmin", "internal/undumped/undumped.go",
 		"unix.PR_SET_DUMPABLE, 0,", "unix.PR_SET_DUMPABLE, 1,",
 		"a server that was started from a forged backup reads the recovery key", "cmd/ktadmin", "TestUndumped",

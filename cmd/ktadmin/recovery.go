@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -17,7 +19,7 @@ import (
 
 // takeRecovery makes the recovery key where somebody can take it: into the file, or on a terminal, by calling show. The
 // private half goes nowhere else, but for what is derived from it for backups. Nil without either, and where the cluster has one. A file that holds a recovery key
-// already is used as it is, so that an init that broke off can be repeated. It is called while this process is still the
+// already, and is the caller's alone, is used as it is, and named, so that an init that broke off can be repeated. It is called while this process is still the
 // user who named the file.
 func (a *app) takeRecovery(c *config.Config, file string) (o host.InitOptions, show func() error, err error) {
 	show = func() error { return nil }
@@ -26,8 +28,8 @@ func (a *app) takeRecovery(c *config.Config, file string) (o host.InitOptions, s
 	case err == nil && file == "":
 		return o, show, nil
 	case err == nil:
-		if text, err := os.ReadFile(file); err == nil {
-			if root, err := seal.ParseRecovery(string(text)); err == nil && root.Public().Fingerprint() == has.Fingerprint() {
+		if text, err := readOwn(file); err == nil {
+			if root, err := seal.ParseRecovery(text); err == nil && root.Public().Fingerprint() == has.Fingerprint() {
 				o, err = recoveryOptions(root)
 				return o, show, err
 			}
@@ -50,13 +52,16 @@ func (a *app) takeRecovery(c *config.Config, file string) (o host.InitOptions, s
 	if c.InConfdir(file) {
 		return o, show, usagef("--recovery-key-out: %s lies in the confdir, which the key is to survive; choose another place", file)
 	}
-	if text, err := os.ReadFile(file); err == nil {
-		root, err := seal.ParseRecovery(string(text))
+	if text, err := readOwn(file); err == nil {
+		root, err := seal.ParseRecovery(text)
 		if err != nil {
 			return o, show, usagef("--recovery-key-out: %s exists and holds no recovery key; name a file that does not exist", file)
 		}
+		a.say("note: %s was there already, and the recovery key in it is this cluster's from now on: %s", file, root.Public().Fingerprint())
 		o, err = recoveryOptions(root)
 		return o, show, err
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return o, show, usagef("--recovery-key-out: %w; name a file that does not exist", err)
 	}
 	private, root, err := newRecovery()
 	if err != nil {
@@ -67,6 +72,31 @@ func (a *app) takeRecovery(c *config.Config, file string) (o host.InitOptions, s
 	}
 	o, err = recoveryOptions(root)
 	return o, show, err
+}
+
+// readOwn reads a file that nobody but the caller can have put there or read: whoever else has a recovery key opens every key.
+func readOwn(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return "", fmt.Errorf("%s is a symbolic link", path)
+	} else if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	switch s, ok := info.Sys().(*syscall.Stat_t); {
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is there and no regular file", path)
+	case !ok || int(s.Uid) != os.Geteuid():
+		return "", fmt.Errorf("%s is there and belongs to another user", path)
+	case info.Mode().Perm()&0o077 != 0:
+		return "", fmt.Errorf("%s is there and open to others (mode %04o)", path, info.Mode().Perm())
+	}
+	text, err := io.ReadAll(f)
+	return string(text), err
 }
 
 // newRecovery makes a recovery key: as a person keeps it, and to derive from.
