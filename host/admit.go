@@ -134,7 +134,7 @@ func (a *Admitter) admit(ctx context.Context, q joinRequest, from string, by *x5
 	if err != nil {
 		return nil, err
 	}
-	if err := a.hasAll(q, token); err != nil {
+	if err := a.hasAll(ctx, q, token); err != nil {
 		return nil, err
 	}
 	peer, err := a.identify(q, from, state)
@@ -215,11 +215,25 @@ func (a *Admitter) awaitDatabase(ctx context.Context) error {
 	return nil
 }
 
+// lookAnew is a time in which the monitor has looked at the database several times.
+const lookAnew = time.Second
+
 // hasAll refuses to replace data that was confirmed beyond the end of this host's own, which is an older copy then: what the joiner
 // moves aside would be the good one. A token that replaces says that this is meant.
-func (a *Admitter) hasAll(q joinRequest, token storedToken) error {
+func (a *Admitter) hasAll(ctx context.Context, q joinRequest, token storedToken) error {
 	own := a.pair.Report().Local
-	if token.Replaces || q.Confirmed <= own.Flushed || q.Had != nil && q.Had.SystemID != own.SystemID {
+	behind := func() bool {
+		return !token.Replaces && q.Confirmed > own.Flushed && (q.Had == nil || q.Had.SystemID == own.SystemID)
+	}
+	// A report is what was seen some time ago, and the passive may have been confirmed since: an end that is behind is looked at anew.
+	for deadline := time.Now().Add(lookAnew); behind() && time.Now().Before(deadline); own = a.pair.Report().Local {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(patiencePoll):
+		}
+	}
+	if !behind() {
 		return nil
 	}
 	return hinted("restore the active from the passive: docs/runbook/restore-from-passive.md; if what only the passive holds is not wanted, use a token of ktadmin join-token --replace",

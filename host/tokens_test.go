@@ -48,10 +48,28 @@ func TestNoCloneOfAnOlderCopy(t *testing.T) {
 	}{
 		{0, false, true}, {500, false, true}, {501, false, false}, {501, true, true},
 	} {
-		if err := a.hasAll(joinRequest{Kind: Reclone, Confirmed: tt.confirmed}, storedToken{Replaces: tt.replaces}); (err == nil) != tt.ok {
+		if err := a.hasAll(t.Context(), joinRequest{Kind: Reclone, Confirmed: tt.confirmed}, storedToken{Replaces: tt.replaces}); (err == nil) != tt.ok {
 			t.Errorf("confirmed up to %s, replaces %t: %v", tt.confirmed, tt.replaces, err)
 		}
 	}
+	looks := 0
+	a = NewAdmitter(newHost(t, "kt01", 2), nil, nil, lookingPair{looks: &looks}, slog.New(slog.DiscardHandler))
+	if err := a.hasAll(t.Context(), joinRequest{Kind: Reclone, Confirmed: 501}, storedToken{}); err != nil || looks < 2 {
+		t.Errorf("confirmed since the active looked at itself, which it did %d times: %v", looks, err)
+	}
+}
+
+// lookingPair sees more of its database each time.
+type lookingPair struct {
+	fixedPair
+	looks *int
+}
+
+func (p lookingPair) Report() replication.Report {
+	r := p.fixedPair.Report()
+	r.Local.Flushed += postgres.LSN(*p.looks)
+	*p.looks++
+	return r
 }
 
 // TestRestoreWantsAToken: the proof of the root key lets a passive in, and no active: that it is gone an operator says.

@@ -102,5 +102,9 @@ var admission = []row{
 		"a copy is verified", "postgres/backup.go",
 		"out, err := cmd.CombinedOutput()\n\tif err == nil {", "out, err := cmd.CombinedOutput()\n\tif err == nil || out != nil {",
 		"a copy with a flipped byte becomes the passive", "host", "TestJoinFindsAFlippedByte",
+	}, {
+		"an end of the log that was seen some time ago is looked at anew", "host/admit.go",
+		"behind() && time.Now().Before(deadline)", "behind() && false",
+		"a passive whose root key is lost is not cloned, since it was confirmed a moment ago", "host", "TestNoCloneOfAnOlderCopy",
 	},
 }
