@@ -205,7 +205,9 @@ func (h *Host) stopCopy(ctx context.Context, journal *Journal) error {
 		return err
 	}
 	server, err := h.Server(ctx)
-	if err != nil {
+	if errors.Is(err, postgres.ErrNoVersion) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := server.Stop(ctx, postgres.Immediate); err != nil && !errors.Is(err, fs.ErrNotExist) {

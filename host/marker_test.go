@@ -74,3 +74,20 @@ func TestRestoreKnowsItsDirectory(t *testing.T) {
 		t.Errorf("left is %v, %v", entries, err)
 	}
 }
+
+// TestLaidOutWhenThePowerWasLost: what a power loss has made of a copy that was being laid out keeps no restore from being repeated.
+func TestLaidOutWhenThePowerWasLost(t *testing.T) {
+	h := newHost(t, "kt01", 1)
+	journal := &Journal{Operation: rebuildOperation}
+	if err := errors.Join(h.makeDirectories(), os.MkdirAll(h.PGRoot, 0o700), h.clearMaking(journal, h.PGRoot)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"PG_VERSION", "postmaster.pid"} { // the names are there, and what was in them is not
+		if err := os.WriteFile(filepath.Join(h.PGRoot, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(h.stopCopy(pgtest.Context(t), journal), h.clearMaking(journal, h.PGRoot)); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,11 @@ func Find(ctx context.Context) (Installation, error) {
 	return find(ctx, candidates(), func(Version) bool { return true })
 }
 
-// FindFor is Find for an existing data directory, which only its own major version can open.
+// ErrNoVersion means that a data directory does not say of which version it is, so that no server runs in it: it was laid out when the power
+// was lost.
+var ErrNoVersion = errors.New("names no version of PostgreSQL")
+
+// FindFor is Find for an existing data directory, which only its own major version can open. ErrNoVersion: it does not say which.
 func FindFor(ctx context.Context, data string) (Installation, error) {
 	content, err := os.ReadFile(filepath.Join(data, "PG_VERSION"))
 	if err != nil {
@@ -69,7 +74,7 @@ func FindFor(ctx context.Context, data string) (Installation, error) {
 	}
 	major, err := strconv.Atoi(strings.TrimSpace(string(content)))
 	if err != nil {
-		return Installation{}, fmt.Errorf("%s names no version of PostgreSQL", filepath.Join(data, "PG_VERSION"))
+		return Installation{}, fmt.Errorf("%s %w", filepath.Join(data, "PG_VERSION"), ErrNoVersion)
 	}
 	return FindMajor(ctx, "the data directory "+data, major)
 }
