@@ -213,7 +213,7 @@ var (
 	aNumber      = regexp.MustCompile(`\b\d+ (MiB|bytes|when it was)|process \d+ since [-0-9: ]+ UTC`)
 	aSum         = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
 	anID         = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
-	aMember      = regexp.MustCompile(`(in [a-z.]+: |[a-z.]+: )?unpacking "[^"]*": `)
+	aMember      = regexp.MustCompile(`((in )?[a-z.]+: )?unpacking "[^"]*": |(in )?\b(globals\.sql|dump\.pgc|rows|base\.tar|config\.tar): `) // where the end is met goes by the length
 	anyDigits    = regexp.MustCompile(`\b[0-9a-f]{16,}\b|\b\d+\b`)
 	aFingerprint = regexp.MustCompile(`SHA256:[A-Za-z0-9+/]{43}`)
 )
