@@ -54,8 +54,8 @@ type run struct {
 }
 
 // Create makes a backup of this host, restores it, and publishes it when every row was found again and opened. When it
-// returns nil the backup is durable, and listed, and those that Retention does not keep are gone or Retired was told why not. After an error nothing of it is there, also where this process is killed:
-// then the next Create removes what is left. An *UnprovenError means that the backup was made and did not restore; a
+// returns nil the backup is durable, and listed, and those that Retention does not keep are gone or Retired was told why not. After an error
+// nothing of it is there, also where this process is killed: then the next Create removes what is left. An *UnprovenError means that the backup was made and did not restore; a
 // *postgres.SetupError that this host, as it is, can not make one.
 func Create(ctx context.Context, o Options) (Receipt, error) {
 	if len(o.Recipients.texts) < fewest {
