@@ -129,6 +129,22 @@ func (l *lostPair) options(h *Host) RebuildOptions {
 	}
 }
 
+// crashed is a bare host on which a restore with these options was killed at its n-th point. What it has left can not be started.
+func (l *lostPair) crashed(t *testing.T, n int, options func(*Host) RebuildOptions) (*Host, RebuildOptions) {
+	t.Helper()
+	h := bareHost(t, l.dead)
+	o := options(h)
+	h.failpoint = crashAt(n)
+	if _, err := h.Rebuild(pgtest.Context(t), o); !errors.Is(err, errCrash) {
+		t.Fatalf("first: %v", err)
+	}
+	h.failpoint = nil
+	if _, _, err := h.RunDB(t.Context()); err == nil {
+		t.Fatal("what was left can be started")
+	}
+	return h, o
+}
+
 // rebuilt checks that h is the active of the lost pair, without a passive, and starts its database.
 func (l *lostPair) rebuilt(t *testing.T, h *Host, other string) {
 	t.Helper()
@@ -274,16 +290,7 @@ func TestRebuildFromABackup(t *testing.T) {
 			continue
 		}
 		t.Run("after a crash "+point, func(t *testing.T) {
-			h := bareHost(t, l.dead)
-			o := l.options(h)
-			h.failpoint = crashAt(n)
-			if _, err := h.Rebuild(pgtest.Context(t), o); !errors.Is(err, errCrash) {
-				t.Fatalf("first: %v", err)
-			}
-			h.failpoint = nil
-			if _, _, err := h.RunDB(t.Context()); err == nil {
-				t.Fatal("what was left can be started")
-			}
+			h, o := l.crashed(t, n, l.options)
 			o.Confirm = ""
 			if j, err := h.Journal(); err != nil || j == nil {
 				t.Fatalf("journal %+v, %v", j, err)

@@ -119,16 +119,7 @@ func TestRebuildFromTheDump(t *testing.T) {
 			continue
 		}
 		t.Run("after a crash "+point, func(t *testing.T) {
-			h := bareHost(t, l.dead)
-			o := l.dumpOptions(h)
-			h.failpoint = crashAt(n)
-			if _, err := h.Rebuild(pgtest.Context(t), o); !errors.Is(err, errCrash) {
-				t.Fatalf("first: %v", err)
-			}
-			h.failpoint = nil
-			if _, _, err := h.RunDB(t.Context()); err == nil {
-				t.Fatal("what was left can be started")
-			}
+			h, o := l.crashed(t, n, l.dumpOptions)
 			if _, err := h.Rebuild(pgtest.Context(t), o); err != nil {
 				t.Fatal(err)
 			}
