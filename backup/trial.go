@@ -183,7 +183,7 @@ func (t trial) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := server.Stop(ctx, postgres.Immediate); err != nil {
+	if err := server.End(ctx); err != nil {
 		return err
 	}
 	return errors.Join(t.root.RemoveAll(t.work), os.RemoveAll(server.Socket))

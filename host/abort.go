@@ -42,11 +42,11 @@ func (h *Host) Abort(ctx context.Context, token *certs.Token) (Aborted, error) {
 		return Aborted{}, err
 	}
 	defer release()
-	unlock, err := h.lock()
+	lock, err := h.lock(ctx)
 	if err != nil {
 		return Aborted{}, err
 	}
-	defer unlock()
+	defer lock.Close()
 	a := Aborted{Operation: journal.Operation, Untold: h.tellAbort(ctx, journal, token)}
 	if err := h.reached("abort: told"); err != nil {
 		return a, err

@@ -100,6 +100,7 @@ func (h *Host) makeDatabase(ctx context.Context, j *Journal, server *postgres.Se
 	if err := h.reached("bootstrap: making"); err != nil {
 		return err
 	}
+	server.Lock = j.lock
 	if err := server.Init(ctx); err != nil {
 		return errors.Join(err, h.notMaking(j))
 	}

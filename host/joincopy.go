@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -100,7 +99,7 @@ func (j *join) copy(ctx context.Context, journal *Journal) error {
 		"application_name", j.answer.Admission.StandbyName, "sslmode", "verify-full", "sslrootcert", own.CA, "sslcert", own.Cert,
 		"sslkey", own.Key, "gssencmode", "disable", "connect_timeout", "10")
 	err := postgres.BaseBackup(ctx, j.server.Installation, postgres.BaseBackupOptions{
-		ConnString: source, Slot: j.answer.Admission.Slot, Target: j.PGRoot,
+		ConnString: source, Slot: j.answer.Admission.Slot, Target: j.PGRoot, Lock: journal.lock,
 	}, j.o.Progress.Bytes)
 	if _, damaged := errors.AsType[*postgres.PagesError](err); damaged {
 		err = j.sourceDamaged(err)
@@ -210,8 +209,5 @@ func (h *Host) stopCopy(ctx context.Context, journal *Journal) error {
 	} else if err != nil {
 		return err
 	}
-	if err := server.Stop(ctx, postgres.Immediate); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return server.End(ctx)
 }

@@ -34,6 +34,8 @@ type Journal struct {
 	Before      bool   `json:"before,omitempty"` // the files that it replaces lie in node/before as they were
 	// Of a restore from a backup.
 	Backup *ofBackup `json:"backup,omitempty"`
+
+	lock *os.File // while it runs: what keeps other operations off, for the programs that fill Making
 }
 
 func (h *Host) journalFile() string { return filepath.Join(h.NodeDir(), "journal.json") }
@@ -108,11 +110,11 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 	if err := durable.MkdirAll(h.NodeDir(), 0o700); err != nil {
 		return err
 	}
-	unlock, err := h.lock()
+	lock, err := h.lock(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
 	j, err := h.Journal()
 	if err != nil {
 		return err
@@ -123,6 +125,7 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 	if j.Operation != operation {
 		return hinted(j.goOn(), "%s began on this host at %s and has not ended", j.Operation, j.Since.Format(time.RFC3339))
 	}
+	j.lock = lock
 	for i, s := range steps {
 		j.Step = s.name
 		if err := h.saveJournal(j); err != nil {
@@ -132,7 +135,7 @@ func (h *Host) operate(ctx context.Context, operation string, steps ...step) err
 			return err
 		}
 		if err := s.do(ctx, j); err != nil {
-			if i == 0 && *j == (Journal{Operation: operation, Step: s.name, Since: j.Since}) { // nothing has been begun
+			if i == 0 && *j == (Journal{Operation: operation, Step: s.name, Since: j.Since, lock: lock}) { // nothing has been begun
 				return errors.Join(err, h.endJournal())
 			}
 			return err

@@ -12,34 +12,41 @@ import (
 	"time"
 )
 
-// lock holds other operations of this host off until unlock, or the end of the process.
-func (h *Host) lock() (unlock func(), err error) {
-	f, err := h.tryLock("lock")
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, &HintedError{errors.New("another ktadmin is changing this host"), "wait until it has ended"}
-	} else if err != nil {
-		return nil, err
-	}
-	return func() { f.Close() }, nil
+// lock gives the right to change this host, until the file is closed. The programs that fill a data directory for an operation inherit it: an
+// initdb whose parent was killed goes on, and would write in what the next operation removes.
+func (h *Host) lock(ctx context.Context) (*os.File, error) {
+	const name = "lock"
+	return h.inheritable(ctx, name, func(_ int, alive bool) error {
+		if alive {
+			return hinted("wait until it has ended", "another ktadmin is changing this host")
+		}
+		return hinted("wait until they have ended, or end them: fuser -v "+filepath.Join(h.NodeDir(), name)+" shows them",
+			"a ktadmin that was changing this host is gone, and programs that it had begun go on")
+	})
 }
 
-// orphans is how long the processes of a PostgreSQL may take to end whose parent was killed.
+// lockDB gives the right to run this host's PostgreSQL, and to exchange its data. The server inherits it.
+func (h *Host) lockDB(ctx context.Context) (*os.File, error) {
+	return h.inheritable(ctx, "db.lock", func(owner int, _ bool) error {
+		return hinted("stop it first: service keytrustee-db stop", "process %d runs PostgreSQL on this host already", owner)
+	})
+}
+
+// orphans is how long processes may take to end whose parent was killed.
 const orphans = 10 * time.Second
 
-// lockDB gives the right to run this host's PostgreSQL, and to exchange its data. Whoever inherits the file has it too: it
-// lasts until the last process that has it open is gone, so that a parent that was killed leaves it to its server. One
-// whose owner is dead is waited for; with a living owner it is refused.
-func (h *Host) lockDB(ctx context.Context) (*os.File, error) {
+// inheritable takes a lock that whoever inherits the file has too: it lasts until the last process that has it open is gone, so that a parent
+// that was killed leaves it to its children. One whose owner is dead is waited for; with a living owner it is refused.
+func (h *Host) inheritable(ctx context.Context, name string, refusal func(owner int, alive bool) error) (*os.File, error) {
 	for deadline := time.Now().Add(orphans); ; {
-		f, err := h.tryLock("db.lock")
+		f, err := h.tryLock(name)
 		if err == nil {
 			return f, writeOwner(f)
 		} else if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, err
 		}
-		pid, alive := h.dbOwner()
-		if alive || time.Now().After(deadline) {
-			return nil, hinted("stop it first: service keytrustee-db stop", "process %d runs PostgreSQL on this host already", pid)
+		if owner, alive := h.owner(name); alive || time.Now().After(deadline) {
+			return nil, refusal(owner, alive)
 		}
 		select {
 		case <-ctx.Done():
@@ -77,9 +84,9 @@ func writeOwner(f *os.File) error {
 	return nil
 }
 
-// dbOwner is who took the lock last, and whether that process is alive: not one that is dead and was not waited for either.
-func (h *Host) dbOwner() (pid int, alive bool) {
-	text, err := os.ReadFile(filepath.Join(h.NodeDir(), "db.lock"))
+// owner is who took the lock last, and whether that process is alive: not one that is dead and was not waited for either.
+func (h *Host) owner(name string) (pid int, alive bool) {
+	text, err := os.ReadFile(filepath.Join(h.NodeDir(), name))
 	if err != nil {
 		return 0, false
 	}

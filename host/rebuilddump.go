@@ -41,10 +41,9 @@ func (r *rebuild) recoverDump(ctx context.Context, journal *Journal) error {
 	if server.Installation != r.installation {
 		return fmt.Errorf("the backup was looked at with PostgreSQL %s, and now there is %s", r.installation.Version, server.Version)
 	}
-	// A database is made in a directory that is empty, and this one has its mark. The name is this attempt's: initdb of one that was killed lives
-	// on for a moment, and removes what is under the name that it was given.
-	beside := *server
-	beside.Data = filepath.Join(r.PGRoot, ".database-"+r.incarnation)
+	server.Lock = journal.lock
+	beside := *server // a database is made in a directory that is empty, and this one has its mark
+	beside.Data = filepath.Join(r.PGRoot, ".database")
 	if err := beside.Init(ctx); err != nil {
 		return err
 	}

@@ -84,7 +84,8 @@ func TestRebuildFromTheDump(t *testing.T) {
 	}
 	l := newLostPair(t, func(a *activeHost, l *lostPair) { l.dumps(a) })
 	l.dump = true
-	t.Setenv("PATH", filepath.Join(newer, "bin")+":"+os.Getenv("PATH"))
+	binDir, begun := pgtest.Watch(t, postgres.Installation{BinDir: filepath.Join(newer, "bin")})
+	t.Setenv("PATH", binDir+":"+os.Getenv("PATH"))
 	// A damaged base backup does not matter.
 	pgtest.FlipByte(t, filepath.Join(l.laid, "data", "global", "1260"), 100)
 	var all []string
@@ -99,6 +100,7 @@ func TestRebuildFromTheDump(t *testing.T) {
 		untouched(t, h)
 		o.Confirm = "kt02 is powered off"
 		all = points(t, h, func() error { _, err := h.Rebuild(pgtest.Context(t), o); return err })
+		held(t, begun, h, "initdb", "postgres --single", "pg_resetwal")
 		h.ClusterID = l.dead.ClusterID
 		l.rebuilt(t, h, "kt02")
 		l.goesOn(t, h)
@@ -109,6 +111,7 @@ func TestRebuildFromTheDump(t *testing.T) {
 		if err := passive.joinWith(t, a, a.token(t)); err != nil {
 			t.Fatal(err)
 		}
+		held(t, begun, passive, "pg_basebackup")
 		joined(t, passive, a)
 	})
 

@@ -65,7 +65,7 @@ const RootKeyRemedy = "put this host's own root.key back, with mode 0600 and the
 // returns nil, all of it is durable, and a daemon that runs takes the new key when it next looks at the file; aside is where the file lies
 // that was in its place, empty if there was none. A root key that opens everything is refused: it is not replaced. It may be repeated.
 func (h *Host) RecoverRoot(ctx context.Context, text string, now time.Time) (aside string, err error) {
-	err = h.whole(func() error {
+	err = h.whole(ctx, func() error {
 		if _, err := seal.Load(h.Confdir); err == nil {
 			return hinted("nothing was changed; ktadmin status shows how this host stands", "the root key of this host is there and opens every key-encryption key")
 		}

@@ -34,7 +34,7 @@ func (h *Host) RenewCertificates(ctx context.Context, o RenewOptions) error {
 }
 
 func (h *Host) renewAt(ctx context.Context, o RenewOptions, now time.Time) error {
-	return h.whole(func() error {
+	return h.whole(ctx, func() error {
 		ring, err := seal.Load(h.Confdir)
 		if err != nil {
 			return err
@@ -44,12 +44,12 @@ func (h *Host) renewAt(ctx context.Context, o RenewOptions, now time.Time) error
 }
 
 // whole runs do while no other operation of this host does, none is unended, and its files are its own.
-func (h *Host) whole(do func() error) error {
-	unlock, err := h.lock()
+func (h *Host) whole(ctx context.Context, do func() error) error {
+	lock, err := h.lock(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer lock.Close()
 	j, err := h.Journal()
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@
 //	admission_test.go    rows: who is let in, who is believed to be the peer
 //	backups_test.go      rows: when a backup is made and by whom, which ones go
 //	certificates_test.go rows: certificates that are renewed, a root key that is made anew
+//	orphaned_test.go     rows: programs that go on when their parent has been killed
 //	damage_test.go       rows: pages that are damaged, rows that are missing
 //	dump_test.go         rows: a database of another version, out of a dump; copies that a command asks for
 //	openpgp_test.go      rows: OpenPGP keys and messages

@@ -24,7 +24,7 @@ type row struct {
 }
 
 // all is every row.
-var all = slices.Concat(repeats, service, store, horizon, start, decide, operations, seal, admission, opened, backups, ship, displayed, dumps, copies, openpgp, certificates, damage)
+var all = slices.Concat(repeats, service, store, horizon, start, decide, operations, seal, admission, opened, backups, ship, displayed, dumps, copies, openpgp, certificates, damage, orphaned)
 
 // mutated is the file with its guard switched off.
 func (r row) mutated() ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -16,11 +17,12 @@ import (
 
 // BaseBackupOptions say what to copy, and where to.
 type BaseBackupOptions struct {
-	ConnString string  // of the source, as a role that may replicate; it shows in the process table, so it holds no password
-	Slot       string  // the replication slot to stream through; empty: none
-	CreateSlot bool    // make it first; an error if it exists
-	Target     string  // an empty or absent directory
-	RunAs      *OSUser // who owns the copy; nil: this process's user
+	ConnString string   // of the source, as a role that may replicate; it shows in the process table, so it holds no password
+	Slot       string   // the replication slot to stream through; empty: none
+	CreateSlot bool     // make it first; an error if it exists
+	Target     string   // an empty or absent directory
+	RunAs      *OSUser  // who owns the copy; nil: this process's user
+	Lock       *os.File // what makes the copy, and its children, have it open until they end; nil: there is none
 }
 
 // BaseBackup copies a running server's data directory, with the log that makes it consistent and a manifest of SHA-256
@@ -49,7 +51,7 @@ func BaseBackup(ctx context.Context, inst Installation, o BaseBackupOptions, pro
 	if o.CreateSlot {
 		args = append(args, "-C")
 	}
-	cmd := o.RunAs.command(ctx, inst.Path("pg_basebackup"), args...)
+	cmd := holding(o.Lock, o.RunAs.command(ctx, inst.Path("pg_basebackup"), args...))
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err

@@ -143,7 +143,8 @@ func (s *Server) SkipXIDs(ctx context.Context, beyond XID) error {
 		return err
 	}
 	epoch := uint64(beyond)>>32 + 1
-	if _, err := run(ctx, s.RunAs.command(ctx, s.Path("pg_resetwal"), "--epoch="+strconv.FormatUint(epoch, 10), s.Data)); err != nil {
+	reset := s.RunAs.command(ctx, s.Path("pg_resetwal"), "--epoch="+strconv.FormatUint(epoch, 10), s.Data)
+	if _, err := run(ctx, holding(s.Lock, reset)); err != nil {
 		return fmt.Errorf("setting the next transaction of %s: %w", s.Data, err)
 	}
 	return nil

@@ -35,12 +35,12 @@ func (s *Server) Init(ctx context.Context) (err error) {
 	}
 	initdb := s.RunAs.command(ctx, s.Path("initdb"), "-D", s.Data, "-U", Superuser, "-E", "UTF8", "--locale=C",
 		"--data-checksums", "--auth-local=peer", "--auth-host=reject", "--no-instructions")
-	if _, err := run(ctx, initdb); err != nil {
+	if _, err := run(ctx, holding(s.Lock, initdb)); err != nil {
 		return fmt.Errorf("making a database in %s: %w", s.Data, err)
 	}
 	single := s.RunAs.command(ctx, s.Path("postgres"), "--single", "-D", s.Data, "-c", "exit_on_error=on", "postgres")
 	single.Stdin = strings.NewReader("CREATE ROLE " + Replicator + " LOGIN REPLICATION\n")
-	if _, err := run(ctx, single); err != nil {
+	if _, err := run(ctx, holding(s.Lock, single)); err != nil {
 		return fmt.Errorf("making the role %s in %s: %w", Replicator, s.Data, err)
 	}
 	for _, name := range []string{"postgresql.conf", "pg_hba.conf", "pg_ident.conf"} {

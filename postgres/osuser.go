@@ -94,6 +94,15 @@ func (u *OSUser) command(ctx context.Context, path string, args ...string) *exec
 	return cmd
 }
 
+// holding has the command, and the children that it will have, keep a lock until the last of them has ended, also when this process has been
+// killed. lock may be nil.
+func holding(lock *os.File, cmd *exec.Cmd) *exec.Cmd {
+	if lock != nil {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, lock)
+	}
+	return cmd
+}
+
 func (u *OSUser) attributes() *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Setsid: true} // a terminal's Ctrl-C is for us to handle
 	if !u.is() {

@@ -118,9 +118,17 @@ func (s *Server) checkPort() error {
 // awaitOrphans returns when no process of the server is left. Those whose postmaster was killed see that and end by
 // themselves; until then a second server would write to the same files.
 func (s *Server) awaitOrphans(ctx context.Context) error {
+	return s.awaitNone(ctx, func() error { return nil })
+}
+
+// awaitNone returns when no process of the server is left, and does end again and again until then.
+func (s *Server) awaitNone(ctx context.Context, end func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
+		if err := end(); err != nil {
+			return err
+		}
 		pids := s.processes()
 		if len(pids) == 0 {
 			return nil

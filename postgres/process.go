@@ -50,6 +50,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	path, argv := s.Argv()
 	cmd := s.RunAs.command(context.WithoutCancel(ctx), path, argv[1:]...)
+	cmd.Dir = s.Data // from its first moment on it is one of the server's processes
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting PostgreSQL: %w", err)
@@ -122,6 +123,12 @@ func (s *Server) Stop(ctx context.Context, mode Mode) error {
 		}
 	}
 	return nil
+}
+
+// End ends the server at once, and returns when no process of it is left: also one that was only begun when its parent was killed, which does
+// not say yet that it is the server, and those whose postmaster was killed.
+func (s *Server) End(ctx context.Context) error {
+	return s.awaitNone(ctx, func() error { return s.Stop(ctx, Immediate) })
 }
 
 // Reload makes the server read its files of Conf again, and returns when it has: connections begun from then on see what

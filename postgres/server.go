@@ -36,6 +36,7 @@ type Server struct {
 	RunAs  *OSUser  // who PostgreSQL runs as; nil: this process's user
 	Admins []string // the users of this host that may connect as Superuser, RunAs' name among them
 	TLS    TLSFiles
+	Lock   *os.File // what Init and SkipXIDs run, and its children, have it open until they end; not so the server that Start runs. nil: there is none
 }
 
 // Argv is the command line that runs the server in the foreground.
