@@ -13,27 +13,9 @@ import (
 
 // identityLost: of two identities one is lost. Somebody else makes another, and the next backup opens with it, and not with the lost one.
 func identityLost(t *testing.T, n *night, page *pairtest.Page) {
-	keygen := ageKeygen(t)
-	for _, at := range n.Nodes {
-		text, err := os.ReadFile(keygen)
-		if err == nil {
-			err = os.WriteFile(at.File("/usr/bin/age-keygen"), text, 0o755)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	withKeygen(t, n.Pair)
 	maker := n.Passive
-	identity := func(file string) (recipient string) {
-		t.Helper()
-		page.Type(t, maker, 0, "age-keygen -o IDENTITY", map[string]string{"IDENTITY": file})
-		out, errs, status := maker.Run(t, "age-keygen", "-y", file)
-		if status != 0 {
-			t.Fatal(errs)
-		}
-		return strings.TrimSpace(out)
-	}
-	lost, kept := identity("/root/lost.txt"), identity("/root/kept.txt")
+	lost, kept := identity(t, page, maker, "/root/lost.txt"), identity(t, page, maker, "/root/kept.txt")
 	for _, at := range n.Nodes {
 		file := confdir + "keytrustee.yaml"
 		put(t, at, file, read(t, at, file)+"backup_recipients:\n  - "+lost+"\n  - "+kept+"\n")
@@ -63,7 +45,7 @@ func identityLost(t *testing.T, n *night, page *pairtest.Page) {
 		return errs
 	}
 	test(0, first, "/root/kept.txt") // with the lost one gone it opens with the other
-	next := identity("/root/next.txt")
+	next := identity(t, page, maker, "/root/next.txt")
 	for _, at := range n.Nodes {
 		page.Type(t, at, 0, "sed -i s/OLD/NEW/ /var/lib/keytrustee/.keytrustee/keytrustee.yaml", map[string]string{"OLD": lost, "NEW": next})
 		page.Type(t, at, 0, "ktadmin backup schedule", nil)
@@ -78,8 +60,19 @@ func identityLost(t *testing.T, n *night, page *pairtest.Page) {
 	}
 }
 
-// ageKeygen is the program of that name, of the library's own module.
-func ageKeygen(t *testing.T) string {
+// identity types the page's command for a new identity, and returns its recipient.
+func identity(t *testing.T, page *pairtest.Page, at *pairtest.Node, file string) (recipient string) {
+	t.Helper()
+	page.Type(t, at, 0, "age-keygen -o IDENTITY", map[string]string{"IDENTITY": file})
+	out, errs, status := at.Run(t, "age-keygen", "-y", file)
+	if status != 0 {
+		t.Fatal(errs)
+	}
+	return strings.TrimSpace(out)
+}
+
+// withKeygen puts age-keygen on the hosts, of the library's own module.
+func withKeygen(t *testing.T, p *pairtest.Pair) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "age-keygen")
 	cmd := exec.Command("go", "build", "-o", path, "filippo.io/age/cmd/age-keygen")
@@ -87,5 +80,13 @@ func ageKeygen(t *testing.T) string {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return path
+	text, err := os.ReadFile(path)
+	for _, at := range p.Nodes {
+		if err == nil {
+			err = os.WriteFile(at.File("/usr/bin/age-keygen"), text, 0o755)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }

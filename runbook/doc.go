@@ -8,6 +8,7 @@
 //	backups_test.go       backup-identity-lost.md
 //	disk_test.go          disk-full.md
 //	lost_test.go          passive-lost.md, active-lost.md
+//	install_test.go       the README's way to a pair
 //
 // both-lost.md and active-lost-passive-corrupt.md are held by interop/disasters, restore-from-passive.md by replication/pairtest. Only root can
 // make such hosts, so the tests are skipped for everybody else.

@@ -133,6 +133,9 @@ func (b *origin) identify() error {
 				kept.WriteString(l)
 			}
 		}
+		if b.Bare {
+			line = ""
+		}
 		if err := write(file, []byte(kept.String()+line), 0o644); err != nil {
 			return err
 		}

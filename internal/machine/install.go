@@ -26,10 +26,12 @@ func (b *origin) open() (install func() error, err error) {
 		all = append(all, payload{f, to, mode})
 	}
 	add("/proc/self/exe", self, 0o755)
-	add(filepath.Join(b.Bin, "ktadmin"), "/usr/bin/ktadmin", 0o755)
-	add(filepath.Join(b.Bin, "keytrusteed"), "/usr/bin/keytrusteed", 0o755)
-	for _, unit := range []string{"keytrustee-db.service", "keytrusteed.service"} {
-		add(filepath.Join(b.Units, unit), unitFile(unit), 0o644)
+	if !b.Bare {
+		add(filepath.Join(b.Bin, "ktadmin"), "/usr/bin/ktadmin", 0o755)
+		add(filepath.Join(b.Bin, "keytrusteed"), "/usr/bin/keytrusteed", 0o755)
+		for _, unit := range []string{"keytrustee-db.service", "keytrusteed.service"} {
+			add(filepath.Join(b.Units, unit), unitFile(unit), 0o644)
+		}
 	}
 	return func() error {
 		for _, p := range all {

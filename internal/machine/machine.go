@@ -22,6 +22,7 @@ type Birth struct {
 	Disk    int64  // bytes of the host's disk; 0: it has none, and all of it lies in memory
 	Stable  bool   // its disk takes its space from this machine's disk, and not from its memory
 	Mount   string // where its disk is mounted, for the service's user; empty: /var/lib/keytrustee
+	Bare    bool   // nothing of ours is on it, and the user is not there either
 }
 
 // Site is hosts and the network between them, which has a third place, for clients.
@@ -43,7 +44,8 @@ const (
 	ClientsAddress = "192.0.2.3"
 )
 
-// New starts hosts with nothing of ours on them but the programs and the units, as a package would install them. They end with the test.
+// New starts hosts with nothing of ours on them but the programs and the units, as a package would install them, or not even these. They end
+// with the test.
 func New(t testing.TB, plan Plan) *Site {
 	t.Helper()
 	if os.Geteuid() != 0 {

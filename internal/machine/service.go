@@ -49,10 +49,18 @@ func (u unit) yes(key string) bool { return u.get(key, "no") == "yes" }
 // runService is `service NAME start|stop`.
 func runService() error { return control(os.Args[1], os.Args[2]) }
 
-// runSystemctl is `systemctl start|stop|restart NAME…`.
+// runSystemctl is `systemctl start|stop|restart NAME…`, `systemctl enable --now NAME…` and `systemctl daemon-reload`. A host never boots, and
+// its units are read each time that they are used.
 func runSystemctl() error {
-	for _, name := range os.Args[2:] {
-		if err := control(name, os.Args[1]); err != nil {
+	verb, names := os.Args[1], os.Args[2:]
+	switch {
+	case verb == "daemon-reload" && len(names) == 0:
+		return nil
+	case verb == "enable" && len(names) > 1 && names[0] == "--now":
+		verb, names = "start", names[1:]
+	}
+	for _, name := range names {
+		if err := control(name, verb); err != nil {
 			return err
 		}
 	}

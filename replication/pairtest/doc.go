@@ -23,7 +23,7 @@
 //	gate.go       how long the gate takes to shut and to open
 //	status.go     what `ktadmin status` and the log of a host say
 //	roles.go      who is the active
-//	runbook.go    OpenPage: the commands of a page of the runbook, to be typed
+//	runbook.go    OpenPage, OpenSection: the commands of a page, to be typed
 //	contents.go   how far a database is; SameContents; Settle
 //	sql.go        the administrator's connection to a host's database
 //

@@ -24,6 +24,7 @@ type Options struct {
 	Stable    bool     // the disks take their space from this machine's disk, and not from its memory
 	Forgetful bool     // ForgetUnsynced works
 	Clock     bool     // SetClock works
+	Bare      bool     // nothing of ours is on the hosts, their service's user and their disks included, and they are no pair
 }
 
 // hosts is two machines made of namespaces, which begin with what a package installs.
@@ -47,7 +48,7 @@ const (
 )
 
 // NewHosts starts a confirmed pair, as New does, of which each node is a host of its own: with its network, disk, names, processes and
-// services, set up by the commands that an operator types. Only root can have that.
+// services, set up by the commands that an operator types; with Options.Bare nobody has typed any yet. Only root can have that.
 func NewHosts(t testing.TB, options Options) *Pair {
 	t.Helper()
 	begun := time.Now()
@@ -55,7 +56,7 @@ func NewHosts(t testing.TB, options Options) *Pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if options.Disk == 0 {
+	if options.Disk == 0 && !options.Bare {
 		options.Disk = 4 << 30
 	}
 	if options.Clock {
@@ -63,10 +64,13 @@ func NewHosts(t testing.TB, options Options) *Pair {
 	}
 	names := []string{"kt01.example.com", "kt02.example.com"}
 	addresses := []string{machine.ActiveAddress, machine.PassiveAddress}
-	plan := machine.Plan{Bin: build(t, options.Tags...), Units: filepath.Join(root, "packaging/systemd")}
+	plan := machine.Plan{Units: filepath.Join(root, "packaging/systemd")}
+	if !options.Bare {
+		plan.Bin = build(t, options.Tags...)
+	}
 	for i, name := range names {
 		plan.Names += addresses[i] + " " + name + "\n"
-		plan.Hosts = append(plan.Hosts, machine.Birth{Name: name, Address: addresses[i], User: users[i], Disk: options.Disk, Stable: options.Stable})
+		plan.Hosts = append(plan.Hosts, machine.Birth{Name: name, Address: addresses[i], User: users[i], Disk: options.Disk, Stable: options.Stable, Bare: options.Bare})
 		if options.Forgetful {
 			plan.Hosts[i].Mount = forgetfulDisk
 		}
@@ -88,6 +92,9 @@ func NewHosts(t testing.TB, options Options) *Pair {
 		}
 	}
 	p.Active, p.Passive = p.Nodes[0], p.Nodes[1]
+	if options.Bare {
+		return p
+	}
 	h.setUp(t)
 	t.Logf("a pair on two hosts is confirmed after %v", time.Since(begun).Round(time.Millisecond))
 	return p
