@@ -1,7 +1,6 @@
 package runbook_test
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,14 +22,7 @@ func identityLost(t *testing.T, n *night, page *pairtest.Page) {
 	create := func() string {
 		t.Helper()
 		page.Type(t, maker, 0, "ktadmin backup create", nil)
-		out, _, _ := maker.Ktadmin(t, "backup", "list", "-o", "json")
-		var list struct {
-			Backups []struct{ Name string }
-		}
-		if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Backups) == 0 {
-			t.Fatalf("%v: %s", err, out)
-		}
-		return list.Backups[0].Name
+		return newest(t, maker)
 	}
 	first := create()
 	page.Type(t, maker, 0, "ktadmin backup list", nil)

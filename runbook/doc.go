@@ -8,6 +8,10 @@
 //	backups_test.go       backup-identity-lost.md
 //	disk_test.go          disk-full.md
 //	lost_test.go          passive-lost.md, active-lost.md
+//	operations_test.go    switchover.md, cold-start.md, upgrade.md
+//	deleted_test.go       key-deleted.md
+//	stolen_test.go        host-stolen.md
+//	restoretest_test.go   restore-test-fails.md
 //	install_test.go       the README's way to a pair
 //
 // both-lost.md and active-lost-passive-corrupt.md are held by interop/disasters, restore-from-passive.md by replication/pairtest. Only root can

@@ -67,7 +67,6 @@ func TestInstallation(t *testing.T) {
 		page.Type(t, at, 0, `printf 'backup_recipients:\n  - %s\n  - %s\n' ALICE BOB >>/var/lib/keytrustee/.keytrustee/keytrustee.yaml`, words)
 	}
 	page.Type(t, b, 0, "ktadmin backup create --wait", nil)
-	const summary = "ktadmin cluster summary"
 	pairtest.Await(t, time.Minute, "the pair is in order", func() bool {
 		out, _, status := b.Ktadmin(t, page.Ktadmin(t, summary, nil)...)
 		return status == 0 && strings.HasPrefix(out, "WRITES open at kt01 ") && !strings.Contains(out, "BAD")

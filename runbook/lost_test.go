@@ -32,7 +32,7 @@ func joins(t *testing.T, page *pairtest.Page, n *night, from *pairtest.Node) {
 	t.Helper()
 	words := carries(t, page, from)
 	page.Type(t, from.Other(), 0, join, words)
-	from.Other().Run(t, "/bin/sh", "-c", startEither)
+	page.Type(t, from.Other(), 0, startEither, nil)
 	n.whole(t)
 }
 

@@ -32,6 +32,12 @@ func TestRunbook(t *testing.T) {
 		{"disk-full.md", diskFull},
 		{"passive-lost.md", passiveLost},
 		{"active-lost.md", activeLost},
+		{"switchover.md", switchedOver},
+		{"cold-start.md", coldStart},
+		{"upgrade.md", upgraded},
+		{"key-deleted.md", keyDeleted},
+		{"restore-test-fails.md", restoreTestFails},
+		{"host-stolen.md", hostStolen},
 	} {
 		if !t.Run(page.name, func(t *testing.T) {
 			n.creates(t)
