@@ -1,9 +1,12 @@
 package runbook_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -88,20 +91,15 @@ func coldStart(t *testing.T, n *night, page *pairtest.Page) {
 	page.Type(t, b, 0, startEither, nil)
 }
 
-// upgraded: the programs and units are installed anew, on one host after the other.
+// upgraded: the pair gets a later release, the passive first, and then one that speaks another cluster protocol.
 func upgraded(t *testing.T, n *night, page *pairtest.Page) {
-	build := exec.Command("make", "build")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for range n.Nodes {
-		at := n.Passive
-		for _, dir := range []string{"bin", "packaging"} {
+	install := func(at *pairtest.Node, bin string) {
+		t.Helper()
+		for from, dir := range map[string]string{bin: "bin", "../packaging": "packaging"} {
 			if err := os.RemoveAll(at.File("/root/" + dir)); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.CopyFS(at.File("/root/"+dir), os.DirFS("../"+dir)); err != nil {
+			if err := os.CopyFS(at.File("/root/"+dir), os.DirFS(from)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -110,15 +108,91 @@ func upgraded(t *testing.T, n *night, page *pairtest.Page) {
 			"install -m 0755 bin/ktadmin bin/keytrusteed packaging/ktbackup.sh /usr/bin",
 			"install -m 0644 packaging/systemd/*.service packaging/systemd/*.timer /etc/systemd/system",
 			"systemctl daemon-reload",
+			startEither,
 		} {
 			page.TypeIn(t, "/root", at, 0, line, nil)
 		}
-		n.reads(t, n.Active)
-		page.Type(t, at, 0, startEither, nil)
+		for _, from := range n.Nodes {
+			n.reads(t, from)
+		}
+	}
+	differ := func(versions string) {
+		t.Helper()
+		says(t, n.Active, "cluster summary", " BAD ", "the hosts run different releases: "+versions)
+	}
+
+	var ours string
+	if out, _, _ := n.Active.Ktadmin(t, "version"); len(strings.Fields(out)) > 1 {
+		ours = strings.Fields(out)[1]
+	}
+	const switchover = "ktadmin cluster switchover"
+	later := release(t, "9.1.0", "")
+	for i := range 2 {
+		at := n.Passive
+		install(at, later)
 		pairtest.Await(t, 30*time.Second, "writes are open", func() bool { return n.Active.Writable(t) })
 		page.Type(t, at, 0, summary, nil)
-		page.Type(t, at, 0, "ktadmin cluster switchover", nil)
+		if i == 0 {
+			differ(ours + ", 9.1.0")
+		}
+		page.Type(t, at, 0, switchover, nil)
 		n.Roles(t)
+		if n.Active != at {
+			t.Fatalf("the active is %s", n.Active.Name)
+		}
 		n.whole(t)
 	}
+
+	another := release(t, "9.2.0", "99")
+	a, b := n.Active, n.Passive
+	install(b, another)
+	says(t, a, "status", "version_mismatch", "cluster protocol")
+	differ("9.1.0, 9.2.0")
+	a.MustRefuse(t, "version_mismatch")
+	page.Ktadmin(t, switchover, nil)
+	if out, errs, status := b.Ktadmin(t, "cluster", "switchover"); status != 3 {
+		t.Errorf("a switchover: %d, %s%s", status, out, errs)
+	}
+	install(a, another)
+}
+
+// release is a directory with the programs of another release, which speaks that cluster protocol; empty: this one's.
+func release(t *testing.T, version, protocol string) (bin string) {
+	t.Helper()
+	dir := t.TempDir()
+	replace := map[string]string{}
+	edit := func(file, pattern, now string) {
+		t.Helper()
+		path, err := filepath.Abs("../" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		constant := regexp.MustCompile(pattern)
+		if err != nil || len(constant.FindAll(text, -1)) != 1 {
+			t.Fatalf("%s, with one %q: %v", file, pattern, err)
+		}
+		replace[path] = filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(replace[path], constant.ReplaceAll(text, []byte(now)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("internal/release/release.go", `const Version = ".*"`, `const Version = "`+version+`"`)
+	if protocol != "" {
+		edit("replication/heartbeat.go", `const Protocol = \d+`, "const Protocol = "+protocol)
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "overlay.json"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin = filepath.Join(dir, "bin")
+	cmd := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", bin+string(filepath.Separator), "../cmd/...")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
 }

@@ -34,10 +34,10 @@ func TestRunbook(t *testing.T) {
 		{"active-lost.md", activeLost},
 		{"switchover.md", switchedOver},
 		{"cold-start.md", coldStart},
-		{"upgrade.md", upgraded},
 		{"key-deleted.md", keyDeleted},
 		{"restore-test-fails.md", restoreTestFails},
 		{"host-stolen.md", hostStolen},
+		{"upgrade.md", upgraded}, // the last one: the hosts have other programs then
 	} {
 		if !t.Run(page.name, func(t *testing.T) {
 			n.creates(t)
