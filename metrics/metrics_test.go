@@ -141,6 +141,37 @@ func TestThePageIsTrue(t *testing.T) {
 	}
 }
 
+// TestAlarmsHoldForSeveralPairs: each metric that an expression of the page names is exported, and none is summed up over pairs.
+func TestAlarmsHoldForSeveralPairs(t *testing.T) {
+	page, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, alarms, _ := strings.Cut(string(page), "| alarm | expression |")
+	text, summed, checked := scrape(t, New(whole).Handler()), regexp.MustCompile(`\b(max|min|sum|count|avg)\b( by \(cluster\b)?`), 0
+	for line := range strings.Lines(alarms) {
+		for i, expression := range strings.Split(line, "`") {
+			if i%2 == 0 || !strings.ContainsAny(expression, "<>=") {
+				continue
+			}
+			checked++
+			for _, m := range summed.FindAllStringSubmatch(expression, -1) {
+				if m[2] == "" {
+					t.Errorf("%s is over all pairs", expression)
+				}
+			}
+			for _, name := range regexp.MustCompile(prefix+`[a-z_]+`).FindAllString(expression, -1) {
+				if !strings.Contains(text, "# TYPE "+name+" ") {
+					t.Errorf("%s: %s is not exported", expression, name)
+				}
+			}
+		}
+	}
+	if checked < 18 {
+		t.Errorf("only %d expressions", checked)
+	}
+}
+
 // TestServe: the metrics are served where they should be, also when somebody else has the port at first; nothing else is.
 func TestServe(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
