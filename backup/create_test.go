@@ -93,7 +93,7 @@ func stanzas(t *testing.T, path string) int {
 	return bytes.Count(header, []byte("\n-> X25519 "))
 }
 
-// openedByHand opens a backup as docs/backup.md says, and holds each stream against the receipt.
+// openedByHand opens a backup as docs/backup-format.md says, and holds each stream against the receipt.
 func (s *site) openedByHand(t *testing.T, r Receipt, identity age.Identity, restore bool) {
 	t.Helper()
 	plain, err := decrypt(filepath.Join(s.Directory, r.Name+fileSuffix), identity)

@@ -30,5 +30,5 @@
 //	shipped.go     Shipped: what targets have confirmed
 //	progress.go    Progress: how far each of these is
 //
-// docs/backup.md describes the format, and how to open a backup without this program.
+// docs/backup-format.md describes the format, and how to open a backup without this program.
 package backup

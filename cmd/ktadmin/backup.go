@@ -19,7 +19,7 @@ func newBackupCommand(a *app) *cobra.Command {
 		Use:   "backup",
 		Short: "Make encrypted backups of this host, each restored before it counts",
 		Long: "backup makes and shows the backups of this host. They lie in backup_directory, and only who has an identity of one of the\n" +
-			"backup_recipients can read them. docs/backup.md says what is in one, and how it is opened.",
+			"backup_recipients can read them. docs/backup-format.md says what is in one, and how it is opened.",
 	}
 	cmd.AddCommand(newBackupCreateCommand(a), newBackupListCommand(a), newBackupShowCommand(a), newBackupVerifyCommand(a), newBackupScheduleCommand(a),
 		newBackupShipCommand(a), newRestoreTestCommand(a))

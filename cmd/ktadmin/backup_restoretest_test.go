@@ -277,7 +277,7 @@ func (d *drill) refuses() {
 	d.fails("a newer form", d.write("newer.ktb", d.sealed(newer)), identityFile(0), d.recovery, exitRefused, "the backup has the format 2", "hint: use the version that wrote it")
 }
 
-// authenticated is that plain text with an authentication that fits, as docs/backup.md describes it.
+// authenticated is that plain text with an authentication that fits, as docs/backup-format.md describes it.
 func (d *drill) authenticated(plain []byte) []byte {
 	d.Helper()
 	text, err := os.ReadFile(d.recovery)

@@ -12,7 +12,7 @@ import (
 )
 
 // TestBackupKey: whoever has the recovery key, and a host that has its box, make the same MAC; with another recovery key it is another
-// one. It is what docs/backup.md says, and nothing prints the key.
+// one. It is what docs/backup-format.md says, and nothing prints the key.
 func TestBackupKey(t *testing.T) {
 	h := newHosts(t)
 	root, err := ParseRecovery(h.recovery)
