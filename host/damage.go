@@ -17,7 +17,7 @@ func DataTrouble(r replication.Report) (what, do string) {
 	case r.Duty == replication.Active && r.PeerAnswers:
 		do = fmt.Sprintf("Nothing is lost: %s has everything. Let it take over: ktadmin cluster switchover; then clone this host anew: ktadmin init-slave --reclone.", r.PeerName)
 	default:
-		do = "Keep this disk, and bring the other host back if that can be. ktadmin db check says which keys are left; docs/runbook/active-lost-passive-corrupt.md what to do if the other host is lost."
+		do = "Keep this disk, and bring the other host back if that can be. ktadmin db check says which keys are left; docs/runbook/data-damaged.md what to do if the other host is lost."
 	}
 	return what, do
 }

@@ -114,7 +114,7 @@ func (j *join) copy(ctx context.Context, journal *Journal) error {
 func (j *join) sourceDamaged(err error) error {
 	other := j.answer.Active.Name
 	if j.o.Kind == Restore {
-		return hinted("nothing was restored, and the disk of "+other+" is to be kept. Give this up here: ktadmin restore --abort; then docs/runbook/active-lost-passive-corrupt.md",
+		return hinted("nothing was restored, and the disk of "+other+" is to be kept. Give this up here: ktadmin restore --abort; then docs/runbook/data-damaged.md",
 			"the data of %s, which survived, is damaged: %w", other, err)
 	}
 	return hinted("nothing was copied. Give this up here, which puts back what was moved aside: ktadmin init-slave --abort. If this host was the passive, it has what "+other+

@@ -194,7 +194,7 @@ func (r *rebuild) lookForTheLost(ctx context.Context) error {
 				"something answers at %s, where %s was, and it is not known what: %v", at, name, err)
 		default:
 			r.bad(fmt.Sprintf("if it is the passive, restore from it: ktadmin join-token there, then ktadmin restore --from-survivor %s --token-file FILE on the host of the active; if it is the active: ktadmin init-slave --token-file FILE. "+
-				"If its data is damaged: docs/runbook/active-lost-passive-corrupt.md", host),
+				"If its data is damaged: docs/runbook/data-damaged.md", host),
 				"%s answers at %s as a host of this cluster: it may have every key that was acknowledged, and the backup has none that was made after %s", answers, at, stamp(r.backup.Started))
 		}
 	}

@@ -143,7 +143,7 @@ func (m *Monitor) lookAtData(ctx context.Context, found *findings, name string, 
 	default:
 		whole := err == nil
 		found.look(whole, "every page of its data is as it was written, and no row of a key is missing", fmt.Sprintf("its data can not all be read: %v", err),
-			fmt.Sprintf("ktadmin db check on this host says what is damaged, and which keys are left; docs/runbook/active-lost-passive-corrupt.md says what to do then. "+
+			fmt.Sprintf("ktadmin db check on this host says what is damaged, and which keys are left; docs/runbook/data-damaged.md says what to do then. "+
 				"If it finds every version whole, or what it names may be lost: --i-confirm %q", LossConfirmation(name)))
 	}
 }

@@ -14,6 +14,6 @@
 //	restoretest_test.go   restore-test-fails.md
 //	install_test.go       the README's way to a pair
 //
-// both-lost.md and active-lost-passive-corrupt.md are held by interop/disasters, restore-from-passive.md by replication/pairtest. Only root can
+// both-lost.md and data-damaged.md are held by interop/disasters, restore-from-passive.md by replication/pairtest. Only root can
 // make such hosts, so the tests are skipped for everybody else.
 package runbook

@@ -111,7 +111,7 @@ func (e *damagedError) Error() string { return e.what }
 
 func (e *damagedError) Hint() string {
 	return "keep this disk: what it still has may be nowhere else. ktadmin status says whether the other host has everything, and what to do; " +
-		"if the other host is lost, do as docs/runbook/active-lost-passive-corrupt.md says"
+		"if the other host is lost, do as docs/runbook/data-damaged.md says"
 }
 
 func (c checked) err() error {

@@ -21,7 +21,7 @@ import (
 // that may lack; a key of that list that the passive could still read comes back by its material.
 func TestDisasterActiveLostPassiveCorrupt(t *testing.T) {
 	c, p := begin(t)
-	page, e, a, b := pairtest.OpenPage(t, "active-lost-passive-corrupt.md"), c.escrow, p.Active, p.Passive
+	page, e, a, b := pairtest.OpenPage(t, "data-damaged.md"), c.escrow, p.Active, p.Passive
 	c.creates(60) // more than a page of versions
 	w := words("NAME", a.Name, "OTHER", b.Name)
 
@@ -127,7 +127,7 @@ func TestDisasterActiveLostPassiveCorrupt(t *testing.T) {
 	const look = "ktadmin restore --from-backup BACKUP --identity IDENTITY --recovery-key RECOVERY --name NAME"
 	e.bring(t, a)
 	shell(t, a, "rm -f /root/token; mkdir /root/given-up && mv /var/lib/keytrustee/* /var/lib/keytrustee/.[!.]* /root/given-up/")
-	if _, stderr := ktadmin(t, a, 3, page.Ktadmin(t, look, w)...); !strings.Contains(stderr, b.Name+" answers at ") || !strings.Contains(stderr, "active-lost-passive-corrupt.md") {
+	if _, stderr := ktadmin(t, a, 3, page.Ktadmin(t, look, w)...); !strings.Contains(stderr, b.Name+" answers at ") || !strings.Contains(stderr, "data-damaged.md") {
 		t.Errorf("beside a passive that is damaged: %s", stderr)
 	}
 	b.Stop(t)
