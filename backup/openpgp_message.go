@@ -7,6 +7,7 @@ import (
 	"io"
 
 	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
@@ -15,11 +16,34 @@ func newOpenPGPKey() (*openpgp.Entity, error) {
 	return openpgp.NewEntity("a run of keytrustee", "", "", openPGPConfig())
 }
 
+// messageCipher is what every message is encrypted with. The library would take a weaker one where the preferences of one recipient's key lack it;
+// every GnuPG opens this one, whatever the key says.
+const messageCipher = packet.CipherAES256
+
 // sealOpenPGP writes one OpenPGP message, binary and not compressed, which gpg opens. Of what is held in memory there is never more than a few parts.
 func sealOpenPGP(to ...*openpgp.Entity) sealer {
 	return func(w io.Writer) (io.WriteCloser, error) {
-		message, err := openpgp.Encrypt(w, to, nil, nil, nil, openPGPConfig())
-		return parts{message}, err
+		config := openPGPConfig()
+		session := make([]byte, messageCipher.KeySize())
+		defer clear(session)
+		if _, err := io.ReadFull(config.Random(), session); err != nil {
+			return nil, err
+		}
+		for _, recipient := range to {
+			part, err := recipient.EncryptionKeyWithError(config.Now(), config)
+			if err != nil {
+				return nil, err
+			}
+			if err := packet.SerializeEncryptedKey(w, part.PublicKey, messageCipher, session, config); err != nil {
+				return nil, err
+			}
+		}
+		sealed, err := packet.SerializeSymmetricallyEncrypted(w, messageCipher, false, packet.CipherSuite{}, session, config)
+		if err != nil {
+			return nil, err
+		}
+		literal, err := packet.SerializeLiteral(sealed, true, "", 0)
+		return parts{literal}, err
 	}
 }
 

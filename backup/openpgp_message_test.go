@@ -147,6 +147,22 @@ func TestOpenPGPFromGPG(t *testing.T) {
 	}
 }
 
+// TestOpenPGPCipher: a message is encrypted with AES-256 also where the preferences of a recipient's key name weaker ciphers alone, or none, and gpg opens it.
+func TestOpenPGPCipher(t *testing.T) {
+	t.Parallel()
+	g := gpgtest.New(t)
+	good := g.Make("Alice", gpgtest.Curve)
+	for name, preferences := range map[string]string{"AES-128": "AES SHA256", "triple DES": "3DES SHA256", "nothing": "none"} {
+		other := g.Make(name, gpgtest.RSA, "--default-preference-list", preferences)
+		file := sealedBackup(t, smallManifest, sealOpenPGP(mustKeys(t, g.Public(good, other))...))
+		by := holding(t, g.Secret(other))
+		said := by.Run(file, "--show-session-key", "--decrypt", "--status-fd", "1", "--output", os.DevNull)
+		if !bytes.Contains(said, []byte("SESSION_KEY 9:")) || !bytes.Contains(said, []byte("DECRYPTION_OKAY")) {
+			t.Errorf("a key that prefers %s: gpg says %s", name, said)
+		}
+	}
+}
+
 // framed is an OpenPGP message by its parts: the packets of its recipients, and what is encrypted, in one piece.
 type framed struct {
 	recipients [][]byte

@@ -20,8 +20,12 @@ var openpgp = []row{
 		"a disk that fails, or an operator who breaks off, makes a good backup be called damaged", "backup", "TestOpenPGPBrokenOff",
 	}, {
 		"a message is written in small parts", "backup/openpgp_message.go",
-		"return parts{message}, err", "return message, err",
+		"return parts{literal}, err", "return literal, err",
 		"memory is filled by a backup", "backup", "TestOpenPGPStreams",
+	}, {
+		"a message is encrypted with AES-256", "backup/openpgp_message.go",
+		"const messageCipher = packet.CipherAES256", "const messageCipher = packet.CipherAES128",
+		"what a key prefers, or a slip, makes every backup weaker", "backup", "TestOpenPGPCipher|TestOpenPGPMessage",
 	}, {
 		"a key is named by all of its fingerprint", "backup/openpgp.go",
 		" || len(digits) != whole && len(digits) != longer:", ":",
