@@ -57,6 +57,7 @@ var house = []room{
 	{"internal/seam", "", ""},
 	{"internal/sshtest", "postgres postgres/pgtest", ""},
 	{"internal/undumped", "", ""},
+	{"cmd/internal/auditlog", "host kms/audit cmd/internal/thishost internal/config internal/durable", ""},
 	{"cmd/internal/thishost", "host replication backup internal/config", ""},
 	{"cmd/keytrusteed", everything, ""},
 	{"cmd/ktadmin", everything, ""},

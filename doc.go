@@ -32,6 +32,7 @@
 //	internal/seam          where a test takes hold of a program: its clock, and points to stop at; nothing in the product
 //	internal/sshtest       OpenSSH servers for tests
 //	internal/undumped      keeps the memory of a program that holds secrets from other processes of its user
+//	cmd/internal/auditlog  the audit log of that host, and what an operator's commands leave in it
 //	cmd/internal/thishost  the host that a program runs on, out of its configuration
 //	cmd/keytrusteed        the daemon: introduces the rooms to each other
 //	cmd/ktadmin            the operator's tool

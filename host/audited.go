@@ -10,13 +10,14 @@ import (
 	"time"
 )
 
-// Act is a command that an operator gives to this host's daemon, as the audit log keeps it.
+// Act is a command of an operator, to this host's daemon or carried out by ktadmin itself, as the audit log keeps it.
 type Act struct {
 	ID      string // ties the attempt to how it ended
 	Stage   ActStage
-	UID     uint32 // who is at the other end of the socket, by the kernel's word
-	Command string // the path
+	UID     uint32 // who gave it, by the kernel's word
+	Command string // the path, or ktadmin's words with slashes
 	Request string // what was asked for, as it was sent: there are no secrets in it
+	Result  string // of one that was carried out, what it made: no secrets either
 	Error   string // of a command that was refused or failed
 }
 

@@ -76,12 +76,32 @@ var certificates = []row{
 		"the passive does not come back after the next break", "runbook", "TestRunbook",
 	}, {
 		"a daemon renews at its start", "cmd/keytrusteed/serve.go",
-		"\tg.Go(func() error { renewals(running, p.self.RenewDue, p.monitor.Report, log); return nil })\n", "\t_ = renewals\n",
+		"\tg.Go(func() error { renewals(running, p.self.RenewDue, p.monitor.Report, p.recorder.Note, log); return nil })\n", "\t_ = renewals\n",
 		"a pair that was down for long does not come back", "runbook", "TestRunbook",
 	}, {
 		"an expired certificate is no absence", "replication/rules.go",
 		"\tif s.PeerExpired != \"\" {\n", "\tif false {\n",
 		"the operator is sent to start what runs", "replication", "TestExpired",
+	}, {
+		"what opens the keys is made anew with a line in the audit log before", "cmd/internal/auditlog/command.go",
+		"\t\terr = recorder.Note(Notice(act, self.Name))\n", "\t\terr = nil\n",
+		"a root key is made anew, and nobody finds out that it was tried", "cmd/internal/auditlog", "TestCommand",
+	}, {
+		"what can not be recorded is not done", "cmd/internal/auditlog/command.go",
+		"\tif err != nil {\n\t\treturn nil, &host.HintedError{", "\tif err != nil && recorder == nil && act.ID == \"\" {\n\t\treturn nil, &host.HintedError{",
+		"who fills the disk of the log makes a root key unseen", "cmd/internal/auditlog", "TestCommand",
+	}, {
+		"how it ended is recorded", "cmd/internal/auditlog/command.go",
+		"noted := recorder.Note(Notice(act, self.Name)); noted", "noted := error(nil); noted",
+		"nobody finds out that a root key was made anew", "cmd/internal/auditlog", "TestCommand",
+	}, {
+		"a command of ktadmin reaches the receiver of syslog", "cmd/internal/auditlog/command.go",
+		"away == nil {\n\t\t\t\t\tbreak\n", "away != nil {\n\t\t\t\t\tbreak\n",
+		"a root key is made anew, and the log on another machine does not know", "cmd/internal/auditlog", "TestCommand",
+	}, {
+		"the recovery key is confirmed with lines in the audit log", "cmd/ktadmin/rootkey.go",
+		"err = a.audited(c, \"root-key/confirm-recovery\", struct{}{}, func() (any, error) {", "_, err = func(do func() (any, error)) (any, error) { return do() }(func() (any, error) {",
+		"nobody finds out who had the recovery key", "cmd/ktadmin", "TestScripts",
 	}, {
 		"a root key that is good stays", "host/recovery.go",
 		"if _, err := seal.Load(h.Confdir); err == nil {", "if _, err := seal.Load(h.Confdir); err == nil && text == \"\" {",

@@ -2,10 +2,9 @@ package main
 
 import (
 	"log/slog"
-	"strconv"
-	"strings"
 	"time"
 
+	"keytrustee/cmd/internal/auditlog"
 	"keytrustee/host"
 	"keytrustee/kms/audit"
 	"keytrustee/replication"
@@ -68,11 +67,7 @@ func noticeOf(n replication.Notice) audit.Notice {
 // commanded keeps what an operator says to this host's daemon in the audit log; an error: it is not there.
 func commanded(recorder *audit.Recorder, self *host.Host) func(host.Act) error {
 	return func(act host.Act) error {
-		n := audit.Notice{At: time.Now(), Kind: "act", Text: act.Error, Grave: act.Error != "", Fields: []audit.Field{
-			{Name: "state", Value: string(act.Stage)}, {Name: "command", Value: strings.TrimPrefix(act.Command, "/v1/")},
-			{Name: "uid", Value: strconv.FormatUint(uint64(act.UID), 10)}, {Name: "id", Value: act.ID},
-			{Name: "request", Value: act.Request}, {Name: "host", Value: self.Name}}}
-		return recorder.Note(n)
+		return recorder.Note(auditlog.Notice(act, self.Name))
 	}
 }
 

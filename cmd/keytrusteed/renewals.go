@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keytrustee/internal/seam"
+	"keytrustee/kms/audit"
 	"keytrustee/replication"
 )
 
@@ -13,8 +14,8 @@ import (
 const renewEvery = time.Hour
 
 // renewals renews the certificates of this host before they end, and those that have ended while it did not run: at once, and then by the
-// hour. It returns when ctx has ended. What can not be renewed is said each time, and in ktadmin status.
-func renewals(ctx context.Context, renew func(context.Context, time.Time) (bool, error), report func() replication.Report, log *slog.Logger) {
+// hour. It returns when ctx has ended. What was renewed the audit log has. What can not be renewed is said each time, and in ktadmin status.
+func renewals(ctx context.Context, renew func(context.Context, time.Time) (bool, error), report func() replication.Report, note func(audit.Notice) error, log *slog.Logger) {
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
 	for {
@@ -24,6 +25,11 @@ func renewals(ctx context.Context, renew func(context.Context, time.Time) (bool,
 				log.Error("certificates end soon and can not be renewed", "error", err, "hint", hint(err))
 			case renewed:
 				log.Info("certificates that were to end soon, or were not good yet, are renewed")
+				n := audit.Notice{At: seam.Now(), Kind: "certificates", Fields: []audit.Field{{Name: "state", Value: "renewed"}},
+					Text: "certificates of this host that were to end soon, or were not good yet, are renewed"}
+				if err := note(n); err != nil {
+					log.Error("a notice is missing in the audit log", "kind", n.Kind, "error", err)
+				}
 			}
 		}
 		select {

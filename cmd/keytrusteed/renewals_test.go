@@ -7,10 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"keytrustee/kms/audit"
 	"keytrustee/replication"
 )
 
-// TestRenewalsWaitForTheClocks: while the clocks of the hosts are apart by the word of the active, no host of the two renews anything.
+// TestRenewalsWaitForTheClocks: while the clocks of the hosts are apart by the word of the active, no host of the two renews anything. What is renewed the audit
+// log has.
 func TestRenewalsWaitForTheClocks(t *testing.T) {
 	apart := &replication.GateReport{Reason: replication.ClockSkew}
 	for name, row := range map[string]struct {
@@ -26,11 +28,14 @@ func TestRenewalsWaitForTheClocks(t *testing.T) {
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // after the first look
-		renewed := false
+		renewed, noted := false, 0
 		renewals(ctx, func(context.Context, time.Time) (bool, error) { renewed = true; return true, nil },
-			func() replication.Report { return row.report }, slog.New(slog.NewTextHandler(io.Discard, nil)))
+			func() replication.Report { return row.report }, func(audit.Notice) error { noted++; return nil }, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		if renewed != row.renews {
 			t.Errorf("%s: renewed %v", name, renewed)
+		}
+		if (noted == 1) != row.renews {
+			t.Errorf("%s: renewed %v, and noted %d times", name, renewed, noted)
 		}
 	}
 }

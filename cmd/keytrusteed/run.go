@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"keytrustee/certs"
+	"keytrustee/cmd/internal/auditlog"
 	"keytrustee/host"
 	"keytrustee/internal/seam"
 	"keytrustee/internal/undumped"
@@ -56,14 +56,14 @@ func run(ctx context.Context, o options) error {
 	c, self, server, state := own.config, own.host, own.server, own.state
 
 	// Who is told.
-	syslog, err := receiver(c, log)
+	syslog, err := auditlog.Receiver(c, log)
 	if err != nil {
 		return err
 	}
 	if syslog != nil {
-		defer background(syslog.Run)()
+		defer auditlog.Background(syslog.Run)()
 	}
-	recorder, err := audit.New(audit.Config{Path: filepath.Join(self.LogDir, "kms-audit.log"), Syslog: syslog, Now: seam.Now, Logger: log})
+	recorder, err := audit.New(audit.Config{Path: auditlog.Path(self), Syslog: syslog, Now: seam.Now, Logger: log})
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func serve(ctx context.Context, log *slog.Logger, p parts) error {
 		p.backups.Run(making)
 		return nil
 	})
-	g.Go(func() error { renewals(running, p.self.RenewDue, p.monitor.Report, log); return nil })
+	g.Go(func() error { renewals(running, p.self.RenewDue, p.monitor.Report, p.recorder.Note, log); return nil })
 	if p.metricsAddress != "" {
 		g.Go(func() error { p.exporter.Serve(running, p.metricsAddress, log); return nil })
 	}

@@ -63,7 +63,23 @@ func newCertsRenewCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := hostOf(c).RenewCertificates(cmd.Context(), o); err != nil {
+		asked := map[string]any{"authority": authority}
+		if from != "" {
+			asked["authority_from"] = from
+		}
+		err = a.audited(c, "certs/renew", asked, func() (any, error) {
+			h := hostOf(c)
+			if err := h.RenewCertificates(cmd.Context(), o); err != nil {
+				return nil, err
+			}
+			s, err := h.Status()
+			ends := map[string]time.Time{}
+			for _, c := range s.Certificates {
+				ends[c.Name()] = c.Expires
+			}
+			return ends, err
+		})
+		if err != nil {
 			return err
 		}
 		return a.showCertificates(c)

@@ -102,10 +102,22 @@ func (a *app) init(f initFlags) error {
 		return err
 	}
 	h := hostOf(c)
-	if err := show(); err != nil {
-		return err
+	do := func() (any, error) {
+		if err := show(); err != nil {
+			return nil, err
+		}
+		return nil, h.Init(a.cmd.Context(), o)
 	}
-	if err := h.Init(a.cmd.Context(), o); err != nil {
+	if o.Recovery != nil { // somebody holds what opens every key
+		to := f.recoveryOut
+		if to == "" {
+			to = "terminal"
+		}
+		err = a.audited(c, "init", map[string]string{"recovery_key": o.Recovery.Fingerprint(), "recovery_key_out": to}, do)
+	} else {
+		_, err = do()
+	}
+	if err != nil {
 		return err
 	}
 	if o.BackupKey != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keytrustee/cmd/internal/auditlog"
 	"keytrustee/internal/config"
 	"keytrustee/internal/progress"
 )
@@ -18,6 +19,7 @@ type app struct {
 	user    string
 
 	cmd *cobra.Command // the one that runs
+	uid int            // who called, whomever this process becomes
 
 	shown *progress.Display // nil: nothing has to be shown yet
 	hide  func()            // ends it
@@ -25,7 +27,7 @@ type app struct {
 
 // run runs one command line and returns the exit status. The result is on stdout, everything else on stderr.
 func run(ctx context.Context, args []string) int {
-	a := new(app)
+	a := &app{uid: os.Getuid()}
 	root := newRootCommand(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -93,4 +95,13 @@ func (a *app) say(format string, args ...any) {
 		w = a.shown
 	}
 	fmt.Fprintf(w, format+"\n", args...)
+}
+
+// audited carries out do, a command that no daemon is asked for, and the audit log has it before and afterwards: see auditlog.Command.
+func (a *app) audited(c *config.Config, command string, request any, do func() (result any, err error)) error {
+	missing, err := auditlog.Command(c, a.uid, command, request, do)
+	if missing != nil {
+		a.say("note: %v", missing)
+	}
+	return err
 }

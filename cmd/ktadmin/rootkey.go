@@ -41,10 +41,14 @@ func newConfirmRecoveryCommand(a *app) *cobra.Command {
 			return err
 		}
 		h := hostOf(c)
-		if err := h.ConfirmRecovery(key, time.Now()); err != nil {
-			return err
-		}
-		s, err := h.Status()
+		var s host.Status
+		err = a.audited(c, "root-key/confirm-recovery", struct{}{}, func() (any, error) {
+			if err := h.ConfirmRecovery(key, time.Now()); err != nil {
+				return nil, err
+			}
+			s, err = h.Status()
+			return s.Recovery, err
+		})
 		if err != nil {
 			return err
 		}
@@ -87,19 +91,30 @@ func newRecoverRootCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		aside, err := hostOf(c).RecoverRoot(cmd.Context(), key, time.Now())
+		var made struct {
+			RootKey string `json:"root_key"`
+			Aside   string `json:"moved_aside"`
+		}
+		err = a.audited(c, "root-key/recover", struct{}{}, func() (any, error) {
+			aside, err := hostOf(c).RecoverRoot(cmd.Context(), key, time.Now())
+			if err != nil {
+				return nil, err
+			}
+			root, err := seal.LoadRoot(seal.RootPath(c.Confdir))
+			if err != nil {
+				return nil, err
+			}
+			made.RootKey, made.Aside = root.Public().Fingerprint(), aside
+			return made, nil
+		})
 		if err != nil {
 			return err
 		}
-		root, err := seal.LoadRoot(seal.RootPath(c.Confdir))
-		if err != nil {
-			return err
+		rows := []row{{"root key", made.RootKey}}
+		if made.Aside != "" {
+			rows = append(rows, row{"moved aside", made.Aside})
 		}
-		rows := []row{{"root key", root.Public().Fingerprint()}}
-		if aside != "" {
-			rows = append(rows, row{"moved aside", aside})
-		}
-		return a.result(map[string]string{"root_key": root.Public().Fingerprint(), "moved_aside": aside}, rows)
+		return a.result(made, rows)
 	}
 	return cmd
 }

@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "mode": mode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fails": fails, "mode": mode, "secretless": secretless},
 	})
 }
 
@@ -84,6 +84,16 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
 			ts.Fatalf("%s has mode %s, want %s", path, got, args[0])
+		}
+	}
+}
+
+// secretless SECRET FILE...: no file holds what is in SECRET.
+func secretless(ts *testscript.TestScript, neg bool, args []string) {
+	secret := strings.TrimSpace(ts.ReadFile(args[0]))
+	for _, path := range args[1:] {
+		if strings.Contains(ts.ReadFile(path), secret) {
+			ts.Fatalf("%s holds the secret that is in %s", path, args[0])
 		}
 	}
 }

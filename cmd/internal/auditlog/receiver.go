@@ -1,4 +1,4 @@
-package main
+package auditlog
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"keytrustee/kms/audit"
 )
 
-// receiver is the receiver of syslog that c names; nil if it names none.
-func receiver(c *config.Config, log *slog.Logger) (*audit.Syslog, error) {
+// Receiver is the receiver of syslog that c names; nil if it names none. Nothing is sent before it runs.
+func Receiver(c *config.Config, log *slog.Logger) (*audit.Syslog, error) {
 	address, overTLS, err := c.SyslogReceiver()
 	if err != nil || address == "" {
 		return nil, err
@@ -43,8 +43,8 @@ func receiver(c *config.Config, log *slog.Logger) (*audit.Syslog, error) {
 	return audit.NewSyslog(s), nil
 }
 
-// background runs f until the function it returns is called, and has it end then.
-func background(f func(context.Context) error) (stop func()) {
+// Background runs f until the function it returns is called, and has it end then.
+func Background(f func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
