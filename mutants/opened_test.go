@@ -113,6 +113,18 @@ var opened = []row{
 		"} else if found && r.SHA256 != tested.SHA256 {", "} else if found && r.SHA256 == \"\" {",
 		"a test of another file passes for one of this host's backups", "cmd/ktadmin", "TestRestoreTest",
 	}, {
+		"a restore test takes no place of another user", "cmd/ktadmin/backup_restoretest.go",
+		"!ok || int(s.Uid) != os.Geteuid() {\n\t\treturn false", "!ok || s == nil {\n\t\treturn false",
+		"another user of the machine keeps everybody from testing backups", "cmd/ktadmin", "TestRestoreTestPlace",
+	}, {
+		"a restore test follows no link", "cmd/ktadmin/backup_restoretest.go",
+		"os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK", "os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK",
+		"another user of the machine chooses the directory in which a test removes things", "cmd/ktadmin", "TestRestoreTestPlace",
+	}, {
+		"a restore test leaves the place of another that runs", "cmd/ktadmin/backup_restoretest.go",
+		"return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil", "return true",
+		"of two tests at once one is refused", "cmd/ktadmin", "TestRestoreTestPlace",
+	}, {
 		"what authenticates backups is of this recovery key", "host/backupkey.go",
 		"if key.Recovery() != public.Fingerprint() {", "if public.Fingerprint() == \"\" {",
 		"backups are authenticated with a key that nobody can derive", "host", "TestBackupKey",
@@ -121,7 +133,7 @@ var opened = []row{
 		"if box, err = h.storedBackupKey(ctx); err == nil && box != nil {", "if box, err = h.storedBackupKey(ctx); err == nil && box != nil && damaged == nil {",
 		"a host makes no backups while what mends it lies in its database", "host", "TestBackupKey",
 	}, {
-		"a fenced host shares nothing", "host/backupkey.go",
+		"a fenced host shares nothing", "host/wraps.go",
 		"|| s.State.Fenced != nil {", "|| false {",
 		"a host that is fenced writes to its database", "host", "TestBackupKey",
 	}, {

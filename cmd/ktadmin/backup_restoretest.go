@@ -123,7 +123,7 @@ func (t *restoreTest) run(ctx context.Context, name, directory string) error {
 		return err
 	}
 	if !given {
-		defer os.Remove(directory) // it stays where something else is in it
+		defer os.Remove(directory) // it stays where something is in it
 	}
 	if file == nil {
 		if file, err = t.named(name); err != nil {
@@ -169,14 +169,46 @@ func (t *restoreTest) become(directory string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if directory == "" {
-		uid := os.Geteuid()
-		if u != nil {
-			uid = u.UID
-		}
-		directory = fmt.Sprintf("/var/tmp/keytrustee-restore-test-%d", uid)
+	if err := turnInto(u, directory, "/"); err != nil || directory != "" {
+		return directory, err
 	}
-	return directory, turnInto(u, directory, "/")
+	return placeIn("/var/tmp")
+}
+
+// placeIn is a directory to restore into, below one that every user may write to: what a run of this user that was killed has left, which is removed
+// there first, or a new one. Nobody else knows its name before, and nothing is taken that another user can have put there.
+func placeIn(base string) (string, error) {
+	const prefix = "keytrustee-restore-test-"
+	left, err := filepath.Glob(filepath.Join(base, prefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range left {
+		if isLeft(dir) {
+			return dir, nil
+		}
+	}
+	return os.MkdirTemp(base, prefix)
+}
+
+// isLeft reports whether a run of this user that has ended left something in the directory. It is no link, and closed to all others.
+func isLeft(dir string) bool {
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm() != 0o700 {
+		return false
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != os.Geteuid() {
+		return false
+	}
+	if entries, err := f.ReadDir(1); err != nil || len(entries) == 0 { // one that begins just now has nothing in it
+		return false
+	}
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil // one that runs has the lock
 }
 
 // anybody is a user to become where there is no service's user; nil unless this process is root.

@@ -13,8 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -445,6 +445,11 @@ func TestRestoreTestAsRoot(t *testing.T) {
 	args := []string{"backup", "restore-test", write("x.ktb", file.Bytes()), "--identity", write("id.txt", []byte(identity.String())), "--recovery-key", write("recovery.key", []byte(key)),
 		"--confdir", filepath.Join(mine, "none")}
 	user, work := pgtest.User(t), filepath.Join(open, "work")
+	const places = "/var/tmp/keytrustee-restore-test-*"
+	before, err := filepath.Glob(places)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, directory := range [][]string{{"--directory", work}, nil} {
 		out, err := exec.Command("ktadmin", append(slices.Clone(args), directory...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "globals.sql is not in its place") {
@@ -454,8 +459,56 @@ func TestRestoreTestAsRoot(t *testing.T) {
 	if info, err := os.Stat(work); err != nil || owner(info) != user.UID || info.Mode().Perm() != 0o700 {
 		t.Errorf("%s: %v, %v", work, info, err)
 	}
-	if _, err := os.Lstat("/var/tmp/keytrustee-restore-test-" + strconv.Itoa(user.UID)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the directory of the test: %v", err)
+	if after, err := filepath.Glob(places); err != nil || !slices.Equal(before, after) {
+		t.Errorf("before there were %q, and now there are %q: %v", before, after, err)
+	}
+}
+
+// TestRestoreTestPlace: without a name the backup is restored where nobody else could have made the directory first: nothing is taken that is a
+// link, another user's, open to others, of a run that goes on, or empty. What a run that was killed has left is taken, since it is removed there.
+func TestRestoreTestPlace(t *testing.T) {
+	base, elsewhere := t.TempDir(), t.TempDir()
+	named := func(name string) string { return filepath.Join(base, "keytrustee-restore-test-"+name) }
+	filled := func(dir string, mode os.FileMode) string {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, ".work"), 0o700), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	filled(elsewhere, 0o700)
+	if err := errors.Join(os.Symlink(elsewhere, named("1000")), os.WriteFile(named("file"), nil, 0o700), os.Mkdir(named("empty"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	filled(named("open"), 0o755)
+	if os.Geteuid() == 0 {
+		const nobody = 65534
+		if err := os.Chown(filled(named("another"), 0o700), nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runs, err := os.Open(filled(named("runs"), 0o700))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer runs.Close()
+	if err := syscall.Flock(int(runs.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	there, err := filepath.Glob(named("*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := placeIn(base)
+	if info, serr := os.Lstat(made); err != nil || serr != nil || slices.Contains(there, made) || !info.IsDir() || info.Mode().Perm() != 0o700 {
+		t.Errorf("it takes %s: %v, %v", made, err, serr)
+	}
+	if again, err := placeIn(base); err != nil || again == made {
+		t.Errorf("and %s again, which is empty: %v", again, err)
+	}
+	left := filled(named("left"), 0o700)
+	if got, err := placeIn(base); err != nil || got != left {
+		t.Errorf("it takes %s, and a run that was killed has left %s: %v", got, left, err)
 	}
 }
 
