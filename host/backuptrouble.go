@@ -50,17 +50,14 @@ func BackupTrouble(b replication.Backups, now time.Time) (what, do string) {
 	return what, do
 }
 
-// targetTrouble is which targets lack what they should have, when the backups are in order otherwise. What the other host sends to its
-// targets is there too, for both are set to the same.
+// targetTrouble is which targets lack what they should have, when the backups are in order otherwise. What the other host has sent counts where it
+// has sent it: of a target that this host alone has it knows nothing.
 func targetTrouble(b replication.Backups, now time.Time) (what, do string) {
 	if b.TargetTrouble != "" {
 		return b.TargetTrouble, "Put it right, on both hosts: no copy of a backup leaves the host before that."
 	}
-	if now.Before(b.OtherShippedLate) {
-		return "", ""
-	}
 	var lack []string
-	for _, t := range b.Targets {
+	for _, t := range sentByBoth(b.Targets, b.OtherTargets) {
 		switch {
 		case t.Newest.IsZero():
 			lack = append(lack, t.Target+" has confirmed no backup")
@@ -126,8 +123,10 @@ func backupProblem(c Cluster) (what string) {
 		if pair.TargetTrouble == "" && b.TargetTrouble != "" {
 			pair.TargetTrouble = n.Name + ": " + b.TargetTrouble
 		}
-		if b.OtherShippedLate.After(pair.OtherShippedLate) {
-			pair.OtherShippedLate = b.OtherShippedLate
+		for _, t := range b.OtherTargets { // by the word of a host that gives none itself, perhaps
+			if !slices.ContainsFunc(pair.OtherTargets, func(o replication.BackupTarget) bool { return o == t }) {
+				pair.OtherTargets = append(pair.OtherTargets, t)
+			}
 		}
 		pair.Targets = bothSent(pair.Targets, b.Targets)
 	}
@@ -147,7 +146,12 @@ func backupProblem(c Cluster) (what string) {
 	return what + ". " + strings.TrimSuffix(do, ".")
 }
 
-// bothSent is what each target has by the words of two hosts.
+// sentByBoth is what each of the targets has, of what their host or the other one has sent.
+func sentByBoth(targets, others []replication.BackupTarget) []replication.BackupTarget {
+	return bothSent(targets, others)[:len(targets)]
+}
+
+// bothSent is what each target has by the words of two hosts: those of the first, and then those that the other one alone has.
 func bothSent(one, other []replication.BackupTarget) []replication.BackupTarget {
 	all := slices.Clone(one)
 	for _, t := range other {

@@ -42,13 +42,16 @@ func TestBackupTrouble(t *testing.T) {
 			b.Targets = targets(now.Add(-3*time.Hour), now.Add(-5*time.Hour), time.Time{})
 		}),
 			"the newest backup that file:///2 has confirmed was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC; file:///3 has confirmed no backup", "ktadmin backup ship, on the host"},
-		{"the other host has sent them", with(func(b *replication.Backups) {
-			b.Targets, b.OtherShipped, b.OtherShippedLate = targets(time.Time{}), fresh, fresh.Add(3*time.Hour)
-		}), "", ""},
+		{"the other host has sent them", with(func(b *replication.Backups) { b.Targets, b.OtherTargets = targets(time.Time{}), targets(fresh) }), "", ""},
 		{"the other host has sent none for long", with(func(b *replication.Backups) {
-			b.Targets, b.OtherShipped, b.OtherShippedLate = targets(time.Time{}), old, now.Add(-time.Second)
+			b.Targets, b.OtherTargets = targets(time.Time{}), targets(now.Add(-5*time.Hour))
 		}),
-			"file:///1 has confirmed no backup", "ktadmin backup ship, on the host"},
+			"the newest backup that file:///1 has confirmed was begun 5h0m0s ago, at 2026-11-29 10:00:00 UTC", "ktadmin backup ship, on the host"},
+		{"a target is this host's alone", with(func(b *replication.Backups) {
+			b.Targets, b.OtherTargets = targets(time.Time{}, time.Time{}), targets(fresh)
+		}),
+			"file:///2 has confirmed no backup", "ktadmin backup ship, on the host"},
+		{"a target is the other host's alone", with(func(b *replication.Backups) { b.Targets, b.OtherTargets = targets(fresh), targets(fresh, time.Time{}) }), "", ""},
 		{"targets that are none", with(func(b *replication.Backups) { b.TargetTrouble = "backup_targets: wrong" }), "backup_targets: wrong", "Put it right"},
 		{"late, and a target lacks it", with(func(b *replication.Backups) { *b = late; b.Targets = targets(old) }), "the newest verified backup was begun 3h0m0s ago, at 2026-11-29 12:00:00 UTC", "ktadmin backup schedule says"},
 		{"wrong settings, and late", with(func(b *replication.Backups) { *b = late; b.Trouble = "backup_schedule: wrong" }),

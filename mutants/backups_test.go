@@ -112,11 +112,15 @@ var backups = []row{
 		"for months no copy leaves the host, and nobody knows", "host", "TestBackupTrouble",
 	}, {
 		"what the other host has sent counts", "host/backuptrouble.go",
-		"if now.Before(b.OtherShippedLate) {", "if false {",
+		"range sentByBoth(b.Targets, b.OtherTargets) {", "range sentByBoth(b.Targets, nil) {",
 		"an active is red for what its passive has sent", "host", "TestBackupTrouble",
 	}, {
+		"what the other host has sent counts where it has sent it", "host/backuptrouble.go",
+		"return bothSent(targets, others)[:len(targets)]", "if len(others) > 0 {\n\t\treturn others\n\t}\n\treturn targets",
+		"a target that one host alone has gets nothing, and the other host's word hides it", "host", "TestBackupTrouble",
+	}, {
 		"what the other host has sent is known", "cmd/keytrusteed/backups.go",
-		"k.OtherShipped = told(r.Peer.Backups.Shipped, now)", "k.OtherShipped = told(time.Time{}, now)",
+		"k.OtherTargets = append(k.OtherTargets, t)", "_ = append(k.OtherTargets, t)",
 		"an active is red for what its passive has sent", "cmd/keytrusteed", "TestBackupsPlan",
 	}, {
 		"a metric names no target", "metrics/metrics.go",

@@ -101,9 +101,9 @@ type Answer struct {
 // BackupWord is what a host says of its backups to the other one, so that the two do not both make one, and neither is blamed for what the
 // other has sent.
 type BackupWord struct {
-	Newest  time.Time `json:"newest,omitzero"` // when its newest verified one was begun; zero: it has none
-	Running bool      `json:"running,omitempty"`
-	Shipped time.Time `json:"shipped,omitzero"` // the newest that each of its targets has; zero: there is none, or no target
+	Newest  time.Time      `json:"newest,omitzero"` // when its newest verified one was begun; zero: it has none
+	Running bool           `json:"running,omitempty"`
+	Targets []BackupTarget `json:"targets,omitempty"` // what each of its targets has
 }
 
 // position is what the answering standby has both flushed and replayed.

@@ -70,25 +70,14 @@ type Backups struct {
 	Running bool      `json:"running"`               // one is being made on this host
 	Late    time.Time `json:"late,omitzero"`         // from when on the newest of both hosts is too old; zero: there is none
 
-	OtherShipped     time.Time `json:"other_shipped,omitzero"`      // the newest that each target of the other host has, as that last said
-	OtherShippedLate time.Time `json:"other_shipped_late,omitzero"` // from when on that is too old; zero: there is none
+	OtherTargets []BackupTarget `json:"other_targets,omitempty"` // what each target of the other host has, as that last said
 }
 
 // BackupTarget is one place where copies of the backups of a host go.
 type BackupTarget struct {
 	Target string    `json:"target"`          // as in the settings, without a password: there is none
-	Newest time.Time `json:"newest,omitzero"` // the newest backup of this host that it has confirmed; zero: there is none
+	Newest time.Time `json:"newest,omitzero"` // the newest backup of that host that it has confirmed; zero: there is none
 	Late   time.Time `json:"late,omitzero"`   // from when on that is too old
-}
-
-// Shipped is the newest backup that each target has; zero: there is none, or no target.
-func (b Backups) Shipped() (oldest time.Time) {
-	for i, t := range b.Targets {
-		if i == 0 || t.Newest.Before(oldest) {
-			oldest = t.Newest
-		}
-	}
-	return oldest
 }
 
 // SyslogConnected is Beside.Syslog while the receiver takes the audit log.

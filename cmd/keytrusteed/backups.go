@@ -126,8 +126,11 @@ func (b *backups) plan(now time.Time) (backup.Plan, error) {
 	k.Other = told(r.Peer.Backups.Newest, now)
 	newest := later(k.Newest, k.Other)
 	k.Late = thishost.Late(schedule, newest)
-	k.OtherShipped = told(r.Peer.Backups.Shipped, now)
-	k.OtherShippedLate = thishost.ShippedLate(schedule, k.OtherShipped)
+	for _, t := range r.Peer.Backups.Targets {
+		t.Newest = told(t.Newest, now)
+		t.Late = thishost.ShippedLate(schedule, t.Newest)
+		k.OtherTargets = append(k.OtherTargets, t)
+	}
 	late := k.Late
 	if newest.IsZero() { // as if one had been made when this daemon started
 		late = thishost.Late(schedule, b.up)
@@ -204,7 +207,7 @@ func (b *backups) Word() (w replication.BackupWord) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.known != nil {
-		w.Newest, w.Shipped = b.known.Newest, b.known.Shipped()
+		w.Newest, w.Targets = b.known.Newest, b.known.Targets
 	}
 	w.Running = b.running || b.another
 	return w

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -198,7 +200,7 @@ func TestBackupsRun(t *testing.T) {
 		b.lay(started)
 		return backup.EndedAttempt(started, "one", nil).Save(thishost.From(b.config()).BackupAttempt())
 	})
-	if hourly.Known() != nil || hourly.Word() != (replication.BackupWord{}) {
+	if hourly.Known() != nil || !reflect.DeepEqual(hourly.Word(), replication.BackupWord{}) {
 		t.Error("something is known before it was looked")
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -309,14 +311,14 @@ func TestBackupsPlan(t *testing.T) {
 		t.Errorf("by the other's word: %+v, %+v", p, k)
 	}
 	b.settings(b.recipients + "backup_targets: [\"file:///mnt/kt\", \"sftp://kt@store/kt\"]\n")
-	if _, k := look(); len(k.Targets) != 2 || k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt"}) || !k.OtherShippedLate.IsZero() || !hourly.Word().Shipped.IsZero() {
+	if _, k := look(); len(k.Targets) != 2 || k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt"}) || len(k.OtherTargets) != 0 || !slices.Equal(hourly.Word().Targets, k.Targets) {
 		t.Errorf("of targets that have nothing: %+v", k)
 	}
 	b.confirm("file:///mnt/kt", at(13, 0), at(23, 0))
 	b.confirm("sftp://kt@store/kt", at(13, 0))
-	b.report.Peer.Backups.Shipped = at(14, 0)
-	if _, k := look(); k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt", Newest: at(13, 0), Late: at(16, 0)}) || !k.OtherShipped.Equal(at(14, 0)) || !k.OtherShippedLate.Equal(at(17, 0)) ||
-		!hourly.Word().Shipped.Equal(at(13, 0)) {
+	b.report.Peer.Backups.Targets = []replication.BackupTarget{{Target: "file:///mnt/kt", Newest: at(14, 0), Late: at(23, 0)}, {Target: "file:///mnt/other", Newest: at(23, 0)}}
+	if _, k := look(); k.Targets[0] != (replication.BackupTarget{Target: "file:///mnt/kt", Newest: at(13, 0), Late: at(16, 0)}) ||
+		!slices.Equal(k.OtherTargets, []replication.BackupTarget{{Target: "file:///mnt/kt", Newest: at(14, 0), Late: at(17, 0)}, {Target: "file:///mnt/other"}}) || !slices.Equal(hourly.Word().Targets, k.Targets) {
 		t.Errorf("of targets that have some: %+v, %+v", k, hourly.Word())
 	}
 	b.settings(b.recipients + "backup_targets: [\"ftp://store\"]\n")

@@ -82,7 +82,7 @@ func (a *app) backupsOf(c *config.Config) (replication.Backups, error) {
 		b.Part = "not known yet: keytrusteed has just started"
 		return b, nil
 	}
-	b.Other, b.Mine, b.Part, b.Running, b.Late, b.OtherShipped, b.OtherShippedLate = k.Other, k.Mine, k.Part, k.Running, k.Late, k.OtherShipped, k.OtherShippedLate
+	b.Other, b.Mine, b.Part, b.Running, b.Late, b.OtherTargets = k.Other, k.Mine, k.Part, k.Running, k.Late, k.OtherTargets
 	if b.Schedule == k.Schedule {
 		b.Due = k.Due
 	}
