@@ -97,16 +97,17 @@ type Node struct {
 	ClockSkew  *float64          `json:"clock_skew_seconds,omitempty"` // the other one's clock minus its own
 	RootProof  *float64          `json:"root_proof_age_seconds,omitempty"`
 
-	DiskFree     uint64             `json:"disk_free_bytes,omitempty"`
-	DiskSize     uint64             `json:"disk_size_bytes,omitempty"`
-	Certificates map[string]float64 `json:"certificate_days,omitempty"`     // public, cluster, authority
-	Foreign      []string           `json:"foreign_certificates,omitempty"` // of these, those that another authority than the cluster's has signed
-	Recovery     string             `json:"recovery_key,omitempty"`         // missing, unconfirmed, confirmed
-	AuditTrouble string             `json:"audit_trouble,omitempty"`
-	AuditLost    uint64             `json:"audit_lost,omitempty"`
-	Syslog       string             `json:"syslog,omitempty"` // connected, or why not; empty: none
-	SyslogLost   uint64             `json:"syslog_lost,omitempty"`
-	Unfinished   string             `json:"unfinished,omitempty"` // a command that has not ended on it
+	DiskFree     uint64               `json:"disk_free_bytes,omitempty"`
+	DiskSize     uint64               `json:"disk_size_bytes,omitempty"`
+	Certificates map[string]float64   `json:"certificate_days,omitempty"`     // public, cluster, authority
+	Begins       map[string]time.Time `json:"certificates_begin,omitempty"`   // of these, those that are not good yet, and when they are
+	Foreign      []string             `json:"foreign_certificates,omitempty"` // of these, those that another authority than the cluster's has signed
+	Recovery     string               `json:"recovery_key,omitempty"`         // missing, unconfirmed, confirmed
+	AuditTrouble string               `json:"audit_trouble,omitempty"`
+	AuditLost    uint64               `json:"audit_lost,omitempty"`
+	Syslog       string               `json:"syslog,omitempty"` // connected, or why not; empty: none
+	SyslogLost   uint64               `json:"syslog_lost,omitempty"`
+	Unfinished   string               `json:"unfinished,omitempty"` // a command that has not ended on it
 
 	Backups *replication.Backups `json:"backups,omitempty"`
 

@@ -28,6 +28,11 @@ func (n *Node) problem(since *time.Time, format string, args ...any) {
 // judged is n with everything that is wrong with it.
 func (n Node) judged() Node {
 	for _, name := range slices.Sorted(maps.Keys(n.Certificates)) {
+		if begins, early := n.Begins[name]; early {
+			what, do := notYet(name, begins, slices.Contains(n.Foreign, name))
+			n.problem(nil, "%s", strings.ReplaceAll(what+": "+do, "this host", n.Name))
+			continue
+		}
 		if left := n.Certificates[name]; left < fewDays {
 			end := fmt.Sprintf("expires in %.0f days", left)
 			if left < 0 {

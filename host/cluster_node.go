@@ -61,13 +61,24 @@ func fromReport(r replication.Report, at time.Time) Node {
 		n.Backups, n.Foreign = b.Backups, b.Foreign
 		n.Certificates = map[string]float64{}
 		for name, expires := range b.Certificates {
-			n.Certificates[name] = days(expires, at)
+			n.certificate(name, b.Begins[name], expires, at)
 		}
 	}
 	if r.PeerName != "" {
 		n.Sees = sees(r)
 	}
 	return n
+}
+
+// certificate notes from when to when a certificate is good. The clocks of two hosts are never quite the same.
+func (n *Node) certificate(name string, begins, expires, at time.Time) {
+	n.Certificates[name] = days(expires, at)
+	if begins.After(at.Add(muchSkew)) {
+		if n.Begins == nil {
+			n.Begins = map[string]time.Time{}
+		}
+		n.Begins[name] = begins.UTC()
+	}
 }
 
 // server is what its PostgreSQL says, now or when it last answered.
@@ -181,7 +192,7 @@ func (s Sight) fromFiles() Node {
 	n := Node{Source: FilesWord, Daemon: ptr(false), Status: NodeStatus{"d", "keytrusteed does not answer"}, Recovery: s.Status.Recovery.String()}
 	n.Certificates = map[string]float64{}
 	for _, c := range s.Status.Certificates {
-		n.Certificates[c.Name()] = days(c.Expires, s.At)
+		n.certificate(c.Name(), c.Begins, c.Expires, s.At)
 		if c.Foreign {
 			n.Foreign = append(n.Foreign, c.Name())
 		}

@@ -354,6 +354,32 @@ func TestForeignRenewal(t *testing.T) {
 	}
 }
 
+// TestCertificateOfTomorrow: a certificate that is not good yet makes its host BAD, by its daemon's word and by its files, with what to look at: the
+// clock first, and then, where that helps, another certificate. A clock that is a moment behind is none that is wrong.
+func TestCertificateOfTomorrow(t *testing.T) {
+	at := time.Date(2026, 11, 29, 15, 0, 0, 0, time.UTC)
+	begins := map[string]time.Time{"public": at.Add(24 * time.Hour), "cluster": at.Add(time.Second), "authority": at.Add(24 * time.Hour)}
+	ends := map[string]time.Time{}
+	var files []Certificate
+	for name, file := range map[string]string{"public": "ssl-cert-keytrustee.pem", "cluster": "cluster.pem", "authority": "ca.pem"} {
+		ends[name] = at.Add(365 * 24 * time.Hour)
+		files = append(files, Certificate{File: file, Begins: begins[name], Expires: ends[name]})
+	}
+	sight := Sight{At: at, Status: Status{Certificates: files}}
+	for word, n := range map[string]Node{
+		"its daemon's": fromReport(replication.Report{Beside: &replication.Beside{Certificates: ends, Begins: begins}}, at),
+		"its files'":   sight.fromFiles(),
+	} {
+		n.Name, n.Problems = "kt02", nil
+		n = n.judged()
+		const good = " certificate is good only from 2026-11-30 15:00:00 UTC on, so kt02's clock is wrong, or was when it was made: "
+		if n.Summary != Bad || len(n.Problems) != 2 || n.Problems[0].Message != "the authority"+good+"put the clock right ("+certificatePage+")" ||
+			n.Problems[1].Message != "the public"+good+"see that the clock is right; if it is, on kt02: ktadmin certs renew ("+certificatePage+")" {
+			t.Errorf("by %s word: %s, %+v", word, n.Summary, n.Problems)
+		}
+	}
+}
+
 // TestRenewBesideAnOperation: a host whose join has not ended keeps the certificates that it had until it has.
 func TestRenewBesideAnOperation(t *testing.T) {
 	h := newHost(t, "kt01", 1)

@@ -59,11 +59,7 @@ func (c Certificate) Trouble(now time.Time) (what, do string) {
 	left := c.Expires.Sub(now)
 	switch {
 	case now.Before(c.Begins):
-		what = fmt.Sprintf("the %s certificate is good only from %s on, so this host's clock is wrong, or was when it was made", c.Name(), stamp(c.Begins))
-		if c.Name() == "authority" { // its next one would begin then, too
-			return what, "put the clock right (" + certificatePage + ")"
-		}
-		return what, "see that the clock is right; if it is, " + renewal(c.Name(), c.Foreign) + " (" + certificatePage + ")"
+		return notYet(c.Name(), c.Begins, c.Foreign)
 	case left >= renewWithin:
 		return "", ""
 	case left <= 0:
@@ -72,6 +68,15 @@ func (c Certificate) Trouble(now time.Time) (what, do string) {
 		what = fmt.Sprintf("the %s certificate expires at %s", c.Name(), stamp(c.Expires))
 	}
 	return what, renewal(c.Name(), c.Foreign) + " (" + certificatePage + ")"
+}
+
+// notYet is what is wrong with a certificate that begins in the future, and what to do.
+func notYet(name string, begins time.Time, foreign bool) (what, do string) {
+	what = fmt.Sprintf("the %s certificate is good only from %s on, so this host's clock is wrong, or was when it was made", name, stamp(begins))
+	if name == "authority" { // its next one would begin then, too
+		return what, "put the clock right (" + certificatePage + ")"
+	}
+	return what, "see that the clock is right; if it is, " + renewal(name, foreign) + " (" + certificatePage + ")"
 }
 
 const certificatePage = "docs/runbook/certificate-expired.md"

@@ -63,6 +63,14 @@ var certificates = []row{
 		"\t\tif !clocksApart(report()) {", "\t\tif true || clocksApart(report()) {",
 		"certificates are made by a clock that is known to be wrong", "cmd/keytrusteed", "TestRenewalsWaitForTheClocks",
 	}, {
+		"a certificate that is not good yet is said in the summary", "host/cluster_judge.go",
+		"if begins, early := n.Begins[name]; early {", "if begins, early := n.Begins[name]; early && begins.IsZero() {",
+		"no client believes a host, and the pair is GOOD", "host", "TestCertificateOfTomorrow",
+	}, {
+		"a certificate that is not good yet is known to the other host", "cmd/keytrusteed/beside.go",
+		"b.Certificates[c.Name()], b.Begins[c.Name()] = c.Expires, c.Begins", "b.Certificates[c.Name()] = c.Expires",
+		"no client believes a host, and the pair is GOOD", "cmd/keytrusteed", "TestBesideCertificates",
+	}, {
 		"the summary knows whose a certificate is", "host/cluster_judge.go",
 		"renewal(name, slices.Contains(n.Foreign, name))", "renewal(name, false)",
 		"the operator runs a command that leaves the certificate as it is, and it ends", "host", "TestForeignRenewal",

@@ -32,6 +32,7 @@ type Report struct {
 type Beside struct {
 	Release      string               `json:"release"`                        // of Keytrustee
 	Certificates map[string]time.Time `json:"certificates,omitempty"`         // when each expires: public, cluster, authority
+	Begins       map[string]time.Time `json:"certificates_begin,omitempty"`   // when each begins to be good
 	Foreign      []string             `json:"foreign_certificates,omitempty"` // of these, those that another authority has signed
 	Recovery     string               `json:"recovery"`                       // the recovery key: missing, unconfirmed, confirmed
 	AuditTrouble string               `json:"audit_trouble,omitempty"`

@@ -38,13 +38,7 @@ func (a about) Report() replication.Report {
 	if err != nil {
 		return r // what can not be read is not said
 	}
-	b.Certificates = map[string]time.Time{}
-	for _, c := range s.Certificates {
-		b.Certificates[c.Name()] = c.Expires
-		if c.Foreign {
-			b.Foreign = append(b.Foreign, c.Name())
-		}
-	}
+	certificates(b, s.Certificates)
 	b.Recovery = s.Recovery.String()
 	return r
 }
@@ -69,4 +63,15 @@ func (s seen) Report() replication.Report {
 		r.Beside.Unconfirmed = &n
 	}
 	return r
+}
+
+// certificates has b say from when to when each of the host's certificates is good, and whose it is.
+func certificates(b *replication.Beside, all []host.Certificate) {
+	b.Certificates, b.Begins = map[string]time.Time{}, map[string]time.Time{}
+	for _, c := range all {
+		b.Certificates[c.Name()], b.Begins[c.Name()] = c.Expires, c.Begins
+		if c.Foreign {
+			b.Foreign = append(b.Foreign, c.Name())
+		}
+	}
 }
