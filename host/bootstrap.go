@@ -104,12 +104,12 @@ func (h *Host) makeDatabase(ctx context.Context, j *Journal, server *postgres.Se
 	if err := server.Init(ctx); err != nil {
 		return errors.Join(err, h.notMaking(j))
 	}
-	j.Making, j.Made = "", server.Data
+	j.Making, j.Is, j.Made = "", "", server.Data
 	return h.saveJournal(j)
 }
 
 // clearMaking empties dir if the journal says that an earlier attempt was filling it, and otherwise wants it empty or
-// absent; then it journals that dir is being filled. If the operation marks what it fills, the mark is in dir on return.
+// absent; then it journals that dir is being filled, and which one it is. If the operation marks what it fills, the mark is in dir on return.
 func (h *Host) clearMaking(j *Journal, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,6 +128,14 @@ func (h *Host) clearMaking(j *Journal, dir string) error {
 		return err
 	}
 	j.Making = dir
+	if j.Operation != rebuildOperation {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		if j.Is, err = which(dir); err != nil {
+			return err
+		}
+	}
 	if err := h.saveJournal(j); err != nil {
 		return err
 	}
@@ -138,7 +146,7 @@ func (h *Host) clearMaking(j *Journal, dir string) error {
 }
 
 func (h *Host) notMaking(j *Journal) error {
-	j.Making = ""
+	j.Making, j.Is = "", ""
 	return h.saveJournal(j)
 }
 

@@ -24,6 +24,7 @@ type Journal struct {
 	Making    string    `json:"making,omitempty"` // the directory that it is filling: half made as long as it stands here
 	Made      string    `json:"made,omitempty"`   // the directory that it has filled
 	Mark      string    `json:"mark,omitempty"`   // of a restore from a backup: in the name of the mark that it leaves in Making
+	Is        string    `json:"is,omitempty"`     // of others: which directory Making is, for another may be mounted at its path
 	// Of a join: the copy that the other host was asked to admit, where that host was reached, and where this host's earlier
 	// data was moved to.
 	Incarnation string `json:"incarnation,omitempty"`

@@ -2,9 +2,14 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"keytrustee/internal/durable"
 )
@@ -12,6 +17,9 @@ import (
 // A restore from a backup is for a host that has lost its data, and lost data may turn up: a disk that is mounted again lies at the path that
 // the journal names, and holds what no backup has. So what a restore makes it makes in a directory that it has marked first, under a name that
 // is its own, and nothing is removed from one, and no server stopped in it, that has no such mark.
+//
+// pg_basebackup and initdb want an empty directory, so a join and a bootstrap leave no mark: they note which directory it is, and nothing is removed
+// from another one that lies at its path, which has been mounted or moved there.
 
 // marker is the path of the mark that the operation leaves in dir; empty: it leaves none.
 func (j *Journal) marker(dir string) string {
@@ -21,10 +29,24 @@ func (j *Journal) marker(dir string) string {
 	return filepath.Join(dir, ".restoring-"+j.Mark)
 }
 
-// checkMarked refuses dir if it holds anything, and not the mark of the operation that is said to be filling it. An operation that leaves none
-// is believed.
+// which is what a directory is told by from another one at its path, also after the machine was started anew: the number that its file system gives
+// it, and when it was made, where that is kept.
+func which(dir string) (string, error) {
+	var s unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_INO|unix.STATX_BTIME, &s); err != nil {
+		return "", &os.PathError{Op: "statx", Path: dir, Err: err}
+	}
+	made := ""
+	if s.Mask&unix.STATX_BTIME != 0 {
+		made = time.Unix(s.Btime.Sec, int64(s.Btime.Nsec)).UTC().Format(time.RFC3339Nano)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%d %s", s.Ino, made), " "), nil
+}
+
+// checkMarked refuses dir if it holds anything, and is not the directory that the operation is said to be filling: by the mark that is in it, or,
+// of an operation that leaves none, by which one it is. One of an earlier release, which has noted neither, is believed.
 func (h *Host) checkMarked(j *Journal, dir string) error {
-	if j.Operation != rebuildOperation {
+	if j.Operation != rebuildOperation && (j.Is == "" || j.Making != dir) {
 		return nil
 	}
 	entries, err := os.ReadDir(dir)
@@ -37,6 +59,13 @@ func (h *Host) checkMarked(j *Journal, dir string) error {
 		if have, err := exists(marker); err != nil || have {
 			return err
 		}
+	}
+	if j.Operation != rebuildOperation {
+		if is, err := which(dir); err != nil || is == j.Is {
+			return err
+		}
+		return hinted("keep it, for it may hold what no other host has: stop what runs in it, unmount it or move it aside, and repeat the command",
+			"the directory %s is not the one that the %s was filling, and has something in it; nothing was changed", dir, j.Operation)
 	}
 	return hinted("if it is data that was lost and has come back, keep it, for it may hold what the backup has not: stop what runs in it, unmount it or move it aside, and repeat the command",
 		"what is in the directory %s is not what the restore from a backup was making there; nothing was changed", dir)

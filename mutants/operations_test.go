@@ -292,6 +292,14 @@ var operations = []row{
 		"a restore that is repeated deletes the data that was lost and has been found", "host", "TestRestoreKnowsItsDirectory",
 	},
 	{
+		"a disk that is mounted over a join is not the join's", "host/marker.go",
+		"if is, err := which(dir); err != nil || is == j.Is {", "if is, err := which(dir); err != nil || is != \"\" {",
+		"a join that is repeated or given up clears a disk that was mounted at its path", "host", "TestJoinKnowsItsDirectory",
+	}, {
+		"which directory a join fills is noted first", "host/bootstrap.go",
+		"if j.Is, err = which(dir); err != nil {", "if _, err = which(dir); err != nil {",
+		"a join that is repeated or given up clears a disk that was mounted at its path", "host", "TestJoinKnowsItsDirectory",
+	}, {
 		"what a restore has not marked it does not clear", "host/marker.go",
 		"\tif err := h.checkMarked(j, dir); err != nil {\n", "\tif err := error(nil); err != nil {\n",
 		"a restore that is given up deletes the data that was lost and has been found", "host", "TestRestoreKnowsItsDirectory",
