@@ -95,13 +95,29 @@ var backups = []row{
 		"s.err = m.err", "_ = m.err",
 		"a disk that is full is told as a program that broke off", "backup", "TestArchiveFailsAsItsFile",
 	}, {
-		"a backup yields to all that is not idle", "cmd/keytrusteed/backup_child.go",
-		"Policy: unix.SCHED_IDLE", "Policy: unix.SCHED_NORMAL",
+		"a backup takes the place of nobody who runs", "cmd/keytrusteed/backup_child.go",
+		"Policy: unix.SCHED_BATCH", "Policy: unix.SCHED_NORMAL",
 		"decrypts wait for a backup", "cmd/keytrusteed", "TestBackupChild",
 	}, {
 		"a backup has a session of its own", "cmd/keytrusteed/backup_child.go",
 		"Pdeathsig: syscall.SIGTERM, Setsid: true", "Pdeathsig: syscall.SIGTERM",
 		"where the kernel groups processes by sessions, a backup has the daemon's share", "cmd/keytrusteed", "TestBackupChild",
+	}, {
+		"what sends a base backup yields", "postgres/sender.go",
+		"where state = 'backup' and", "where state = 'none' and",
+		"decrypts wait for the base backup, which has the share of a server process", "cmd/ktadmin", "TestYieldWithAll",
+	}, {
+		"what sends a base backup of a primary does not yield", "postgres/sender.go",
+		" and pg_is_in_recovery()", "",
+		"its last record holds back the commits of a busy primary", "postgres", "TestBackupSenders",
+	}, {
+		"all that a backup starts yields", "cmd/ktadmin/yield.go",
+		"append(sessionsBelow(os.Getpid()), y.senders...)", "slices.Clone(y.senders)",
+		"where the kernel groups processes by sessions, decrypts wait for the server of the restore", "cmd/ktadmin", "TestYieldWithAll",
+	}, {
+		"a backup by hand does not yield", "cmd/ktadmin/yield.go",
+		"if !yields() {", "if false {",
+		"who waits for a backup waits for everybody else", "cmd/ktadmin", "TestYieldWithAll",
 	}, {
 		"a backup ends with its daemon", "cmd/keytrusteed/backup_child.go",
 		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setsid: true}", "&syscall.SysProcAttr{Setsid: true}",

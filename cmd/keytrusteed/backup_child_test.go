@@ -53,7 +53,7 @@ func TestBackupChild(t *testing.T) {
 	if err := runChild(t.Context(), child(`echo "nice $(cut -d' ' -f19 /proc/self/stat), class $(cut -d' ' -f41 /proc/self/stat), led by $(($$ - $(cut -d' ' -f6 /proc/$$/stat))), told $*" >&2`, "backup", "create")); err != nil {
 		t.Error(err)
 	}
-	if want := fmt.Sprintf("nice %d, class %d, led by 0, told backup create", max(own, niceness), unix.SCHED_IDLE); !strings.Contains(log.String(), want) || nice() != own {
+	if want := fmt.Sprintf("nice %d, class %d, led by 0, told backup create", niceness, unix.SCHED_BATCH); !strings.Contains(log.String(), want) || nice() != own {
 		t.Errorf("want %q of it, and %d of this process, which has %d: %s", want, own, nice(), log)
 	}
 	err := runChild(t.Context(), child(`echo "copying the database…" >&2; echo "ktadmin: the configuration is wrong: a" >&2; echo "  b" >&2; echo "hint: put it right" >&2; exit 2`))

@@ -63,7 +63,7 @@ func (a *app) createBackup(f createFlags) error {
 		return err
 	}
 	o.Record, o.Wait = record, f.wait
-	stop := yieldWithAll()
+	stop := yieldWithAll(o.Server)
 	receipt, err := backup.Create(a.cmd.Context(), o)
 	stop()
 	if err != nil {
