@@ -10,17 +10,21 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"keytrustee/postgres"
 )
 
-// The streams of a backup, in their order. The dump comes first, so that its snapshot is held no longer than a dump takes;
-// whatever it sees the base backup, which ends later, has too.
+// The streams of a backup, in their order; the copies of the tables come after the dump. It is first, so that its snapshot is held no longer
+// than it takes; whatever it sees the base backup, which ends later, has too.
 const (
 	globalsStream = "globals.sql"
 	dumpStream    = "dump.pgc"
-	rowsStream    = "rows"
 	baseStream    = "base.tar"
 	configStream  = "config.tar"
 )
+
+// copyStream has the rows of that kind.
+func copyStream(k Kind) string { return k.String() + "s.copy" }
 
 // fill writes everything but the manifest into the archive.
 func (r *run) fill(ctx context.Context, a *archive) (rows Count, err error) {
@@ -47,7 +51,8 @@ func (r *run) fill(ctx context.Context, a *archive) (rows Count, err error) {
 	return rows, a.stream(configStream, func(w io.Writer) error { return tarFiles(w, files, a.at) })
 }
 
-// dump writes the dump and the list of rows, both of one snapshot.
+// dump writes the database, and apart from it the rows of its tables, all of one snapshot. It is read once: the rows that the dump has are the
+// list of what the base backup has to have.
 func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 	conn, err := pgx.Connect(ctx, r.Server.ConnString(r.Database))
 	if err != nil {
@@ -59,18 +64,40 @@ func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 		return rows, fmt.Errorf("taking a snapshot: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
+	tables := r.Checker.Tables()
 	r.Progress.Begin("dumping the database")
-	r.Progress.Bytes(lengthOf(r.last, dumpStream), true)
-	if err := a.stream(dumpStream, func(w io.Writer) error { return r.Server.Dump(ctx, writeTo(r.Progress, w), r.Database, snapshot) }); err != nil {
+	r.Progress.Bytes(dumped(r.last), true)
+	if err := a.stream(dumpStream, func(w io.Writer) error {
+		return r.Server.Dump(ctx, writeTo(r.Progress, w), r.Database, snapshot, tables[:]...)
+	}); err != nil {
 		return rows, err
 	}
-	r.Progress.Begin("listing every version")
-	r.Progress.Versions(r.last.Rows.Versions, true)
-	err = a.stream(rowsStream, func(w io.Writer) (err error) {
-		rows, err = writeRows(ctx, w, counting{r.Checker, r.Progress}, tx)
-		return err
-	})
-	return rows, err
+	for i, k := range kinds {
+		if err := a.stream(copyStream(k), func(w io.Writer) error {
+			n, err := postgres.CopyTable(ctx, conn, tables[i], writeTo(r.Progress, w))
+			*rows.of(k) = n
+			return err
+		}); err != nil {
+			return rows, err
+		}
+	}
+	purged, err := r.Checker.Purged(ctx, tx)
+	if err != nil {
+		return rows, fmt.Errorf("counting what was purged: %w", err)
+	}
+	for _, k := range kinds {
+		*rows.of(k) -= *purged.of(k)
+	}
+	return rows, nil
+}
+
+// dumped is how long the dump of a backup is.
+func dumped(r Receipt) int64 {
+	n := lengthOf(r, dumpStream)
+	for _, k := range kinds {
+		n += lengthOf(r, copyStream(k))
+	}
+	return n
 }
 
 // exportSnapshot begins a transaction that reads, and gives its snapshot to other sessions for as long as it lasts.

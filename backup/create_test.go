@@ -37,7 +37,7 @@ func TestCreate(t *testing.T) {
 			said := new(listener)
 			s.Progress = said
 			r := s.mustCreate(t)
-			said.heard(t, append([]string{"dumping the database", "listing every version", "copying the database", "reading the backup back"}, trialPhases...)...)
+			said.heard(t, append([]string{"dumping the database", "copying the database", "reading the backup back"}, trialPhases...)...)
 			if p := said.of(t, "copying the database"); !p.about || p.total < 1<<20 || p.done != lengthOf(r, baseStream) {
 				t.Errorf("copying: %+v", p)
 			}
@@ -190,7 +190,7 @@ func TestUnproven(t *testing.T) {
 			o.point = at("read back", func() { pgtest.FlipByte(t, work("data/global/1260"), 100) })
 		}, "global/1260"},
 		"a version that does not open": {func(t *testing.T, o *Options) {
-			o.Checker = damaging{func(r *Row, open bool) error {
+			o.Checker = damaging{do: func(r *Row, open bool) error {
 				if open && r.ID[15] == 0x02 {
 					return errors.New("version payroll@2 does not open")
 				}
@@ -198,7 +198,7 @@ func TestUnproven(t *testing.T) {
 			}}
 		}, "payroll@2"},
 		"a row is another than it was": {func(t *testing.T, o *Options) {
-			o.Checker = damaging{func(r *Row, open bool) error {
+			o.Checker = damaging{do: func(r *Row, open bool) error {
 				if open && r.ID[15] == 0x01 {
 					r.Sum[0] ^= 1
 				}
@@ -206,13 +206,24 @@ func TestUnproven(t *testing.T) {
 			}}
 		}, "its base backup: version 00000000-0000-4000-8000-000000000001 is not what it was"},
 		"a row is missing": {func(t *testing.T, o *Options) {
-			o.Checker = damaging{func(r *Row, open bool) error {
-				if !open { // of the list and the dump
+			o.Checker = damaging{do: func(r *Row, open bool) error {
+				if open {
 					r.ID[15] += 2
 				}
 				return nil
 			}}
-		}, "version 00000000-0000-4000-8000-000000000003 is not there"},
+		}, "its base backup: version 00000000-0000-4000-8000-000000000001 is not there"},
+		"a row of the restored dump is another": {func(t *testing.T, o *Options) {
+			o.Checker = damaging{do: func(r *Row, open bool) error {
+				if !open && r.ID[15] == 0x02 {
+					r.Sum[0] ^= 1
+				}
+				return nil
+			}}
+		}, "its dump: version 00000000-0000-4000-8000-000000000002 is not what it was"},
+		"a row of the dump is damaged": {func(t *testing.T, o *Options) {
+			o.point = at("restored", func() { pgtest.FlipByte(t, work(copyStream(Version)), int64(len(copyOfThings(1, 2))-3)) })
+		}, "version 00000000-0000-4000-8000-000000000002 is not what it was"},
 		"a dump that is damaged": {func(t *testing.T, o *Options) {
 			o.point = at("restored", func() { pgtest.FlipByte(t, work(dumpStream), 10) })
 		}, "its dump: pg_restore"},
@@ -240,8 +251,9 @@ func TestUnproven(t *testing.T) {
 	})
 }
 
-// damaging is things, with something done to each row.
+// damaging is things, with something done to each row of a database.
 type damaging struct {
+	things
 	do func(r *Row, open bool) error
 }
 

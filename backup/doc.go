@@ -8,7 +8,7 @@
 //	recipients.go  ParseRecipients: who may read the backups; named.go: as somebody else calls one of them
 //	openpgp.go     those that are OpenPGP keys: which they are, and whether anything should be encrypted to them
 //	create.go      Create: one backup, from the lock to its name
-//	copy.go        what goes into it, in which order
+//	copy.go        what goes into it, in which order; dump.go: the dump of one that was unpacked
 //	archive.go     how it lies in the file: a tar of streams, encrypted; read.go: the way back
 //	authentic.go   Origin: who has made a backup, and what is refused
 //	identities.go  ParseIdentities: what opens a backup

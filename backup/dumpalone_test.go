@@ -35,7 +35,7 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 	options := func(do func(r *Row, open bool) error) TestOptions {
 		o := mustTestOptions(t, file, text(s.identities[0]))
 		o.FromDump = true
-		o.Keys = func(string, Manifest) (Checker, error) { return damaging{do}, nil }
+		o.Keys = func(string, Manifest) (Checker, error) { return damaging{do: do}, nil }
 		return o
 	}
 	opened := 0
@@ -77,7 +77,12 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 			}
 			return nil
 		}, want: "is not what it was"},
-		"a row that the list does not have": {point: func(work string) error { return os.Truncate(filepath.Join(work, rowsStream), rowSize) }, want: "was not there"},
+		"fewer rows than the backup says": {point: func(work string) error {
+			return os.WriteFile(filepath.Join(work, "versions.copy"), copyOfThings(1), 0o600)
+		}, want: "its trailer says"},
+		"a copy of a table is cut off": {point: func(work string) error {
+			return os.WriteFile(filepath.Join(work, "versions.copy"), copyOfThings(1, 2)[:70], 0o600)
+		}, want: "its dump: loading the table thing"},
 		"no roles": {point: func(work string) error {
 			return os.WriteFile(filepath.Join(work, globalsStream), []byte("nonsense;"), 0o600)
 		}, want: "its dump: making the roles"},
@@ -114,13 +119,13 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = Unpack(t.Context(), o.File, o.Identities, o.Origin, filepath.Join(dir, "unpacked"), nil)
-		for _, name := range []string{dumpStream, globalsStream, rowsStream} {
+		for _, name := range []string{dumpStream, globalsStream, "changes.copy", "keys.copy", "versions.copy"} {
 			err = errors.Join(err, os.Rename(filepath.Join(dir, "unpacked", name), filepath.Join(dir, name)))
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.hasMoreThanTheDump(t, filepath.Join(dir, rowsStream), r.Rows)
+		s.hasMoreThanTheDump(t, dir, r.Rows)
 		if err := os.WriteFile(filepath.Join(dir, dumpStream), []byte("PGDMP\x01\x63\x00\x04\x08\x01"), 0o600); err != nil { // of a format that is yet to come
 			t.Fatal(err)
 		}
@@ -135,9 +140,9 @@ func TestRestoreTestOfTheDump(t *testing.T) {
 	})
 }
 
-// hasMoreThanTheDump checks that the database, which has a row that the list does not have, is none that was restored from the dump; and that
+// hasMoreThanTheDump checks that the database, which has a row that the dump in dir does not have, is none that was restored from that; and that
 // what was is opened.
-func (s *site) hasMoreThanTheDump(t *testing.T, list string, want Count) {
+func (s *site) hasMoreThanTheDump(t *testing.T, dir string, want Count) {
 	t.Helper()
 	conn, err := pgx.Connect(pgtest.Context(t), s.Server.ConnString("postgres"))
 	if err != nil {
@@ -145,12 +150,12 @@ func (s *site) hasMoreThanTheDump(t *testing.T, list string, want Count) {
 	}
 	defer conn.Close(context.Background())
 	compare := func(c Checker) error {
-		rows, err := os.Open(list)
+		d, err := OpenDump(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer rows.Close()
-		return CompareDump(pgtest.Context(t), conn, c, rows, want, nil)
+		defer d.Close()
+		return CompareDump(pgtest.Context(t), conn, c, d, want, nil)
 	}
 	if err := compare(things{}); err == nil || !strings.Contains(err.Error(), "version 00000000-0000-4000-8000-000000000000 was not there") {
 		t.Errorf("with a row that was not dumped: %v", err)
@@ -160,7 +165,7 @@ func (s *site) hasMoreThanTheDump(t *testing.T, list string, want Count) {
 		t.Errorf("with what was dumped: %v", err)
 	}
 	no := errors.New("does not open")
-	err = compare(damaging{func(_ *Row, open bool) error {
+	err = compare(damaging{do: func(_ *Row, open bool) error {
 		if open {
 			return no
 		}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -69,7 +70,7 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := pgtest.New(t, pgtest.Options{})
-	sql(t, s, `create table thing (id uuid primary key, sealed bytea)`)
+	sql(t, s, `create table thing (id uuid primary key, sealed bytea); create table thing_key (id uuid); create table thing_change (id uuid)`)
 	sql(t, s, `insert into thing select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, convert_to('sealed thing ' || n, 'UTF8') from generate_series(1, 2) n`)
 	return siteOf(t, s)
 }
@@ -131,6 +132,46 @@ func (c things) Open(ctx context.Context, q Querier, row func(Row) error) error 
 		}
 		return nil
 	})
+}
+
+func (things) Tables() [3]string { return [3]string{"thing_change", "thing_key", "thing"} }
+
+func (things) Copied(copies [3]io.Reader) RowReader {
+	var c copiedThings
+	for i, r := range copies {
+		c[i] = postgres.NewCopyReader(r)
+	}
+	return c
+}
+
+// copyOfThings is what COPY writes of things with these numbers, which are below 10.
+func copyOfThings(numbers ...byte) []byte {
+	b := append([]byte("PGCOPY\n\xff\r\n\x00"), make([]byte, 8)...)
+	for _, n := range numbers {
+		id := [16]byte{6: 0x40, 8: 0x80, 15: n}
+		sealed := fmt.Sprintf("sealed thing %d", n)
+		b = append(append(b, 0, 2, 0, 0, 0, 16), id[:]...)
+		b = append(append(b, 0, 0, 0, byte(len(sealed))), sealed...)
+	}
+	return append(b, 0xff, 0xff)
+}
+
+func (things) Purged(context.Context, Querier) (Count, error) { return Count{}, nil }
+
+// copiedThings are the rows of copies. Those of the first two have none.
+type copiedThings [3]*postgres.CopyReader
+
+func (c copiedThings) Next() (Row, error) {
+	for _, none := range c[:2] {
+		if _, err := none.Next(); err != io.EOF {
+			return Row{}, fmt.Errorf("there is more than things, %w", err)
+		}
+	}
+	values, err := c[2].Next()
+	if err != nil {
+		return Row{}, err
+	}
+	return Row{Kind: Version, ID: [16]byte(values[0]), Sum: sha256.Sum256(values[1])}, nil
 }
 
 func (things) each(ctx context.Context, q Querier, row func(Row) error, open func(string, []byte) error) error {

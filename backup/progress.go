@@ -50,6 +50,17 @@ func (m heardReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// seekTo is readTo of what may be read again from its beginning.
+func seekTo(p Progress, from io.ReadSeeker) io.ReadSeeker {
+	if p == (nobody{}) {
+		return from
+	}
+	return struct {
+		io.Reader
+		io.Seeker
+	}{heardReader{from, p}, from}
+}
+
 // writeTo is to, and p hears of what is written.
 func writeTo(p Progress, to io.Writer) io.Writer {
 	if p == (nobody{}) {

@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
 	"path/filepath"
@@ -36,13 +35,14 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own
 	}
 	r.Progress.Begin("reading the backup back")
 	r.Progress.Bytes(w.size, false)
-	if err := r.readBack(ctx, name, m, w, own); err != nil {
+	sum, err := r.readBack(ctx, name, m, w, own)
+	if err != nil {
 		return receipt, err
 	}
 	if err := r.reached("read back"); err != nil {
 		return receipt, err
 	}
-	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: hex.EncodeToString(w.sum), Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil}
+	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: sum, Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil}
 	found, err := t.restore(ctx, r.Checker, w.trailer.Rows)
 	if err != nil {
 		return receipt, err
@@ -56,32 +56,33 @@ func (r *run) trial() trial {
 	return trial{root: r.root, directory: r.Directory, work: r.work(), socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached, progress: r.Progress}
 }
 
-// readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory.
-func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own Identities) error {
+// readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory. The sum is that of
+// the file, in hexadecimal digits.
+func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own Identities) (sum string, err error) {
 	f, err := r.root.Open(name + partialSuffix)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	into, err := r.root.OpenRoot(r.work())
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer into.Close()
 	u, err := unpack(readTo(r.Progress, reader{ctx, f}), own, into)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case !sameJSON(u.manifest, m):
-		return errors.New("its manifest is not what was written")
-	case !sameJSON(u.trailer, w.trailer):
-		return errors.New("its trailer is not what was written")
+		return "", errors.New("its manifest is not what was written")
+	case !sameJSON(u.trailer, w.trailer): // it has the sum of each stream
+		return "", errors.New("its trailer is not what was written")
 	case r.By == nil && u.authentication != nil, r.By != nil && !authentic(r.By, u.manifest, u.trailer, u.authentication):
-		return errors.New("its authentication is not what was written")
-	case u.Size != w.size || u.SHA256 != hex.EncodeToString(w.sum):
-		return errors.New("the file is not what was written")
+		return "", errors.New("its authentication is not what was written")
+	case u.Size != w.size:
+		return "", errors.New("the file is not what was written")
 	}
-	return nil
+	return u.SHA256, nil
 }
 
 // reader reads until ctx ends.

@@ -130,7 +130,7 @@ func TestRestoreTestFails(t *testing.T) {
 			at(o, "unpacked", func(work string) { pgtest.FlipByte(t, filepath.Join(work, "data/global/1260"), 100) })
 		}, "global/1260"},
 		"a version that does not open": {func(o *TestOptions) {
-			o.Keys = checker(damaging{func(r *Row, open bool) error {
+			o.Keys = checker(damaging{do: func(r *Row, open bool) error {
 				if open && r.ID[15] == 0x02 {
 					return errors.New("version payroll@2 does not open")
 				}
@@ -138,31 +138,22 @@ func TestRestoreTestFails(t *testing.T) {
 			}})
 		}, "its base backup: version payroll@2 does not open"},
 		"a row is another than it was": {func(o *TestOptions) {
-			o.Keys = checker(damaging{func(r *Row, open bool) error {
+			o.Keys = checker(damaging{do: func(r *Row, open bool) error {
 				if open && r.ID[15] == 0x01 {
 					r.Sum[0] ^= 1
 				}
 				return nil
 			}})
 		}, "version 00000000-0000-4000-8000-000000000001 is not what it was"},
-		"a row of the list is not there": {func(o *TestOptions) {
-			at(o, "unpacked", func(work string) {
-				f, err := os.OpenFile(filepath.Join(work, rowsStream), os.O_WRONLY|os.O_APPEND, 0)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer f.Close()
-				f.Write(Row{Kind: Version, ID: [16]byte{0xff}}.append(nil))
-			})
-		}, "version ff000000-0000-0000-0000-000000000000 is not there"},
-		"the list of rows is shorter than the backup says": {func(o *TestOptions) {
-			at(o, "unpacked", func(work string) {
-				if err := os.Truncate(filepath.Join(work, rowsStream), rowSize); err != nil {
-					t.Error(err)
-				}
-			})
+		"a row of the dump is not there": {func(o *TestOptions) {
+			at(o, "unpacked", func(work string) { replace(t, filepath.Join(work, "versions.copy"), copyOfThings(1, 2, 9)) })
+		}, "its base backup: version 00000000-0000-4000-8000-000000000009 is not there"},
+		"the dump has less than the backup says": {func(o *TestOptions) {
+			at(o, "unpacked", func(work string) { replace(t, filepath.Join(work, "versions.copy"), copyOfThings(1)) })
 		}, "its trailer says"},
+		"a copy of a table is cut off": {func(o *TestOptions) {
+			at(o, "unpacked", func(work string) { replace(t, filepath.Join(work, "versions.copy"), copyOfThings(1, 2)[:70]) })
+		}, "unexpected EOF"},
 		"a dump that is damaged": {func(o *TestOptions) {
 			at(o, "restored", func(work string) { pgtest.FlipByte(t, filepath.Join(work, dumpStream), 10) })
 		}, "its dump: pg_restore"},
@@ -371,5 +362,13 @@ func TestLoadTested(t *testing.T) {
 		if got, err := ParseTested([]byte(wrong)); err == nil {
 			t.Errorf("%s tells %+v", wrong, got)
 		}
+	}
+}
+
+// replace gives a file another content.
+func replace(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Error(err)
 	}
 }

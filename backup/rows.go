@@ -1,12 +1,10 @@
 package backup
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,7 +21,17 @@ type Checker interface {
 	Rows(ctx context.Context, q Querier, row func(Row) error) error
 	// Open is Rows, and opens what is sealed. If something does not open, the error names it.
 	Open(ctx context.Context, q Querier, row func(Row) error) error
+	// Tables are the tables of the schema public that have these rows, in the order of kinds. They are copied row by row, for they are nearly all
+	// that a database holds.
+	Tables() [len(kinds)]string
+	// Copied returns what reads the rows out of copies of Tables, of one snapshot, in the binary format of COPY.
+	Copied(copies [len(kinds)]io.Reader) RowReader
+	// Purged is how many of the rows that q sees are Purged.
+	Purged(ctx context.Context, q Querier) (Count, error)
 }
+
+// RowReader reads rows one after the other. The error of Next is io.EOF after the last.
+type RowReader interface{ Next() (Row, error) }
 
 // Querier asks one database, within one transaction.
 type Querier interface {
@@ -34,12 +42,15 @@ type Querier interface {
 // Kind is what a row is.
 type Kind byte
 
-// The kinds, in their order.
+// The kinds.
 const (
+	Change  Kind = 'x'
 	Key     Kind = 'k'
 	Version Kind = 'v'
-	Change  Kind = 'x'
 )
+
+// kinds are in the order in which a backup has them. A change says what was purged.
+var kinds = [...]Kind{Change, Key, Version}
 
 func (k Kind) String() string {
 	return map[Kind]string{Key: "key", Version: "version", Change: "change"}[k]
@@ -60,6 +71,11 @@ type Count struct {
 	Changes  int64 `json:"changes"`
 }
 
+// of is how many there are of a kind.
+func (c *Count) of(k Kind) *int64 {
+	return map[Kind]*int64{Change: &c.Changes, Key: &c.Keys, Version: &c.Versions}[k]
+}
+
 func (c *Count) add(r Row) {
 	switch {
 	case r.Purged:
@@ -72,27 +88,6 @@ func (c *Count) add(r Row) {
 	}
 }
 
-// rowSize is how long a row is in the stream of rows: kind, purged or not, ID, sum.
-const rowSize = 1 + 1 + 16 + 32
-
-func (r Row) append(b []byte) []byte {
-	purged := byte(0)
-	if r.Purged {
-		purged = 1
-	}
-	return append(append(append(b, byte(r.Kind), purged), r.ID[:]...), r.Sum[:]...)
-}
-
-func parseRow(b []byte) (r Row, err error) {
-	r.Kind, r.Purged = Kind(b[0]), b[1] == 1
-	if r.Kind.String() == "" || b[1] > 1 {
-		return r, errors.New("the list of rows holds something else")
-	}
-	copy(r.ID[:], b[2:])
-	copy(r.Sum[:], b[18:])
-	return r, nil
-}
-
 // compare orders rows by kind, then by ID, so that of several the same one is named each time.
 func (r Row) compare(other Row) int {
 	return cmp.Or(cmp.Compare(r.Kind, other.Kind), bytes.Compare(r.ID[:], other.ID[:]))
@@ -103,19 +98,6 @@ func (r Row) String() string {
 	return fmt.Sprintf("%s %s-%s-%s-%s-%s", r.Kind, id[:8], id[8:12], id[12:16], id[16:20], id[20:])
 }
 
-// writeRows writes the rows that q sees, and counts them.
-func writeRows(ctx context.Context, w io.Writer, c Checker, q Querier) (n Count, err error) {
-	out := bufio.NewWriterSize(w, 64<<10)
-	var line []byte
-	err = c.Rows(ctx, q, func(r Row) error {
-		n.add(r)
-		line = r.append(line[:0])
-		_, err := out.Write(line)
-		return err
-	})
-	return n, errors.Join(err, out.Flush())
-}
-
 // rowKey is which row it is, whatever it holds.
 type rowKey struct {
 	kind Kind
@@ -124,10 +106,10 @@ type rowKey struct {
 
 func (r Row) key() rowKey { return rowKey{r.Kind, r.ID} }
 
-// expected reads a list of rows beside a database that should have them. Where both have the same order it remembers nothing; otherwise
+// expected reads the rows of a dump, which are the list, beside a database that should have them. Where both have the same order it remembers nothing; otherwise
 // what has come from one of them and not yet from the other.
 type expected struct {
-	in     *bufio.Reader
+	in     RowReader
 	ended  bool // the list
 	listed map[rowKey]Row
 	had    map[rowKey]Row
@@ -136,24 +118,22 @@ type expected struct {
 	exact  bool  // there may be none, and nothing was purged since
 }
 
-func expect(list io.Reader, exact bool) *expected {
-	return &expected{in: bufio.NewReaderSize(list, 64<<10), listed: map[rowKey]Row{}, had: map[rowKey]Row{}, exact: exact}
+func expect(list RowReader, exact bool) *expected {
+	return &expected{in: list, listed: map[rowKey]Row{}, had: map[rowKey]Row{}, exact: exact}
 }
 
 // read reads the next row of the list, if there is one.
-func (e *expected) read() (r Row, err error) {
-	var line [rowSize]byte
-	switch _, err := io.ReadFull(e.in, line[:]); {
+func (e *expected) read() (Row, error) {
+	r, err := e.in.Next()
+	switch {
 	case err == io.EOF:
 		e.ended = true
 		return r, nil
 	case err != nil:
-		return r, fmt.Errorf("reading the list of rows: %w", err)
+		return r, fmt.Errorf("reading the dump: %w", err)
 	}
-	if r, err = parseRow(line[:]); err == nil {
-		e.count.add(r)
-	}
-	return r, err
+	e.count.add(r)
+	return r, nil
 }
 
 // found is told each row of the database.
@@ -187,7 +167,7 @@ func (e *expected) list(listed Row) error {
 		return e.same(listed, have)
 	}
 	if _, twice := e.listed[listed.key()]; twice {
-		return fmt.Errorf("the list of rows has %s twice", listed)
+		return fmt.Errorf("the dump has %s twice", listed)
 	}
 	e.listed[listed.key()] = listed
 	return nil

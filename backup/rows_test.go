@@ -1,8 +1,9 @@
 package backup
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -42,11 +43,7 @@ func TestRowsAreFoundAgain(t *testing.T) {
 		"a changed key, not one": {[]Row{rowOf(Change, 1, 7, false)}, 0, "key 00000000-0000-0000-0000-000000000001 is not there", "is not there"},
 	} {
 		for exact, want := range map[bool]string{false: row.want, true: row.exact} {
-			var text []byte
-			for _, r := range list {
-				text = r.append(text)
-			}
-			e := expect(bytes.NewReader(text), exact)
+			e := expect(&rowList{list}, exact)
 			err := e.all(row.have)
 			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 				t.Errorf("%s, exact %v: %v, want %q", name, exact, err, want)
@@ -74,10 +71,8 @@ func TestRowsInAnyOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		var list, have []Row
-		var text []byte
 		for i := range byte(random.IntN(8)) {
 			list = append(list, rowOf(Version, i, 1, false))
-			text = list[i].append(text)
 		}
 		newer := int64(random.IntN(4))
 		have = slices.Clone(list)
@@ -85,7 +80,7 @@ func TestRowsInAnyOrder(t *testing.T) {
 			have = append(have, rowOf(Version, byte(100+i), 1, false))
 		}
 		random.Shuffle(len(have), func(i, j int) { have[i], have[j] = have[j], have[i] })
-		e := expect(bytes.NewReader(text), false)
+		e := expect(&rowList{list}, false)
 		if err := e.all(have); err != nil || e.newer != newer || e.count.Versions != int64(len(list)) {
 			t.Fatalf("%v beside %v: %v, %d newer", have, list, err, e.newer)
 		}
@@ -96,18 +91,18 @@ func TestRowsInAnyOrder(t *testing.T) {
 		changed := slices.Clone(have)
 		changed[at].Sum[9] ^= 1
 		for what, bad := range map[string][]Row{"is not what it was": changed, "is not there": slices.Delete(slices.Clone(have), at, at+1)} {
-			err := expect(bytes.NewReader(text), false).all(bad)
+			err := expect(&rowList{list}, false).all(bad)
 			if want := fmt.Sprintf("%s %s", have[at], what); err == nil || err.Error() != want {
 				t.Fatalf("%v beside %v: %v, want %q", bad, list, err, want)
 			}
 		}
 	}
 
-	var text []byte
+	var list []Row
 	for i := range byte(200) {
-		text = rowOf(Version, i, 1, false).append(text)
+		list = append(list, rowOf(Version, i, 1, false))
 	}
-	e := expect(bytes.NewReader(text), false)
+	e := expect(&rowList{list}, false)
 	must := func(r Row) {
 		t.Helper()
 		if err := e.found(r); err != nil || len(e.listed) > 2 || len(e.had) > 2 {
@@ -125,20 +120,33 @@ func TestRowsInAnyOrder(t *testing.T) {
 }
 
 func TestRowsThatAreNoList(t *testing.T) {
-	good := rowOf(Version, 2, 1, false).append(nil)
-	for name, text := range map[string][]byte{
-		"cut":          good[:len(good)-1],
-		"another kind": append([]byte{'?'}, good[1:]...),
-		"purged twice": append([]byte{'v', 2}, good[2:]...),
-		"one twice":    append(bytes.Clone(good), good...),
-	} {
-		if err := expect(bytes.NewReader(text), false).all([]Row{rowOf(Version, 2, 1, false)}); err == nil {
-			t.Errorf("%s is taken", name)
-		}
+	good, other, third := rowOf(Version, 2, 1, false), rowOf(Version, 3, 1, false), rowOf(Version, 4, 1, false)
+	if err := expect(cutOff{}, false).all([]Row{good}); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut off: %v", err)
 	}
-	twice := append(append(bytes.Clone(good), good...), rowOf(Version, 3, 1, false).append(nil)...)
-	err := expect(bytes.NewReader(twice), false).all([]Row{rowOf(Version, 4, 1, false), rowOf(Version, 3, 1, false), rowOf(Version, 2, 1, false)})
-	if err == nil || !strings.Contains(err.Error(), "000000000002 twice") {
+	if err := expect(cutOff{}, false).end(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("cut off, at the end: %v", err)
+	}
+	if err := expect(&rowList{[]Row{good, good}}, false).all([]Row{good}); err == nil {
+		t.Error("one twice is taken")
+	}
+	if err := expect(&rowList{[]Row{good, good, other}}, false).all([]Row{third, other, good}); err == nil || !strings.Contains(err.Error(), "000000000002 twice") {
 		t.Errorf("one twice, before it is found: %v", err)
 	}
 }
+
+// rowList is a RowReader.
+type rowList struct{ left []Row }
+
+func (l *rowList) Next() (r Row, err error) {
+	if len(l.left) == 0 {
+		return r, io.EOF
+	}
+	r, l.left = l.left[0], l.left[1:]
+	return r, nil
+}
+
+// cutOff is a list that was cut off.
+type cutOff struct{}
+
+func (cutOff) Next() (r Row, err error) { return r, io.ErrUnexpectedEOF }

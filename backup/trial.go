@@ -30,7 +30,7 @@ type trial struct {
 // restored is what was seen of a backup that was restored.
 type restored struct {
 	start, end Position
-	newer      int64 // rows of the base backup that are not on the list
+	newer      int64 // rows of the base backup that the dump does not have
 }
 
 // restore starts a server from what was unpacked into the work directory and looks for every row, in the base backup and in the
@@ -42,8 +42,13 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 	if err != nil {
 		return found, err
 	}
+	d, err := OpenDump(filepath.Join(t.directory, t.work))
+	if err != nil {
+		return found, err
+	}
+	defer d.Close()
 	if t.why != "" {
-		if err := t.restoreAlone(ctx, server, c, want); err != nil {
+		if err := t.restoreAlone(ctx, server, c, d, want); err != nil {
 			return found, fmt.Errorf("its dump: %w", err)
 		}
 		return found, nil
@@ -63,28 +68,18 @@ func (t trial) restore(ctx context.Context, c Checker, want Count) (found restor
 		return found, err
 	}
 	t.progress.Begin("opening every version")
-	if found.newer, err = t.compare(ctx, server, t.database, c.Open, want, false); err != nil {
+	if found.newer, err = t.compare(ctx, server, t.database, c.Open, d, c, want, false); err != nil {
 		return found, fmt.Errorf("its base backup: %w", err)
 	}
-	if err := t.restoreDump(ctx, server, c, want); err != nil {
+	if err := t.restoreDump(ctx, server, c, d, want); err != nil {
 		return found, fmt.Errorf("its dump: %w", err)
 	}
 	return found, nil
 }
 
 // restoreAlone restores the dump, with the roles, into a server that has nothing else, and opens what it brings.
-func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
-	globals, err := t.root.Open(filepath.Join(t.work, globalsStream))
-	if err != nil {
-		return err
-	}
-	defer globals.Close()
-	dump, err := t.root.Open(filepath.Join(t.work, dumpStream))
-	if err != nil {
-		return err
-	}
-	defer dump.Close()
-	if err := server.CheckDump(ctx, dump, t.major); err != nil {
+func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Checker, d Dump, want Count) error {
+	if err := server.CheckDump(ctx, d.Of(c), t.major); err != nil {
 		return err
 	}
 	if err := server.StartEmptyThrowaway(ctx); err != nil {
@@ -96,26 +91,28 @@ func (t trial) restoreAlone(ctx context.Context, server *postgres.Server, c Chec
 	if err := t.makeDatabase(ctx, server); err != nil {
 		return err
 	}
-	t.progress.Begin("restoring its dump")
-	if info, err := dump.Stat(); err == nil {
-		t.progress.Bytes(info.Size(), false)
-	}
-	if err := server.LoadDump(ctx, globals, readTo(t.progress, dump), dumpDatabase, t.major); err != nil {
+	if err := server.LoadDump(ctx, t.loading(d, c), dumpDatabase, t.major); err != nil {
 		return err
 	}
 	t.progress.Begin("opening every version")
-	_, err = t.compare(ctx, server, dumpDatabase, c.Open, want, true)
+	_, err := t.compare(ctx, server, dumpDatabase, c.Open, d, c, want, true)
 	return err
 }
 
-// compare holds the rows of a database against the list of rows. With exact there is nothing else in it; newer is how many rows are not on
-// the list.
-func (t trial) compare(ctx context.Context, server *postgres.Server, db string, rows look, want Count, exact bool) (newer int64, err error) {
-	list, err := t.root.Open(filepath.Join(t.work, rowsStream))
-	if err != nil {
-		return 0, err
+// loading is the dump, and the progress hears how far a server is with its rows.
+func (t trial) loading(d Dump, c Checker) postgres.Dump {
+	t.progress.Begin("restoring its dump")
+	t.progress.Bytes(d.size(), false)
+	dump := d.Of(c)
+	for i, table := range dump.Tables {
+		dump.Tables[i].Rows = seekTo(t.progress, table.Rows)
 	}
-	defer list.Close()
+	return dump
+}
+
+// compare holds the rows of a database against those of the dump. With exact there is nothing else in it; newer is how many rows the dump does
+// not have.
+func (t trial) compare(ctx context.Context, server *postgres.Server, db string, rows look, d Dump, c Checker, want Count, exact bool) (newer int64, err error) {
 	conn, err := pgx.Connect(ctx, server.ConnString(db))
 	if err != nil {
 		return 0, err
@@ -123,31 +120,22 @@ func (t trial) compare(ctx context.Context, server *postgres.Server, db string, 
 	defer conn.Close(context.WithoutCancel(ctx))
 	err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		t.progress.Versions(want.Versions, false)
-		newer, err = compare(ctx, tx, rows, list, want, exact)
+		newer, err = compare(ctx, tx, rows, d, c, want, exact)
 		return err
 	})
 	return newer, err
 }
 
-// restoreDump restores the dump into a database of its own and holds that against the list of rows.
-func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Checker, want Count) error {
+// restoreDump restores the dump into a database of its own and looks whether all of it has come there.
+func (t trial) restoreDump(ctx context.Context, server *postgres.Server, c Checker, d Dump, want Count) error {
 	if err := t.makeDatabase(ctx, server); err != nil {
 		return err
 	}
-	dump, err := t.root.Open(filepath.Join(t.work, dumpStream))
-	if err != nil {
-		return err
-	}
-	defer dump.Close()
-	t.progress.Begin("restoring its dump")
-	if info, err := dump.Stat(); err == nil {
-		t.progress.Bytes(info.Size(), false)
-	}
-	if err := server.RestoreDump(ctx, readTo(t.progress, dump), dumpDatabase); err != nil {
+	if err := server.RestoreDump(ctx, t.loading(d, c), dumpDatabase); err != nil {
 		return err
 	}
 	t.progress.Begin("looking for every version in it")
-	_, err = t.compare(ctx, server, dumpDatabase, c.Rows, want, true) // opened it has in the base backup
+	_, err := t.compare(ctx, server, dumpDatabase, c.Rows, d, c, want, true) // opened it has in the base backup
 	return err
 }
 

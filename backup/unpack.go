@@ -16,12 +16,10 @@ import (
 	"keytrustee/postgres"
 )
 
-// What Unpack makes in its directory, beside the list of rows.
+// What Unpack makes in its directory, beside the files of OpenDump.
 const (
-	DataDir     = "data"   // the data directory, with the log that it needs; it was not started
-	ConfigDir   = "config" // settings, state, certificates, wraps and boxes, as they lie below a host's home
-	DumpFile    = dumpStream
-	GlobalsFile = globalsStream
+	DataDir   = "data"   // the data directory, with the log that it needs; it was not started
+	ConfigDir = "config" // settings, state, certificates, wraps and boxes, as they lie below a host's home
 )
 
 // Unpacked is what a backup says of itself, after every byte of it was held against that.
@@ -94,7 +92,8 @@ func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities
 
 // unpack is Unpack into a directory that is there and has nothing in it, whoever the backup is by. Its errors are of whoever failed.
 func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err error) {
-	seen := &counted{w: io.Discard, sum: sha256.New()}
+	sum := sha256.New()
+	seen := &counted{w: sum}
 	all := io.TeeReader(file, seen)
 	a, manifest, err := openArchive(all, ids)
 	if err != nil {
@@ -103,17 +102,17 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 	if u.Manifest, err = parseManifest(manifest); err != nil {
 		return u, err
 	}
-	for _, s := range []struct {
-		name string
-		use  func(io.Reader) error
-	}{
-		{globalsStream, func(in io.Reader) error { return unpackFile(into, GlobalsFile, in) }},
-		{dumpStream, func(in io.Reader) error { return unpackFile(into, DumpFile, in) }},
-		{rowsStream, func(in io.Reader) error { return unpackFile(into, rowsStream, in) }},
-		{baseStream, func(in io.Reader) error { return unpackTar(in, into, DataDir) }},
-		{configStream, func(in io.Reader) error { return unpackTar(in, into, ConfigDir) }},
-	} {
-		if err := a.stream(s.name, s.use); err != nil {
+	files := []string{globalsStream, dumpStream}
+	for _, k := range kinds {
+		files = append(files, copyStream(k))
+	}
+	for _, name := range files {
+		if err := a.stream(name, func(in io.Reader) error { return unpackFile(into, name, in) }); err != nil {
+			return u, err
+		}
+	}
+	for _, tar := range []struct{ name, dir string }{{baseStream, DataDir}, {configStream, ConfigDir}} {
+		if err := a.stream(tar.name, func(in io.Reader) error { return unpackTar(in, into, tar.dir) }); err != nil {
 			return u, err
 		}
 	}
@@ -130,7 +129,7 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return u, err
 	}
-	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), a.opened
+	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(sum.Sum(nil)), a.opened
 	u.manifest, u.trailer, u.authentication = manifest, trailer, authentication
 	return u, nil
 }

@@ -49,7 +49,7 @@ func sealedBackupBy(t *testing.T, by Authenticator, m Manifest, seal sealer) []b
 			t.Fatal(err)
 		}
 	}
-	if _, _, _, err := a.close(Count{Keys: 1}, by); err != nil {
+	if _, _, err := a.close(Count{Keys: 1}, by); err != nil {
 		t.Fatal(err)
 	}
 	return file.Bytes()
@@ -60,7 +60,8 @@ func smallStreams(noise []byte) func(yield func(string, func(io.Writer) error) b
 		return func(w io.Writer) error { _, err := w.Write(content); return err }
 	}
 	return func(yield func(string, func(io.Writer) error) bool) {
-		_ = yield(globalsStream, bytesOf([]byte("create role ktrepl;\n"))) && yield(dumpStream, bytesOf(noise)) && yield(rowsStream, bytesOf(nil)) &&
+		_ = yield(globalsStream, bytesOf([]byte("create role ktrepl;\n"))) && yield(dumpStream, bytesOf(noise)) && yield("changes.copy", bytesOf(nil)) &&
+			yield("keys.copy", bytesOf(nil)) && yield("versions.copy", bytesOf(nil)) &&
 			yield(baseStream, func(w io.Writer) error {
 				t := tar.NewWriter(w)
 				for _, h := range []*tar.Header{{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, {Name: "global/", Typeflag: tar.TypeDir, Mode: 0o755},
@@ -150,7 +151,7 @@ func TestUnpack(t *testing.T) {
 		if u.Recipient != row.want || u.Size != int64(len(row.text)) || u.SHA256 != hex.EncodeToString(sum[:]) || u.Manifest.Host != "kt01" || u.Trailer.Rows.Keys != 1 {
 			t.Errorf("%s: %+v", name, u)
 		}
-		for file, size := range map[string]int64{"data/global/1260": 200_000, "config/.keytrustee/kek/ab/cd.wrap": 2, "config/node/node.yaml": 11, DumpFile: 200_000, GlobalsFile: 20, "rows": 0} {
+		for file, size := range map[string]int64{"data/global/1260": 200_000, "config/.keytrustee/kek/ab/cd.wrap": 2, "config/node/node.yaml": 11, dumpStream: 200_000, globalsStream: 20, "changes.copy": 0, "keys.copy": 0, "versions.copy": 0} {
 			info, err := os.Stat(filepath.Join(dir, file))
 			if err != nil || info.Size() != size || info.Mode().Perm() != 0o600 {
 				t.Errorf("%s: %s: %v, %v", name, file, info, err)

@@ -21,7 +21,7 @@ func (h *Host) lock(ctx context.Context) (*os.File, error) {
 			return hinted("wait until it has ended", "another ktadmin is changing this host")
 		}
 		return hinted("wait until they have ended, or end them: fuser -v "+filepath.Join(h.NodeDir(), name)+" shows them",
-			"a ktadmin that was changing this host is gone, and programs that it had begun go on")
+			"another ktadmin, which was changing this host, is gone, and programs that it had begun go on")
 	})
 }
 

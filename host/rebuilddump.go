@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
@@ -85,12 +84,7 @@ func (r *rebuild) loadDump(ctx context.Context, server *postgres.Server, conn *p
 	if err := replication.Bootstrap(ctx, conn); err != nil {
 		return 0, err
 	}
-	for _, f := range []io.Seeker{r.backup.Globals, r.backup.Dump} {
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
-			return 0, err
-		}
-	}
-	if err := server.LoadDump(ctx, r.backup.Globals, r.backup.Dump, Database, r.backup.Major); err != nil {
+	if err := server.LoadDump(ctx, r.backup.Dump, Database, r.backup.Major); err != nil {
 		return 0, fmt.Errorf("restoring the dump: %w", err)
 	}
 	keys, err := pgx.Connect(ctx, server.ConnString(Database))

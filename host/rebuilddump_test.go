@@ -41,7 +41,11 @@ func (l *lostPair) dumps(a *activeHost) {
 	}
 	for name, dump := range map[string]func(*os.File) error{
 		"globals.sql": func(f *os.File) error { return a.server.DumpGlobals(ctx, f) },
-		"dump.pgc":    func(f *os.File) error { return a.server.Dump(ctx, f, Database, snapshot) },
+		"dump.pgc":    func(f *os.File) error { return a.server.Dump(ctx, f, Database, snapshot, "done") },
+		"done.copy": func(f *os.File) error {
+			_, err := postgres.CopyTable(ctx, conn, "done", f)
+			return err
+		},
 	} {
 		f, err := os.Create(filepath.Join(l.laid, name))
 		if err == nil {
@@ -63,12 +67,16 @@ func (l *lostPair) dumpOptions(h *Host) RebuildOptions {
 		if err != nil {
 			return b, err
 		}
-		for name, to := range map[string]**os.File{"globals.sql": &b.Globals, "dump.pgc": &b.Dump} {
-			if *to, err = os.Open(filepath.Join(dir, name)); err != nil {
+		var files []*os.File
+		for _, name := range []string{"globals.sql", "dump.pgc", "done.copy"} {
+			f, err := os.Open(filepath.Join(dir, name))
+			if err != nil {
 				return b, err
 			}
-			l.Cleanup(func() { (*to).Close() })
+			l.Cleanup(func() { f.Close() })
+			files = append(files, f)
 		}
+		b.Dump = postgres.Dump{Globals: files[0], Rest: files[1], Tables: []postgres.TableDump{{Name: "done", Rows: files[2]}}}
 		return b, nil
 	}
 	return o

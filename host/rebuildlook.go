@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"time"
 
 	"keytrustee/certs"
 	"keytrustee/kms/seal"
+	"keytrustee/postgres"
 	"keytrustee/replication"
 )
 
@@ -22,12 +22,11 @@ type Backup struct {
 	Host           string    // the node's name
 	Started        time.Time // what was acknowledged before is in it
 	Keys, Versions int64
-	By             string // how it is known who made it
-	Warning        string // why another backup may have more; empty: nothing says so
-	Data, Config   string // where its data directory lies, and what BackupFiles returned, by its names
-	Major          int    // the major version of PostgreSQL that has made it
-	// Globals and Dump are its roles and its logical dump, open from their beginning, wherever they lie.
-	Globals, Dump *os.File
+	By             string        // how it is known who made it
+	Warning        string        // why another backup may have more; empty: nothing says so
+	Data, Config   string        // where its data directory lies, and what BackupFiles returned, by its names
+	Major          int           // the major version of PostgreSQL that has made it
+	Dump           postgres.Dump // its logical dump, in files that are open, wherever they lie
 	// Address and ClusterPort are how the host was reached.
 	Address     string
 	ClusterPort int

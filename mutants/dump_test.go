@@ -16,15 +16,15 @@ var dumps = []row{
 		"a pair is made out of rows that no backup has listed", "host", "TestRebuildFromTheDump",
 	}, {
 		"a dump that was restored to stay is what was listed", "backup/compare.go",
-		"_, err := compare(ctx, q, counting{c, p}.Open, list, want, true)", "_, err := compare(ctx, q, counting{c, p}.Open, list, want, false)",
+		"_, err := compare(ctx, q, counting{c, p}.Open, d, c, want, true)", "_, err := compare(ctx, q, counting{c, p}.Open, d, c, want, false)",
 		"a pair is made out of rows that no backup has listed", "backup", "TestRestoreTestOfTheDump",
 	}, {
 		"a dump that was restored to stay was opened", "backup/compare.go",
-		"_, err := compare(ctx, q, counting{c, p}.Open, list, want, true)", "_, err := compare(ctx, q, counting{c, p}.Rows, list, want, true)",
+		"_, err := compare(ctx, q, counting{c, p}.Open, d, c, want, true)", "_, err := compare(ctx, q, counting{c, p}.Rows, d, c, want, true)",
 		"a pair is made out of keys that do not open", "backup", "TestRestoreTestOfTheDump",
 	}, {
 		"a test of a dump opens it", "backup/trial.go",
-		"_, err = t.compare(ctx, server, dumpDatabase, c.Open, want, true)", "_, err = t.compare(ctx, server, dumpDatabase, c.Rows, want, true)",
+		"_, err := t.compare(ctx, server, dumpDatabase, c.Open, d, c, want, true)", "_, err := t.compare(ctx, server, dumpDatabase, c.Rows, d, c, want, true)",
 		"a backup stands its test whose dump does not open", "backup", "TestRestoreTestOfTheDump",
 	}, {
 		"a test of a dump alone says so", "backup/restoretest.go",

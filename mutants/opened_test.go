@@ -42,7 +42,7 @@ var opened = []row{
 	}, {
 		"as many rows as the backup says", "backup/compare.go",
 		"\tif e.count != want {\n", "\tif false {\n",
-		"a backup whose list of rows was cut passes for whole", "backup", "TestRestoreTestFails",
+		"a backup whose dump lacks a row passes for whole", "backup", "TestRestoreTestFails",
 	}, {
 		"a restore test leaves nothing", "backup/restoretest.go",
 		"\tdefer func() { err = errors.Join(err, t.remove(context.WithoutCancel(ctx))) }()\n", "",
@@ -133,7 +133,7 @@ var opened = []row{
 		"if box, err = h.storedBackupKey(ctx); err == nil && box != nil {", "if box, err = h.storedBackupKey(ctx); err == nil && box != nil && damaged == nil {",
 		"a host makes no backups while what mends it lies in its database", "host", "TestBackupKey",
 	}, {
-		"a fenced host shares nothing", "host/wraps.go",
+		"a fenced host shares nothing", "host/backupkey.go",
 		"|| s.State.Fenced != nil {", "|| false {",
 		"a host that is fenced writes to its database", "host", "TestBackupKey",
 	}, {

@@ -14,6 +14,8 @@
 //	control.go wal.go walend.go segment.go  what a data directory says without its server; segments of its log, for another host
 //	backup.go signal.go            base backups; what the next start will be
 //	pages.go                       pages that are not what was written
+//	sender.go                      who sends a base backup
 //	stream.go throwaway.go         base backups and dumps that touch no disk; a server that is started to be thrown away
+//	copy.go                        a table out of a database, row by row
 //	dump.go                        a dump becomes a database, of another major version too
 package postgres

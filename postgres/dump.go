@@ -39,22 +39,33 @@ func FindForBackup(ctx context.Context, major int, dump bool) (inst Installation
 	return newest, why, nil
 }
 
-// CheckDump returns a *SetupError if the installation can not read what Dump of that major version wrote: of a later one it may know nothing.
-// It leaves dump at its beginning.
-func (i Installation) CheckDump(ctx context.Context, dump io.ReadSeeker, major int) error {
+// Dump is a logical dump of a database: what DumpGlobals, Server.Dump and CopyTable wrote. Each part is read from its beginning.
+type Dump struct {
+	Globals io.ReadSeeker
+	Rest    io.ReadSeeker // all but the rows of Tables
+	Tables  []TableDump
+}
+
+// TableDump has the rows of one table of the schema public.
+type TableDump struct {
+	Name string
+	Rows io.ReadSeeker
+}
+
+// CheckDump returns a *SetupError if the installation can not read what Server.Dump of that major version wrote: of a later one it may know
+// nothing.
+func (i Installation) CheckDump(ctx context.Context, d Dump, major int) error {
 	if i.Version.Major >= major {
 		return nil
 	}
 	s := Server{Installation: i}
-	err := s.pipe(ctx, dump, nil, "pg_restore", "--list")
-	if ctx.Err() != nil {
-		return err
-	}
-	if err != nil {
+	if err := s.restore(ctx, d, "--list"); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
 		return i.tooOld(major, err)
 	}
-	_, err = dump.Seek(0, io.SeekStart)
-	return err
+	return nil
 }
 
 // tooOld says that a dump of a later major version could not be used, if it is one.
@@ -62,12 +73,12 @@ func (i Installation) tooOld(major int, err error) error {
 	return &SetupError{Problem: fmt.Sprintf("PostgreSQL %s can not use what PostgreSQL %d has dumped", i.Version, major), Err: err, Remedy: packages(major)}
 }
 
-// LoadDump puts what DumpGlobals and Dump of that major version wrote into the running server, and into a database of it that is empty. After
-// an error that is still empty; a *SetupError means that the installation is too old for it.
-func (s *Server) LoadDump(ctx context.Context, globals, dump io.Reader, db string, major int) error {
-	err := s.restoreGlobals(ctx, globals)
+// LoadDump puts a dump of a server of that major version into the running server, and into a database of it that is empty. After an error there
+// may be a part of it; a *SetupError means that the installation is too old for it.
+func (s *Server) LoadDump(ctx context.Context, d Dump, db string, major int) error {
+	err := s.restoreGlobals(ctx, d.Globals)
 	if err == nil {
-		err = s.RestoreDump(ctx, dump, db)
+		err = s.RestoreDump(ctx, d, db)
 	}
 	if err != nil && ctx.Err() == nil && s.Version.Major < major {
 		return s.tooOld(major, err)
@@ -75,8 +86,50 @@ func (s *Server) LoadDump(ctx context.Context, globals, dump io.Reader, db strin
 	return err
 }
 
+// RestoreDump puts a dump, without its roles, into a database that is empty. After an error there may be a part of it.
+func (s *Server) RestoreDump(ctx context.Context, d Dump, db string) error {
+	into := []string{"-d", s.ConnString(db), "--exit-on-error", "--single-transaction", "--no-password"}
+	if err := s.restore(ctx, d, append(into, "--section=pre-data", "--section=data")...); err != nil {
+		return err
+	}
+	if err := s.loadTables(ctx, d.Tables, db); err != nil {
+		return err
+	}
+	return s.restore(ctx, d, append(into, "--section=post-data")...) // what the rows are looked up by, and what they have to fit
+}
+
+// restore has pg_restore read the dump without the rows of its tables.
+func (s *Server) restore(ctx context.Context, d Dump, args ...string) error {
+	if _, err := d.Rest.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return s.pipe(ctx, d.Rest, nil, "pg_restore", args...)
+}
+
+func (s *Server) loadTables(ctx context.Context, tables []TableDump, db string) error {
+	conn, err := pgx.Connect(ctx, s.ConnString(db))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, t := range tables {
+			if _, err := t.Rows.Seek(0, io.SeekStart); err != nil {
+				return err
+			}
+			if err := loadTable(ctx, tx.Conn().PgConn(), t.Name, t.Rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // restoreGlobals makes the roles that are not made by Init, all of them or none.
-func (s *Server) restoreGlobals(ctx context.Context, globals io.Reader) error {
+func (s *Server) restoreGlobals(ctx context.Context, globals io.ReadSeeker) error {
+	if _, err := globals.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	var sql strings.Builder
 	lines := bufio.NewScanner(globals)
 	lines.Buffer(nil, 1<<20)

@@ -19,7 +19,7 @@ import (
 )
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
-// makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
+// makes it consistent and its manifest, whose sums are CRC-32C: they show what a disk or a wire has changed, and not what somebody has. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
 // disk: a *PagesError names those whose checksum does not fit, also where ctx ends before all are read.
 func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
 	release, err := s.keepLog(ctx)
@@ -28,8 +28,7 @@ func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) 
 	}
 	defer release()
 	// The log is fetched at the end, for a tar on standard output has no place for one that is streamed beside it.
-	return s.pipe(ctx, nil, w, "pg_basebackup", "-d", s.ConnString("postgres"), "-D", "-", "--format=tar", "-X", "fetch", "-c", "fast",
-		"--manifest-checksums=SHA256", "--no-password")
+	return s.pipe(ctx, nil, w, "pg_basebackup", "-d", s.ConnString("postgres"), "-D", "-", "--format=tar", "-X", "fetch", "-c", "fast", "--no-password")
 }
 
 // keepLog makes the server keep its log from now on until release returns, or until this process ends.
@@ -59,16 +58,15 @@ func (s *Server) DumpGlobals(ctx context.Context, w io.Writer) error {
 	return s.pipe(ctx, nil, w, "pg_dumpall", "-d", s.ConnString("postgres"), "--globals-only", "--no-role-passwords", "--no-password")
 }
 
-// Dump writes a database to w in pg_dump's own format, as the snapshot that another session has exported sees it. It waits
-// for nobody who changes tables: that is an error after 10 s. A *PagesError names a page that can not be read.
-func (s *Server) Dump(ctx context.Context, w io.Writer, db, snapshot string) error {
-	return s.pipe(ctx, nil, w, "pg_dump", "-d", s.ConnString(db), "--format=custom", "--compress=0", "--snapshot="+snapshot,
-		"--lock-wait-timeout=10s", "--no-password")
-}
-
-// RestoreDump puts what Dump wrote into a database that is empty. After an error it is still empty.
-func (s *Server) RestoreDump(ctx context.Context, r io.Reader, db string) error {
-	return s.pipe(ctx, r, nil, "pg_restore", "-d", s.ConnString(db), "--exit-on-error", "--single-transaction", "--no-password")
+// Dump writes a database to w in pg_dump's own format, as the snapshot that another session has exported sees it; of these tables of the schema
+// public, which CopyTable copies, it has no rows. It waits for nobody who changes tables: that is an error after 10 s. A *PagesError names a page
+// that can not be read.
+func (s *Server) Dump(ctx context.Context, w io.Writer, db, snapshot string, without ...string) error {
+	args := []string{"-d", s.ConnString(db), "--format=custom", "--compress=0", "--snapshot=" + snapshot, "--lock-wait-timeout=10s", "--no-password"}
+	for _, table := range without {
+		args = append(args, "--exclude-table-data="+inPublic(table))
+	}
+	return s.pipe(ctx, nil, w, "pg_dump", args...)
 }
 
 // pipe runs a program of the installation between r and w, which may be nil.

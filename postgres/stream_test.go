@@ -76,7 +76,7 @@ func TestStreams(t *testing.T) {
 			}
 			all := query[int](t, throwaway, `SELECT count(*) FROM k`)
 			exec(t, throwaway, `CREATE DATABASE copy TEMPLATE template0`)
-			if err := throwaway.RestoreDump(ctx, bytes.NewReader(dump), "copy"); err != nil {
+			if err := throwaway.RestoreDump(ctx, dump, "copy"); err != nil {
 				t.Fatal(err)
 			}
 			conn, err := pgx.Connect(ctx, throwaway.ConnString("copy"))
@@ -88,8 +88,16 @@ func TestStreams(t *testing.T) {
 			if err := conn.QueryRow(ctx, `SELECT count(*) FROM k`).Scan(&dumped); err != nil || dumped != all-1 {
 				t.Errorf("the dump has %d rows, %v, and the base backup %d", dumped, err, all)
 			}
-			if err := throwaway.RestoreDump(ctx, bytes.NewReader(dump[:len(dump)/2]), "postgres"); err == nil || !strings.HasPrefix(err.Error(), "pg_restore: ") {
+			half := dump
+			half.Rest = io.NewSectionReader(dump.Rest.(io.ReaderAt), 0, 300)
+			if err := throwaway.RestoreDump(ctx, half, "postgres"); err == nil || !strings.HasPrefix(err.Error(), "pg_restore: ") {
 				t.Errorf("half a dump: %v", err)
+			}
+			exec(t, throwaway, `CREATE DATABASE part TEMPLATE template0`)
+			half = dump
+			half.Tables = []postgres.TableDump{{Name: "k", Rows: io.NewSectionReader(dump.Tables[0].Rows.(io.ReaderAt), 0, 25)}}
+			if err := throwaway.RestoreDump(ctx, half, "part"); err == nil || !strings.HasPrefix(err.Error(), "loading the table k: ") {
+				t.Errorf("half a table: %v", err)
 			}
 		})
 	}
@@ -136,6 +144,7 @@ func TestStreams(t *testing.T) {
 		}
 		for what, err := range map[string]error{
 			"dump":   primary.Dump(ctx, io.Discard, "postgres", snapshot),
+			"table":  copyTable(t, conn, "k"),
 			"stream": primary.StreamBaseBackup(ctx, io.Discard),
 			"copy":   postgres.BaseBackup(ctx, primary.Installation, postgres.BaseBackupOptions{ConnString: primary.ConnString("postgres"), Target: filepath.Join(pgtest.Dir(t), "copy")}, nil),
 		} {
@@ -171,8 +180,8 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("no more") }
 
-// snapshotDump dumps what a snapshot sees; meanwhile happens after it was taken.
-func snapshotDump(t *testing.T, s *postgres.Server, meanwhile func()) []byte {
+// snapshotDump dumps what a snapshot sees, the rows of k apart and without the roles; meanwhile happens after it was taken.
+func snapshotDump(t *testing.T, s *postgres.Server, meanwhile func()) postgres.Dump {
 	t.Helper()
 	ctx := pgtest.Context(t)
 	conn, err := pgx.Connect(ctx, s.ConnString("postgres"))
@@ -191,11 +200,24 @@ func snapshotDump(t *testing.T, s *postgres.Server, meanwhile func()) []byte {
 	before := query[int](t, s, `SELECT count(*) FROM k`)
 	meanwhile()
 	pgtest.Await(t, "the newer row is there", func() bool { return query[int](t, s, `SELECT count(*) FROM k`) == before+1 })
-	var dump bytes.Buffer
-	if err := s.Dump(ctx, &dump, "postgres", snapshot); err != nil {
+	var rest, rows bytes.Buffer
+	if err := s.Dump(ctx, &rest, "postgres", snapshot, "k"); err != nil {
 		t.Fatal(err)
 	}
-	return dump.Bytes()
+	if n, err := postgres.CopyTable(ctx, conn, "k", &rows); err != nil || n != int64(before) {
+		t.Fatalf("%d rows of %d, %v", n, before, err)
+	}
+	return postgres.Dump{
+		Globals: strings.NewReader(""), Rest: bytes.NewReader(rest.Bytes()),
+		Tables: []postgres.TableDump{{Name: "k", Rows: bytes.NewReader(rows.Bytes())}},
+	}
+}
+
+// copyTable copies a table in the transaction of conn, to nobody.
+func copyTable(t *testing.T, conn *pgx.Conn, table string) error {
+	t.Helper()
+	_, err := postgres.CopyTable(pgtest.Context(t), conn, table, io.Discard)
+	return err
 }
 
 // untar unpacks what fill sends to tar.

@@ -32,7 +32,7 @@ func TestInstallation(t *testing.T) {
 		}
 		for _, line := range []string{
 			"useradd --system --user-group --home-dir /var/lib/keytrustee --shell /usr/sbin/nologin keytrustee",
-			"install -m 0755 bin/ktadmin bin/keytrusteed packaging/ktbackup.sh /usr/bin",
+			"install -m 0755 bin/keytrusteed packaging/ktbackup.sh bin/ktadmin /usr/bin",
 			"install -m 0644 packaging/systemd/*.service packaging/systemd/*.timer /etc/systemd/system",
 			"systemctl daemon-reload",
 		} {

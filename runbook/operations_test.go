@@ -105,7 +105,7 @@ func upgraded(t *testing.T, n *night, page *pairtest.Page) {
 		}
 		for _, line := range []string{
 			"systemctl stop keytrusteed keytrustee-db",
-			"install -m 0755 bin/ktadmin bin/keytrusteed packaging/ktbackup.sh /usr/bin",
+			"install -m 0755 bin/keytrusteed packaging/ktbackup.sh bin/ktadmin /usr/bin",
 			"install -m 0644 packaging/systemd/*.service packaging/systemd/*.timer /etc/systemd/system",
 			"systemctl daemon-reload",
 			startEither,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"keytrustee/backup"
 	"keytrustee/kms"
@@ -22,7 +23,7 @@ func (k keyChecker) Rows(ctx context.Context, q backup.Querier, row func(backup.
 }
 
 // Open is backup.Checker's. A row that is missing while another speaks of it is an error too: what its database has lost already, a backup
-// lacks, and so does its list of rows.
+// lacks, and so does its dump.
 func (k keyChecker) Open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
 	if err := k.open(ctx, q, row); err != nil {
 		return err
@@ -37,6 +38,32 @@ func (k restoring) Open(ctx context.Context, q backup.Querier, row func(backup.R
 	return k.open(ctx, q, row)
 }
 
+// Tables is backup.Checker's.
+func (keyChecker) Tables() [3]string { return pgstore.Tables }
+
+// Copied is backup.Checker's.
+func (keyChecker) Copied(copies [3]io.Reader) backup.RowReader {
+	return copiedKeys{pgstore.NewCopies(copies)}
+}
+
+// Purged is backup.Checker's.
+func (keyChecker) Purged(ctx context.Context, q backup.Querier) (n backup.Count, err error) {
+	n.Keys, n.Versions, err = pgstore.Purged(ctx, q)
+	return n, err
+}
+
+// copiedKeys are the rows of copies.
+type copiedKeys struct{ *pgstore.Copies }
+
+func (c copiedKeys) Next() (backup.Row, error) {
+	e, err := c.Copies.Next()
+	return rowOf(e), err
+}
+
+func rowOf(e pgstore.Entry) backup.Row {
+	return backup.Row{Kind: kinds[e.Table], Purged: e.Purged, ID: e.ID, Sum: e.Sum}
+}
+
 func (k keyChecker) open(ctx context.Context, q backup.Querier, row func(backup.Row) error) error {
 	return k.inventory(ctx, q, func(v kms.SealedVersion) error {
 		_, err := k.ring.Open(v)
@@ -45,7 +72,5 @@ func (k keyChecker) open(ctx context.Context, q backup.Querier, row func(backup.
 }
 
 func (keyChecker) inventory(ctx context.Context, q backup.Querier, open func(kms.SealedVersion) error, row func(backup.Row) error) error {
-	return pgstore.Inventory(ctx, q, open, func(e pgstore.Entry) error {
-		return row(backup.Row{Kind: kinds[e.Table], Purged: e.Purged, ID: e.ID, Sum: e.Sum})
-	})
+	return pgstore.Inventory(ctx, q, open, func(e pgstore.Entry) error { return row(rowOf(e)) })
 }

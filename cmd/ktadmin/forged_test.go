@@ -22,11 +22,11 @@ import (
 // forger has of a cluster what is no secret: the recipients, and the public half of the recovery key.
 type forger struct {
 	*backupHost
-	witness string // a file that is made when somebody's PostgreSQL reads what the forger has made up
+	witness string // a file that is made when somebody's PostgreSQL restores what the forger has made up
 }
 
 // newForger has a cluster of its own, whose keys the recovery key of the other one opens, and whose database runs a command of the
-// forger's choice when its keys are read.
+// forger's choice when its dump is restored.
 func newForger(victim *backupHost) *forger {
 	t := victim.T
 	t.Helper()
@@ -46,8 +46,9 @@ func newForger(victim *backupHost) *forger {
 	f.key("payroll", "0123456789abcdefghijklmnopqrstuv")
 	f.sql(fmt.Sprintf(`create function planted() returns boolean language plpgsql volatile as $planted$
 		begin execute $run$copy (select 1) to program 'cat > %s'$run$; return true; end $planted$`, f.witness))
-	f.sql(`alter table key rename to genuine`)
-	f.sql(`create view key as select * from genuine where planted()`)
+	f.sql(`create function marked(uuid) returns uuid language plpgsql immutable as 'begin perform public.planted(); return $1; end'`)
+	f.sql(`create index on key (marked(id))`)
+	f.ran() // when the index was made
 	return f
 }
 

@@ -79,7 +79,7 @@ func TestProgress(t *testing.T) {
 		return
 	}
 	b := newBackupHost(t)
-	phases := []string{"dumping the database", "listing every version", "copying the database", "reading the backup back", "restoring it", "opening every version",
+	phases := []string{"dumping the database", "copying the database", "reading the backup back", "restoring it", "opening every version",
 		"restoring its dump", "looking for every version in it"}
 
 	const width = 30

@@ -33,9 +33,7 @@ type rebuilding struct {
 	key        string // fingerprint of the recovery key
 
 	unpacked backup.Unpacked
-	rows     *os.File   // the list of rows, whatever becomes of where it was unpacked to
-	globals  *os.File   // the same of the roles
-	dump     *os.File   // and of the dump
+	dump     backup.Dump
 	alone    bool       // the keys came from the dump alone
 	node     []byte     // the node.yaml of the host that the backup is of
 	newer    int64      // how many rows were made while the backup was
@@ -78,11 +76,10 @@ func (r *rebuilding) open() error {
 }
 
 func (r *rebuilding) close() {
-	for _, f := range []*os.File{r.backup, r.rows, r.globals, r.dump} {
-		if f != nil {
-			f.Close()
-		}
+	if r.backup != nil {
+		r.backup.Close()
 	}
+	r.dump.Close()
 }
 
 func (r *rebuilding) options() host.RebuildOptions {
@@ -109,12 +106,10 @@ func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err
 	if b.Major, err = r.unpacked.Manifest.Major(); err != nil {
 		return b, err
 	}
-	for name, f := range map[string]**os.File{backup.RowsFile: &r.rows, backup.GlobalsFile: &r.globals, backup.DumpFile: &r.dump} {
-		if *f, err = os.Open(filepath.Join(dir, name)); err != nil {
-			return b, err
-		}
+	if r.dump, err = backup.OpenDump(dir); err != nil {
+		return b, err
 	}
-	b.Globals, b.Dump = r.globals, r.dump
+	b.Dump = r.dump.Of(keyChecker{})
 	if r.node, err = os.ReadFile(filepath.Join(b.Config, "node", "node.yaml")); err != nil {
 		return b, fmt.Errorf("the configuration in the backup: %w", err)
 	}
@@ -147,9 +142,9 @@ func (r *rebuilding) check(ctx context.Context, server *postgres.Server, ring *s
 	defer conn.Close(context.WithoutCancel(ctx))
 	return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if dump {
-			err = backup.CompareDump(ctx, tx, restoring{keyChecker{ring}}, r.rows, r.unpacked.Trailer.Rows, r.display())
+			err = backup.CompareDump(ctx, tx, restoring{keyChecker{ring}}, r.dump, r.unpacked.Trailer.Rows, r.display())
 		} else {
-			r.newer, err = backup.Compare(ctx, tx, restoring{keyChecker{ring}}, r.rows, r.unpacked.Trailer.Rows, r.display())
+			r.newer, err = backup.Compare(ctx, tx, restoring{keyChecker{ring}}, r.dump, r.unpacked.Trailer.Rows, r.display())
 		}
 		if err != nil {
 			return err

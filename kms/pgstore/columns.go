@@ -20,11 +20,20 @@ type columns struct {
 
 func (c *columns) begin(values [][]byte) { c.values, c.at, c.sum = values, 0, c.sum[:0] }
 
+// end is called after the last column.
+func (c *columns) end() {
+	if c.at != len(c.values) && c.err == nil {
+		c.err = fmt.Errorf("a row has %d columns, and %d were read", len(c.values), c.at)
+	}
+}
+
 // next is the next column; nil where it is null.
 func (c *columns) next() []byte {
 	c.at++
 	if c.at > len(c.values) {
-		c.err = fmt.Errorf("a row has %d columns", len(c.values))
+		if c.err == nil {
+			c.err = fmt.Errorf("a row has %d columns", len(c.values))
+		}
 		return nil
 	}
 	return c.values[c.at-1]
@@ -43,7 +52,6 @@ func (c *columns) sized(n int) []byte {
 }
 
 func (c *columns) id() kms.ID { return kms.ID(c.sized(16)) }
-func (c *columns) bool() bool { return c.sized(1)[0] != 0 }
 func (c *columns) int() int64 { return int64(int32(binary.BigEndian.Uint32(c.sized(4)))) }
 
 // micros is a time, from 1970 on.

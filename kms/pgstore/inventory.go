@@ -4,22 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"keytrustee/kms"
+	"keytrustee/postgres"
 )
 
 // Table is one of the three tables of keys.
 type Table int
 
-// The tables, in the order of Inventory.
+// The tables, in the order of Inventory and Tables: by the changes it is known which keys were purged.
 const (
-	Keys Table = iota
+	Changes Table = iota
+	Keys
 	Versions
-	Changes
 )
+
+// Tables are their names.
+var Tables = [...]string{Changes: "key_change", Keys: "key", Versions: "key_version"}
 
 // Entry is a row of an inventory. Two databases have the same row where they have the same Entry.
 type Entry struct {
@@ -32,14 +37,9 @@ type Entry struct {
 const (
 	hasTables = `select to_regclass('key_change') is not null`
 	// asTheyLie has a table read from its beginning, whoever reads it already, so that what was copied from it comes in its order.
-	asTheyLie  = `select set_config('synchronize_seqscans', 'off', true)`
-	purgedKeys = `(select p.key_id from key_change p where p.kind = 'purged')`
-
-	inventKeys = `select k.id, k.id in ` + purgedKeys + `, k.name, k.generation, k.cipher, k.bit_length, k.description, k.attributes::text, k.created, k.created_by
-	from key k`
-	inventVersions = `select v.id, v.key_id in ` + purgedKeys + `, v.key_id, v.name, v.ordinal, v.kek, v.sealed, v.check_value from key_version v`
-	inventToOpen   = `select v.id, v.key_id in ` + purgedKeys + `, v.key_id, v.name, v.ordinal, v.kek, v.sealed, v.check_value, k.name, k.cipher from key_version v join key k on k.id = v.key_id`
-	inventChanges  = `select c.id, c.key_id, c.seq, c.kind, c.version_id, c.at, c.by_whom, c.from_where, c.request_id, c.xid::text from key_change c`
+	asTheyLie = `select set_config('synchronize_seqscans', 'off', true)`
+	// A version is opened as its key's.
+	inventToOpen = `select v.*, k.name, k.cipher from key_version v join key k on k.id = v.key_id`
 )
 
 // Inventory hands every row of the three tables to entry, table after table, as the transaction of q sees them, whatever a filter says. A
@@ -54,23 +54,58 @@ func Inventory(ctx context.Context, q querier, open func(kms.SealedVersion) erro
 	if err := q.QueryRow(ctx, asTheyLie).Scan(nil); err != nil {
 		return err
 	}
-	versions := inventVersions
-	if open != nil {
-		versions = inventToOpen
-	}
-	for _, table := range []struct {
-		sql  string
-		read func(*columns) (Entry, error)
-	}{
-		{inventKeys, readKey},
-		{versions, func(c *columns) (Entry, error) { return readVersion(c, open) }},
-		{inventChanges, readChange},
-	} {
-		if err := invent(ctx, q, table.sql, table.read, entry); err != nil {
+	r := entries{purged: map[kms.ID]bool{}, open: open}
+	for t, name := range Tables {
+		sql := "select * from " + name
+		if Table(t) == Versions && open != nil {
+			sql = inventToOpen
+		}
+		if err := invent(ctx, q, sql, &r, Table(t), entry); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Purged returns how many keys were purged, and how many versions they have. A database without the tables has none.
+func Purged(ctx context.Context, q querier) (keys, versions int64, err error) {
+	var have bool
+	if err := q.QueryRow(ctx, hasTables).Scan(&have); err != nil || !have {
+		return 0, 0, err
+	}
+	err = q.QueryRow(ctx, `select count(distinct c.key_id), count(distinct v.id) from key_change c left join key_version v on v.key_id = c.key_id where c.kind = 'purged'`).Scan(&keys, &versions)
+	return keys, versions, err
+}
+
+// Copies are copies of Tables in the binary format of COPY, of one snapshot, read row by row.
+type Copies struct {
+	from    [len(Tables)]*postgres.CopyReader
+	at      Table
+	entries entries
+}
+
+// NewCopies reads from copies of Tables, in their order.
+func NewCopies(from [len(Tables)]io.Reader) *Copies {
+	c := &Copies{entries: entries{purged: map[kms.ID]bool{}}}
+	for t, r := range from {
+		c.from[t] = postgres.NewCopyReader(r)
+	}
+	return c
+}
+
+// Next returns the next row, as Inventory has it of a database that has them. The error is io.EOF after the last.
+func (c *Copies) Next() (Entry, error) {
+	for int(c.at) < len(c.from) {
+		values, err := c.from[c.at].Next()
+		if err == nil {
+			return c.entries.read(c.at, values)
+		}
+		if err != io.EOF {
+			return Entry{}, fmt.Errorf("the copy of %s: %w", Tables[c.at], err)
+		}
+		c.at++
+	}
+	return Entry{}, io.EOF
 }
 
 // Newest is when the newest change was made that the transaction of q sees, whatever a filter says; nil if there is none.
@@ -84,17 +119,15 @@ func Newest(ctx context.Context, q querier) (at *time.Time, err error) {
 }
 
 // invent reads one table, a row at a time.
-func invent(ctx context.Context, q querier, sql string, read func(*columns) (Entry, error), entry func(Entry) error) error {
+func invent(ctx context.Context, q querier, sql string, r *entries, t Table, entry func(Entry) error) error {
 	rows, err := q.Query(ctx, sql, pgx.QueryResultFormats{pgx.BinaryFormatCode})
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	var c columns
 	for rows.Next() {
-		c.begin(rows.RawValues())
-		e, err := read(&c)
-		if err = errors.Join(c.err, err); err != nil {
+		e, err := r.read(t, rows.RawValues())
+		if err != nil {
 			return err
 		}
 		if err := entry(e); err != nil {
@@ -104,8 +137,32 @@ func invent(ctx context.Context, q querier, sql string, read func(*columns) (Ent
 	return rows.Err()
 }
 
-func readKey(c *columns) (Entry, error) {
-	e := Entry{Table: Keys, ID: c.id(), Purged: c.bool()}
+// entries makes an Entry of each row, of Changes before others.
+type entries struct {
+	purged  map[kms.ID]bool
+	open    func(kms.SealedVersion) error
+	columns columns
+}
+
+// read takes the columns of a table as they lie in it. That they are no more than it knows is what says that the Sum is of all.
+func (r *entries) read(t Table, values [][]byte) (e Entry, err error) {
+	r.columns.begin(values)
+	switch t {
+	case Changes:
+		e = r.change()
+	case Keys:
+		e = r.key()
+	case Versions:
+		e, err = r.version()
+	}
+	r.columns.end()
+	return e, errors.Join(r.columns.err, err)
+}
+
+func (r *entries) key() Entry {
+	c := &r.columns
+	e := Entry{Table: Keys, ID: c.id()}
+	e.Purged = r.purged[e.ID]
 	c.sum.bytes(e.ID[:])
 	c.sum.bytes(c.next()) // name
 	c.sum.number(c.int())
@@ -116,12 +173,14 @@ func readKey(c *columns) (Entry, error) {
 	c.sum.number(c.micros())
 	c.sum.bytes(c.next()) // by whom
 	e.Sum = c.sum.end()
-	return e, nil
+	return e
 }
 
-func readVersion(c *columns, open func(kms.SealedVersion) error) (Entry, error) {
-	e := Entry{Table: Versions, ID: c.id(), Purged: c.bool()}
-	key, name, ordinal, kek, sealed, check := c.id(), c.next(), c.int(), c.next(), c.next(), c.next()
+func (r *entries) version() (Entry, error) {
+	c := &r.columns
+	e := Entry{Table: Versions, ID: c.id()}
+	key, ordinal, name, kek, sealed, check := c.id(), c.int(), c.next(), c.next(), c.next(), c.next()
+	e.Purged = r.purged[key]
 	c.sum.bytes(e.ID[:])
 	c.sum.bytes(key[:])
 	c.sum.bytes(name)
@@ -135,24 +194,30 @@ func readVersion(c *columns, open func(kms.SealedVersion) error) (Entry, error) 
 		c.sum.bytes(check)
 	}
 	e.Sum = c.sum.end()
-	if open == nil || e.Purged || c.err != nil {
+	if r.open == nil {
+		return e, nil
+	}
+	of, cipher := c.next(), c.next()
+	if e.Purged || c.err != nil {
 		return e, nil
 	}
 	v := kms.SealedVersion{KEK: string(kek), Sealed: sealed, Check: check}
-	v.ID, v.KeyID, v.Name, v.Ordinal, v.Key, v.Cipher = e.ID, key, kms.VersionName(name), int(ordinal), kms.KeyName(c.next()), string(c.next())
-	return e, open(v)
+	v.ID, v.KeyID, v.Name, v.Ordinal, v.Key, v.Cipher = e.ID, key, kms.VersionName(name), int(ordinal), kms.KeyName(of), string(cipher)
+	return e, r.open(v)
 }
 
-func readChange(c *columns) (Entry, error) {
+func (r *entries) change() Entry {
+	c := &r.columns
 	e := Entry{Table: Changes, ID: c.id()}
-	key := c.id()
+	key, seq, kind, version := c.id(), c.int(), c.next(), c.next()
+	if string(kind) == string(kms.Purged) {
+		r.purged[key] = true
+	}
 	c.sum.bytes(e.ID[:])
 	c.sum.bytes(key[:])
-	c.sum.number(c.int())
-	c.sum.bytes(c.next()) // kind
-	if version := c.next(); version != nil {
-		c.sum.bytes(version)
-	}
+	c.sum.number(seq)
+	c.sum.bytes(kind)
+	c.sum.maybe(version)
 	at, by, from, request, xid := c.micros(), c.next(), c.next(), c.next(), c.next()
 	c.sum.number(at)
 	c.sum.bytes(by)
@@ -160,5 +225,5 @@ func readChange(c *columns) (Entry, error) {
 	c.sum.bytes(xid)
 	c.sum.maybe(request)
 	e.Sum = c.sum.end()
-	return e, nil
+	return e
 }

@@ -1,8 +1,10 @@
 package pgstore
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"keytrustee/kms"
+	"keytrustee/postgres"
 	"keytrustee/postgres/pgtest"
 )
 
@@ -49,6 +52,9 @@ func TestInventory(t *testing.T) {
 		}
 		if opened != 0 {
 			t.Errorf("opened were %d more than there are", opened)
+		}
+		if diff := cmp.Diff(entries, inventoryOfCopies(t, conn)); diff != "" {
+			t.Errorf("copies of the tables have others (-database +copies):\n%s", diff)
 		}
 		return entries
 	}
@@ -124,6 +130,20 @@ func TestInventory(t *testing.T) {
 		}
 	}
 
+	if keys, versions, err := Purged(ctx, conn); err != nil || keys != 1 || versions != 1 {
+		t.Errorf("purged were %d keys with %d versions, %v", keys, versions, err)
+	}
+	exec(`alter table key add column more int`)
+	afresh, err := pgx.Connect(ctx, server.ConnString("inventory"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer afresh.Close(context.Background())
+	if err := Inventory(ctx, afresh, nil, func(Entry) error { return nil }); err == nil || !strings.Contains(err.Error(), "10 columns") {
+		t.Errorf("with a column that nobody reads: %v", err)
+	}
+	exec(`alter table key drop column more`)
+
 	exec(`update key_version set sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) where name = 'kept@0'`)
 	refused := func(want string) {
 		t.Helper()
@@ -149,5 +169,33 @@ func TestInventory(t *testing.T) {
 	defer admin.Close(context.Background())
 	if err := Inventory(ctx, admin, nil, func(e Entry) error { none = append(none, e); return nil }); err != nil || len(none) != 0 {
 		t.Errorf("a database without tables has %v, %v", none, err)
+	}
+}
+
+// inventoryOfCopies is what copies of the tables have.
+func inventoryOfCopies(t *testing.T, conn *pgx.Conn) (entries []Entry) {
+	t.Helper()
+	var copies [len(Tables)]io.Reader
+	err := pgx.BeginFunc(pgtest.Context(t), conn, func(tx pgx.Tx) error {
+		for i, name := range Tables {
+			var b bytes.Buffer
+			if _, err := postgres.CopyTable(pgtest.Context(t), conn, name, &b); err != nil {
+				return err
+			}
+			copies[i] = &b
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := NewCopies(copies); ; {
+		e, err := c.Next()
+		if err == io.EOF {
+			return entries
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, e)
 	}
 }
