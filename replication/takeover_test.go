@@ -15,6 +15,10 @@ func TestHasAll(t *testing.T) {
 	primary := newServer(t, nil)
 	standby := pgtest.Clone(t, primary, "kt_test", pgtest.Options{})
 	active := newLone(t, func(c *Config) { c.Server = primary })
+	// A standby that has not asked for the log when the active is shut down never gets the end of it.
+	pgtest.Await(t, "it streams", func() bool {
+		return text(t, primary, "EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')") == "true"
+	})
 	if err := primary.Stop(pgtest.Context(t), postgres.Fast); err != nil {
 		t.Fatal(err)
 	}
