@@ -42,7 +42,9 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own
 	if err := r.reached("read back"); err != nil {
 		return receipt, err
 	}
-	receipt = Receipt{Format: Format, Name: name, Size: w.size, SHA256: sum, Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil}
+	receipt = Receipt{
+		Format: Format, Name: name, Size: w.size, SHA256: sum, Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil,
+	}
 	found, err := t.restore(ctx, r.Checker, w.trailer.Rows)
 	if err != nil {
 		return receipt, err
@@ -53,7 +55,10 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own
 
 // trial is where a backup of this run is restored.
 func (r *run) trial() trial {
-	return trial{root: r.root, directory: r.Directory, work: r.work(), socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database, reached: r.reached, progress: r.Progress}
+	return trial{
+		root: r.root, directory: r.Directory, work: r.work(), socket: filepath.Join(r.Sockets, "backup"), installation: r.Server.Installation, database: r.Database,
+		reached: r.reached, progress: r.Progress,
+	}
 }
 
 // readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory. The sum is that of

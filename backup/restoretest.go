@@ -144,7 +144,10 @@ func (o TestOptions) trial(ctx context.Context, m Manifest) (t trial, done func(
 		return t, nil, err
 	}
 	done = func() { release(); root.Close() }
-	t = trial{root: root, directory: o.Directory, work: workDir, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database, progress: o.Progress, why: why, major: major, reached: o.reached}
+	t = trial{
+		root: root, directory: o.Directory, work: workDir, socket: filepath.Join(o.Directory, workDir, "s"), installation: inst, database: o.Database,
+		why: why, major: major, reached: o.reached, progress: o.Progress,
+	}
 	server, err := t.throwaway()
 	if err == nil {
 		err = server.Check() // now, not after an hour

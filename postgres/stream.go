@@ -19,8 +19,9 @@ import (
 )
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
-// makes it consistent and its manifest, whose sums are CRC-32C: they show what a disk or a wire has changed, and not what somebody has. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
-// disk: a *PagesError names those whose checksum does not fit, also where ctx ends before all are read.
+// makes it consistent and its manifest, whose sums are CRC-32C: they show what a disk or a wire has changed, and not what somebody has. Nothing
+// of it touches a disk here. After an error w has a part. Every page is read from the disk: a *PagesError names those whose checksum does not
+// fit, also where ctx ends before all are read.
 func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
 	release, err := s.keepLog(ctx)
 	if err != nil {

@@ -80,7 +80,8 @@ func run(ctx context.Context, o options) error {
 	peers := peer.NewClient(func(node string) *tls.Config { return own.cluster.ClusterClient(func() string { return node }) })
 	proofs := &prover{ring: own.ring}
 	monitor, err := replication.New(replication.Config{Server: server, State: state, Caller: peers, Prover: proofs,
-		Forget: func() { proofs.forget() }, Linked: func(ctx context.Context) error { return pgstore.LinkedAt(ctx, server.ConnString(host.Database)) }, Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: seam.Now, Logger: log})
+		Forget: func() { proofs.forget() }, Linked: func(ctx context.Context) error { return pgstore.LinkedAt(ctx, server.ConnString(host.Database)) },
+		Told: noticed(recorder, exporter.Count, log), Backups: hourly.Word, Now: seam.Now, Logger: log})
 	if err != nil {
 		return err
 	}

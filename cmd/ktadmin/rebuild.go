@@ -101,9 +101,12 @@ func (r *rebuilding) unpack(ctx context.Context, dir string) (b host.Backup, err
 	if r.unpacked, err = backup.Unpack(ctx, r.backup, r.identities, r.origin, dir, r.display()); err != nil {
 		return b, err
 	}
-	b = host.Backup{Host: r.unpacked.Manifest.Host, Started: r.unpacked.Manifest.Started, Keys: r.unpacked.Trailer.Rows.Keys, Versions: r.unpacked.Trailer.Rows.Versions, By: madeBy(r.unpacked.Authenticated), Warning: otherWarning(r.unpacked.Manifest),
-		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir)}
-	if b.Major, err = r.unpacked.Manifest.Major(); err != nil {
+	m, rows := r.unpacked.Manifest, r.unpacked.Trailer.Rows
+	b = host.Backup{
+		Host: m.Host, Started: m.Started, Keys: rows.Keys, Versions: rows.Versions, By: madeBy(r.unpacked.Authenticated), Warning: otherWarning(m),
+		Data: filepath.Join(dir, backup.DataDir), Config: filepath.Join(dir, backup.ConfigDir),
+	}
+	if b.Major, err = m.Major(); err != nil {
 		return b, err
 	}
 	if r.dump, err = backup.OpenDump(dir); err != nil {
