@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,7 +59,8 @@ func TestOrigin(t *testing.T) {
 		if err := json.Unmarshal(content, &tr); err != nil {
 			t.Fatal(err)
 		}
-		tr.Streams[0].Size, tr.Streams[0].SHA256 = int64(len(globals)), sumOf(globals)
+		i := slices.IndexFunc(tr.Streams, func(s Stream) bool { return s.Name == globalsStream })
+		tr.Streams[i].Size, tr.Streams[i].SHA256 = int64(len(globals)), sumOf(globals)
 		text, err := json.Marshal(tr)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,12 +11,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"keytrustee/postgres"
 )
 
-// The streams of a backup, in their order; the copies of the tables come after the dump. It is first, so that its snapshot is held no longer
-// than it takes; whatever it sees the base backup, which ends later, has too.
+// The streams of a backup, in their order, behind the copies of the tables. These are first, so that their snapshot is held no longer than it
+// takes; whatever it sees the base backup, which ends later, has too.
 const (
 	globalsStream = "globals.sql"
 	dumpStream    = "dump.pgc"
@@ -29,9 +31,6 @@ func copyStream(k Kind) string { return k.String() + "s.copy" }
 // fill writes everything but the manifest into the archive.
 func (r *run) fill(ctx context.Context, a *archive) (rows Count, err error) {
 	server := r.Server
-	if err := a.stream(globalsStream, func(w io.Writer) error { return server.DumpGlobals(ctx, w) }); err != nil {
-		return rows, err
-	}
 	if rows, err = r.dump(ctx, a); err != nil {
 		return rows, err
 	}
@@ -51,8 +50,8 @@ func (r *run) fill(ctx context.Context, a *archive) (rows Count, err error) {
 	return rows, a.stream(configStream, func(w io.Writer) error { return tarFiles(w, files, a.at) })
 }
 
-// dump writes the database, and apart from it the rows of its tables, all of one snapshot. It is read once: the rows that the dump has are the
-// list of what the base backup has to have.
+// dump writes the rows of the tables, then the roles and the rest of the database, all of one snapshot but the roles. It is read once: the rows
+// that the dump has are the list of what the base backup has to have.
 func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 	conn, err := pgx.Connect(ctx, r.Server.ConnString(r.Database))
 	if err != nil {
@@ -64,14 +63,31 @@ func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 		return rows, fmt.Errorf("taking a snapshot: %w", err)
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	tables := r.Checker.Tables()
 	r.Progress.Begin("dumping the database")
 	r.Progress.Bytes(dumped(r.last), true)
-	if err := a.stream(dumpStream, func(w io.Writer) error {
-		return r.Server.Dump(ctx, writeTo(r.Progress, w), r.Database, snapshot, tables[:]...)
-	}); err != nil {
+	tables := r.Checker.Tables()
+	var globals, rest bytes.Buffer // both are small, and their programs begin slowly
+	g, together := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.Server.DumpGlobals(together, &globals) })
+	g.Go(func() error { return r.Server.Dump(together, &rest, r.Database, snapshot, tables[:]...) })
+	g.Go(func() (err error) { rows, err = r.copyTables(together, a, conn); return err })
+	if err := g.Wait(); err != nil {
 		return rows, err
 	}
+	for _, s := range []struct {
+		name    string
+		content *bytes.Buffer
+	}{{globalsStream, &globals}, {dumpStream, &rest}} {
+		if err := a.stream(s.name, func(w io.Writer) error { _, err := s.content.WriteTo(w); return err }); err != nil {
+			return rows, err
+		}
+	}
+	return rows, nil
+}
+
+// copyTables writes the rows of the tables as the transaction of conn sees them, and counts those that were not purged.
+func (r *run) copyTables(ctx context.Context, a *archive, conn *pgx.Conn) (rows Count, err error) {
+	tables := r.Checker.Tables()
 	for i, k := range kinds {
 		if err := a.stream(copyStream(k), func(w io.Writer) error {
 			n, err := postgres.CopyTable(ctx, conn, tables[i], writeTo(r.Progress, w))
@@ -81,7 +97,7 @@ func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 			return rows, err
 		}
 	}
-	purged, err := r.Checker.Purged(ctx, tx)
+	purged, err := r.Checker.Purged(ctx, conn)
 	if err != nil {
 		return rows, fmt.Errorf("counting what was purged: %w", err)
 	}
@@ -91,9 +107,8 @@ func (r *run) dump(ctx context.Context, a *archive) (rows Count, err error) {
 	return rows, nil
 }
 
-// dumped is how long the dump of a backup is.
-func dumped(r Receipt) int64 {
-	n := lengthOf(r, dumpStream)
+// dumped is how long the copies of a backup are.
+func dumped(r Receipt) (n int64) {
 	for _, k := range kinds {
 		n += lengthOf(r, copyStream(k))
 	}

@@ -102,11 +102,11 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 	if u.Manifest, err = parseManifest(manifest); err != nil {
 		return u, err
 	}
-	files := []string{globalsStream, dumpStream}
+	var files []string
 	for _, k := range kinds {
 		files = append(files, copyStream(k))
 	}
-	for _, name := range files {
+	for _, name := range append(files, globalsStream, dumpStream) {
 		if err := a.stream(name, func(in io.Reader) error { return unpackFile(into, name, in) }); err != nil {
 			return u, err
 		}

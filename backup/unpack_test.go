@@ -60,8 +60,8 @@ func smallStreams(noise []byte) func(yield func(string, func(io.Writer) error) b
 		return func(w io.Writer) error { _, err := w.Write(content); return err }
 	}
 	return func(yield func(string, func(io.Writer) error) bool) {
-		_ = yield(globalsStream, bytesOf([]byte("create role ktrepl;\n"))) && yield(dumpStream, bytesOf(noise)) && yield("changes.copy", bytesOf(nil)) &&
-			yield("keys.copy", bytesOf(nil)) && yield("versions.copy", bytesOf(nil)) &&
+		_ = yield("changes.copy", bytesOf(nil)) && yield("keys.copy", bytesOf(nil)) && yield("versions.copy", bytesOf(nil)) &&
+			yield(globalsStream, bytesOf([]byte("create role ktrepl;\n"))) && yield(dumpStream, bytesOf(noise)) &&
 			yield(baseStream, func(w io.Writer) error {
 				t := tar.NewWriter(w)
 				for _, h := range []*tar.Header{{Name: "./", Typeflag: tar.TypeDir, Mode: 0o755}, {Name: "global/", Typeflag: tar.TypeDir, Mode: 0o755},
