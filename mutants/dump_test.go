@@ -24,7 +24,7 @@ var dumps = []row{
 		"rows that a dump has lost are not missed", "postgres", "TestCopyTable",
 	}, {
 		"a row is dumped once", "backup/copy.go",
-		"r.Server.Dump(together, &rest, r.Database, snapshot, tables[:]...)", "r.Server.Dump(together, &rest, r.Database, snapshot)",
+		"r.Server.Dump(together, &rest, r.Database, snapshot, tables[:]...)", "r.Server.Dump(together, &rest, r.Database, snapshot, tables[:0]...)",
 		"each row is dumped twice", "backup", "TestCreate$",
 	}, {
 		"a dump has nothing beside its list", "host/rebuild.go",
