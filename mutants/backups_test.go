@@ -115,6 +115,10 @@ var backups = []row{
 		"append(sessionsBelow(os.Getpid()), y.senders...)", "slices.Clone(y.senders)",
 		"where the kernel groups processes by sessions, decrypts wait for the server of the restore", "cmd/ktadmin", "TestYieldWithAll",
 	}, {
+		"who works yields first", "cmd/ktadmin/yield.go",
+		"cmp.Compare(worked(b), worked(a))", "cmp.Compare(worked(a), worked(b))",
+		"decrypts wait for a server process that works while others that are idle are made to yield", "cmd/ktadmin", "TestYieldWhoWorks",
+	}, {
 		"a backup by hand does not yield", "cmd/ktadmin/yield.go",
 		"if !yields() {", "if false {",
 		"who waits for a backup waits for everybody else", "cmd/ktadmin", "TestYieldWithAll",

@@ -66,8 +66,8 @@ func (c backupChild) Run(ctx context.Context) error {
 	return err
 }
 
-// How far a backup yields. At the processor it never takes the place of who runs, and gets a seventieth of what a process like others gets:
-// on a machine whose processors are never idle it ends nevertheless. At the disk it comes last among those that are not idle.
+// How far a backup yields. At the processor it does not take the place of who runs when it wakes up, and gets a seventieth of what others
+// get: on a machine whose processors are never idle it ends nevertheless. At the disk it comes last among those that are not idle.
 const (
 	niceness = 19
 	leastIO  = 2<<13 | 7 // best effort, the lowest of it

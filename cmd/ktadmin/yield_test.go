@@ -136,3 +136,34 @@ func weightOf(pid int) string {
 type writer func()
 
 func (w writer) Write(p []byte) (int, error) { w(); return len(p), nil }
+
+// TestYieldWhoWorks: of several sessions the one that works yields first, for the kernel takes few of these at a time.
+func TestYieldWhoWorks(t *testing.T) {
+	if pgtest.AsUser(t) {
+		return
+	}
+	if !grouped() {
+		t.Skip("the kernel does not group processes by their sessions")
+	}
+	busy := 0
+	for _, script := range []string{"sleep 600", "sleep 600", "while :; do :; done", "sleep 600", "sleep 600"} {
+		cmd := exec.Command("sh", "-c", "exec 2>&-; "+script)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
+		if !strings.HasPrefix(script, "sleep") {
+			busy = cmd.Process.Pid
+		}
+	}
+	pgtest.Await(t, "one of them works", func() bool { return worked(busy) > 20 })
+	y := yielding{done: map[int]bool{}}
+	pgtest.Await(t, "one of them yields", func() bool { y.look(t.Context()); return len(y.done) > 0 })
+	if !y.done[busy] {
+		t.Errorf("%v yield, and not %d, which works", y.done, busy)
+	}
+	if got := weightOf(busy); got != "nice 19" {
+		t.Errorf("what works has %s", got)
+	}
+}
