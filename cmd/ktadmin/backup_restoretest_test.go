@@ -452,7 +452,7 @@ func TestRestoreTestAsRoot(t *testing.T) {
 	}
 	for _, directory := range [][]string{{"--directory", work}, nil} {
 		out, err := exec.Command("ktadmin", append(slices.Clone(args), directory...)...).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "globals.sql is not in its place") {
+		if err == nil || !strings.Contains(string(out), "changes.copy is not in its place") {
 			t.Errorf("%v: %v, %s", directory, err, out)
 		}
 	}
