@@ -54,13 +54,13 @@ const sysconfig = `echo 'ARGS="--pg-rootdir /path/to/db"' >>/etc/sysconfig/keytr
 // readme is "A pair on two hosts" of our README.
 var readme = procedure{
 	{active, "ktadmin init --external-address kt01.example.com --recovery-key-out /root/recovery.key"},
-	{active, "ktadmin db --bootstrap --port 11381 --pg-rootdir /var/lib/keytrustee/db --slave kt02.example.com"},
+	{active, "ktadmin db --bootstrap --slave kt02.example.com"},
 	{active, "systemctl start keytrustee-db"},
 	{active, "systemctl start keytrusteed"},
 	{active, "ktadmin join-token --out /root/join.token"},
 
 	{active, "rsync /root/join.token root@kt02.example.com:/root/join.token"},
-	{passive, "ktadmin init-slave --master kt01.example.com --token-file /root/join.token"},
+	{passive, "ktadmin init-slave --external-address kt02.example.com --token-file /root/join.token"},
 	{passive, "systemctl start keytrustee-db"},
 	{passive, "systemctl start keytrusteed"},
 
