@@ -106,11 +106,13 @@ func (h *host) startDaemonWith(change func(*replication.Monitor)) {
 		h.t.Fatal(err)
 	}
 	change(h.monitor)
-	listener, err := tls.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)),
-		&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, ClientCAs: h.pool, ClientAuth: tls.VerifyClientCertIfGiven})
-	if err != nil {
-		h.t.Fatal(err)
-	}
+	var listener net.Listener
+	// A program that is just being started has all files of this process until it is executed, that of the daemon before among them.
+	await(h.t, "free port of "+h.name, func() (err error) {
+		listener, err = tls.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)),
+			&tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{h.tls}, ClientCAs: h.pool, ClientAuth: tls.VerifyClientCertIfGiven})
+		return err
+	})
 	handler := &peer.Server{Node: h.monitor, Logger: log, NodeName: func(c *x509.Certificate) (string, bool) { return c.Subject.CommonName, true }}
 	web := &http.Server{Handler: h.freezable(handler), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	ctx, cancel := context.WithCancel(context.Background())
