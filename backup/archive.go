@@ -28,7 +28,7 @@ const memberSize = 8 << 20
 func memberName(stream string, n int) string { return fmt.Sprintf("%s.%06d", stream, n) }
 
 // archive is a backup that is being written: a tar within a file of age or an OpenPGP message. Three do their part at a time: whoever fills a stream fills a member
-// and sums it, one goroutine encrypts the member before, and another one writes what is encrypted.
+// and sums it, one goroutine encrypts the member before, and another one sums what is encrypted and writes it.
 type archive struct {
 	at      time.Time // of every member
 	members chan member
@@ -53,7 +53,7 @@ type member struct {
 
 // newArchive begins a backup that seal encrypts, with its manifest. Until close or end has returned, w is in use.
 func newArchive(w io.Writer, m Manifest, seal sealer) (a *archive, err error) {
-	a = &archive{at: m.Started, members: make(chan member), emptied: make(chan member, 2), file: &counted{w: w}}
+	a = &archive{at: m.Started, members: make(chan member), emptied: make(chan member, 2), file: &counted{w: w, sum: sha256.New()}}
 	to := a.write()
 	a.buffer = bufio.NewWriterSize(to, ahead)
 	if a.sealed, err = seal(a.buffer); err != nil {
@@ -230,37 +230,39 @@ func (s *streamWriter) end() error {
 	return nil
 }
 
-// close ends the backup with its trailer and, unless by is nil, its authentication. It returns the trailer and the file's size. The file is
-// not synced.
-func (a *archive) close(rows Count, by Authenticator) (t Trailer, size int64, err error) {
+// close ends the backup with its trailer and, unless by is nil, its authentication. It returns the trailer and the file's size and sum.
+// The file is not synced.
+func (a *archive) close(rows Count, by Authenticator) (t Trailer, size int64, sum []byte, err error) {
 	t = Trailer{Format: Format, Streams: a.done, Rows: rows}
 	if err := a.sealing(); err != nil {
-		return t, 0, err
+		return t, 0, nil, err
 	}
 	trailer, err := a.json(trailerMember, t)
 	if err == nil && by != nil {
 		_, err = a.json(authenticationMember, authenticate(by, a.manifest, trailer))
 	}
 	if err != nil {
-		return t, 0, err
+		return t, 0, nil, err
 	}
 	for _, end := range []func() error{a.tar.Close, a.sealed.Close, a.buffer.Flush, a.writing} {
 		if err = end(); err != nil {
-			return t, 0, err
+			return t, 0, nil, err
 		}
 	}
-	return t, a.file.size, nil
+	return t, a.file.size, a.file.sum.Sum(nil), nil
 }
 
-// counted counts what goes to w.
+// counted counts and sums what goes to w.
 type counted struct {
 	w    io.Writer
 	size int64
+	sum  hash.Hash
 }
 
 func (c *counted) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	c.size += int64(n)
+	c.sum.Write(p[:n])
 	return n, err
 }
 

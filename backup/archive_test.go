@@ -54,7 +54,7 @@ func TestArchive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	trailer, size, err := a.close(Count{Keys: 3}, nil)
+	trailer, size, _, err := a.close(Count{Keys: 3}, nil)
 	if err != nil || size != int64(file.Len()) {
 		t.Fatalf("%d bytes of %d, %v", size, file.Len(), err)
 	}

@@ -226,6 +226,7 @@ func (r *run) databaseSize(ctx context.Context) (n int64, err error) {
 type written struct {
 	trailer Trailer
 	size    int64
+	sum     []byte
 }
 
 // write makes the partial file. When it returns nil that is on the disk, and no longer in the kernel's memory as far as that
@@ -248,7 +249,7 @@ func (r *run) write(ctx context.Context, name string, m Manifest, seal sealer) (
 	if err != nil {
 		return w, err
 	}
-	if w.trailer, w.size, err = a.close(rows, r.By); err != nil {
+	if w.trailer, w.size, w.sum, err = a.close(rows, r.By); err != nil {
 		return w, err
 	}
 	if err := f.Sync(); err != nil {

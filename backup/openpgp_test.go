@@ -230,6 +230,23 @@ func TestCreateOpenPGP(t *testing.T) {
 	if !slices.Equal(r.Manifest.Recipients, s.texts) {
 		t.Errorf("its recipients are %q", r.Manifest.Recipients)
 	}
+	// What lets Alice in is another: nobody but her would notice when she opens it.
+	locking := s.Options
+	locking.point = func(point string) error {
+		if point == "written" {
+			found, err := filepath.Glob(filepath.Join(s.Directory, "*"+partialSuffix))
+			if err != nil || len(found) != 1 {
+				t.Fatal(found, err)
+			}
+			pgtest.FlipByte(t, found[0], 60)
+		}
+		return nil
+	}
+	if _, err := Create(t.Context(), locking); err == nil || !strings.Contains(err.Error(), "the file is not what was written") {
+		t.Errorf("a recipient was locked out: %v", err)
+	}
+	s.lists(t, r.Name)
+
 	path := File(s.Directory, r.Name)
 	if n := strings.Count(string(g.Run(nil, "--list-packets", path)), ":pubkey enc packet:"); n != 3 {
 		t.Errorf("%d can read it, want two and the run itself", n)

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"path/filepath"
@@ -35,15 +36,14 @@ func (r *run) prove(ctx context.Context, name string, m Manifest, w written, own
 	}
 	r.Progress.Begin("reading the backup back")
 	r.Progress.Bytes(w.size, false)
-	sum, err := r.readBack(ctx, name, m, w, own)
-	if err != nil {
+	if err := r.readBack(ctx, name, m, w, own); err != nil {
 		return receipt, err
 	}
 	if err := r.reached("read back"); err != nil {
 		return receipt, err
 	}
 	receipt = Receipt{
-		Format: Format, Name: name, Size: w.size, SHA256: sum, Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil,
+		Format: Format, Name: name, Size: w.size, SHA256: hex.EncodeToString(w.sum), Manifest: m, Streams: w.trailer.Streams, Rows: w.trailer.Rows, Authenticated: r.By != nil,
 	}
 	found, err := t.restore(ctx, r.Checker, w.trailer.Rows)
 	if err != nil {
@@ -61,33 +61,33 @@ func (r *run) trial() trial {
 	}
 }
 
-// readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory. The sum is that of
-// the file, in hexadecimal digits.
-func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own Identities) (sum string, err error) {
+// readBack reads the file from the disk, holds every byte against what was written, and unpacks it into the work directory. The sum of
+// the file is more than that of its streams: of what lets a recipient in nothing else says that it is as it was written.
+func (r *run) readBack(ctx context.Context, name string, m Manifest, w written, own Identities) error {
 	f, err := r.root.Open(name + partialSuffix)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer f.Close()
 	into, err := r.root.OpenRoot(r.work())
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer into.Close()
 	u, err := unpack(readTo(r.Progress, reader{ctx, f}), own, into)
 	switch {
 	case err != nil:
-		return "", err
+		return err
 	case !sameJSON(u.manifest, m):
-		return "", errors.New("its manifest is not what was written")
+		return errors.New("its manifest is not what was written")
 	case !sameJSON(u.trailer, w.trailer): // it has the sum of each stream
-		return "", errors.New("its trailer is not what was written")
+		return errors.New("its trailer is not what was written")
 	case r.By == nil && u.authentication != nil, r.By != nil && !authentic(r.By, u.manifest, u.trailer, u.authentication):
-		return "", errors.New("its authentication is not what was written")
-	case u.Size != w.size:
-		return "", errors.New("the file is not what was written")
+		return errors.New("its authentication is not what was written")
+	case u.Size != w.size || u.SHA256 != hex.EncodeToString(w.sum):
+		return errors.New("the file is not what was written")
 	}
-	return u.SHA256, nil
+	return nil
 }
 
 // reader reads until ctx ends.

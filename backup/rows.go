@@ -106,8 +106,8 @@ type rowKey struct {
 
 func (r Row) key() rowKey { return rowKey{r.Kind, r.ID} }
 
-// expected reads the rows of a dump, which are the list, beside a database that should have them. Where both have the same order it remembers nothing; otherwise
-// what has come from one of them and not yet from the other.
+// expected reads the rows of a dump, which are the list, beside a database that should have them. Where both have the same order it remembers
+// nothing; otherwise what has come from one of them and not yet from the other.
 type expected struct {
 	in     RowReader
 	ended  bool // the list

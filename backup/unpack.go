@@ -92,8 +92,7 @@ func unpackFrom(ctx context.Context, file io.Reader, name string, ids Identities
 
 // unpack is Unpack into a directory that is there and has nothing in it, whoever the backup is by. Its errors are of whoever failed.
 func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err error) {
-	sum := sha256.New()
-	seen := &counted{w: sum}
+	seen := &counted{w: io.Discard, sum: sha256.New()}
 	all := io.TeeReader(file, seen)
 	a, manifest, err := openArchive(all, ids)
 	if err != nil {
@@ -129,7 +128,7 @@ func unpack(file io.Reader, ids Identities, into *os.Root) (u Unpacked, err erro
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return u, err
 	}
-	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(sum.Sum(nil)), a.opened
+	u.Size, u.SHA256, u.Recipient = seen.size, hex.EncodeToString(seen.sum.Sum(nil)), a.opened
 	u.manifest, u.trailer, u.authentication = manifest, trailer, authentication
 	return u, nil
 }

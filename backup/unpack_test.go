@@ -49,7 +49,7 @@ func sealedBackupBy(t *testing.T, by Authenticator, m Manifest, seal sealer) []b
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := a.close(Count{Keys: 1}, by); err != nil {
+	if _, _, _, err := a.close(Count{Keys: 1}, by); err != nil {
 		t.Fatal(err)
 	}
 	return file.Bytes()

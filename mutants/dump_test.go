@@ -11,6 +11,10 @@ var dumps = []row{
 		"newest = max(newest, x)", "newest = x",
 		"what was acknowledged is hidden, and taken for another's later", "postgres", "TestDumpIntoAnotherMajor",
 	}, {
+		"the file is what was written", "backup/prove.go",
+		"case u.Size != w.size || u.SHA256 != hex.EncodeToString(w.sum):", "case u.Size != w.size:",
+		"a recipient is locked out of a backup that counts", "backup", "TestCreateOpenPGP",
+	}, {
 		"a backup counts no purged keys", "backup/copy.go",
 		"*rows.of(k) -= *purged.of(k)", "*rows.of(k) -= 0 * *purged.of(k)",
 		"no backup is good any more once a key was purged", "cmd/ktadmin", "TestBackup",

@@ -19,9 +19,8 @@ import (
 )
 
 // StreamBaseBackup writes the data directory of the running server, primary or standby, to w as one tar, with the log that
-// makes it consistent and its manifest, whose sums are CRC-32C: they show what a disk or a wire has changed, and not what somebody has. Nothing
-// of it touches a disk here. After an error w has a part. Every page is read from the disk: a *PagesError names those whose checksum does not
-// fit, also where ctx ends before all are read.
+// makes it consistent and a manifest of SHA-256 sums. Nothing of it touches a disk here. After an error w has a part. Every page is read from the
+// disk: a *PagesError names those whose checksum does not fit, also where ctx ends before all are read.
 func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) {
 	release, err := s.keepLog(ctx)
 	if err != nil {
@@ -29,7 +28,8 @@ func (s *Server) StreamBaseBackup(ctx context.Context, w io.Writer) (err error) 
 	}
 	defer release()
 	// The log is fetched at the end, for a tar on standard output has no place for one that is streamed beside it.
-	return s.pipe(ctx, nil, w, "pg_basebackup", "-d", s.ConnString("postgres"), "-D", "-", "--format=tar", "-X", "fetch", "-c", "fast", "--no-password")
+	return s.pipe(ctx, nil, w, "pg_basebackup", "-d", s.ConnString("postgres"), "-D", "-", "--format=tar", "-X", "fetch", "-c", "fast",
+		"--manifest-checksums=SHA256", "--no-password")
 }
 
 // keepLog makes the server keep its log from now on until release returns, or until this process ends.
