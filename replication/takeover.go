@@ -62,8 +62,10 @@ func (m *Monitor) Takeover(ctx context.Context, t Takeover) (TakeoverAnswer, err
 		switch {
 		case begun:
 			return TakeoverAnswer{Step: StepTake}, nil
+		case o == nil && state.Outcome != nil && state.Outcome.ID == t.ID:
+			return TakeoverAnswer{}, &RefusedError{state.Outcome.Sentence}
 		case o == nil:
-			return TakeoverAnswer{}, &RefusedError{fmt.Sprintf("%s knows of no such switchover, or has given it up", state.Self)}
+			return TakeoverAnswer{}, &RefusedError{fmt.Sprintf("%s knows of no such switchover", state.Self)}
 		}
 		return m.beginTakeover(ctx, state, o, t)
 	case TakeoverAbort:
