@@ -30,36 +30,64 @@ func (p *Pair) HoldAnswers(t testing.TB, spare ...*pgx.Conn) (release func()) {
 		watch.Close(context.Background())
 	})
 	t.Cleanup(release)
-	main.signal(t, unix.SIGSTOP) // from here on no new ones
-	readers, err := watch.Query(t.Context(), "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	main.signal(t, unix.SIGSTOP)
+	Await(t, 5*time.Second, "the passive's postmaster stands still", func() bool { return allStand(held) }) // from here on no new ones
+	var readers []process
+	Await(t, 5*time.Second, "everybody who connects on the passive is through", func() bool {
+		var all bool
+		readers, all = n.readers(t, watch)
+		return all
+	})
+	for _, r := range readers {
+		if !slices.ContainsFunc(spare, func(c *pgx.Conn) bool {
+			pid, ok := n.pair.place.outside(n, int(c.PgConn().PID()))
+			return ok && pid == r.pid
+		}) {
+			held = append(held, r)
+			r.signal(t, unix.SIGSTOP)
+		}
+	}
+	Await(t, 5*time.Second, "the passive's readers stand still", func() bool { return allStand(held) })
+	t.Logf("answers are held: the passive's postmaster and %d readers of keys in state T", len(held)-1)
+	return release
+}
+
+// readers returns the processes that serve who else is connected to the keys' database. It is not all of them while a process that the
+// postmaster has started is not known to PostgreSQL yet: it may become one.
+func (n *Node) readers(t testing.TB, watch *pgx.Conn) (readers []process, all bool) {
+	t.Helper()
+	rows, err := watch.Query(t.Context(), `SELECT pid, datname IS NOT NULL AND pid <> pg_backend_pid() FROM pg_stat_activity
+		WHERE datname IS NOT NULL OR backend_type <> 'client backend'`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for readers.Next() {
-		var r process
-		if err := readers.Scan(&r.pid); err != nil {
-			t.Fatal(err)
+	known := map[int]bool{}
+	var pid int
+	var reads bool
+	if _, err := pgx.ForEachRow(rows, []any{&pid, &reads}, func() error {
+		if outside, ok := n.pair.place.outside(n, pid); ok {
+			known[outside] = reads
 		}
-		if slices.ContainsFunc(spare, func(c *pgx.Conn) bool { return int(c.PgConn().PID()) == r.pid }) {
-			continue
-		}
-		pid, ok := n.pair.place.outside(n, r.pid)
-		if !ok {
-			continue // it has ended
-		}
-		r.pid = pid
-		held = append(held, r)
-		r.signal(t, unix.SIGSTOP)
-	}
-	if err := readers.Err(); err != nil {
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
-	Await(t, 5*time.Second, "the passive's readers stand still", func() bool {
-		all := allProcesses()
-		return !slices.ContainsFunc(held, func(h process) bool {
-			return slices.ContainsFunc(all, func(p process) bool { return p.pid == h.pid && !p.stopped() })
-		})
+	all = true
+	for _, p := range allProcesses() {
+		if p.parent != n.Pids[PostgreSQL] || p.state == "Z" {
+			continue
+		}
+		reads, ok := known[p.pid]
+		if all = all && ok; reads {
+			readers = append(readers, p)
+		}
+	}
+	return readers, all
+}
+
+func allStand(these []process) bool {
+	return !slices.ContainsFunc(these, func(p process) bool {
+		now, ok := look(p.pid)
+		return ok && !now.stopped()
 	})
-	t.Logf("answers are held: the passive's postmaster and %d readers of keys in state T", len(held)-1)
-	return release
 }
