@@ -115,10 +115,18 @@ func (y *yard) p99(b *testing.B, n *pairtest.Node, what string, all []served, in
 	return at(0.99)
 }
 
-// load asks one host until stop is closed.
+// load asks one host until stop is closed. What it takes to connect is not in the first answers.
 func load(b *testing.B, client *http.Client, n *pairtest.Node, requests []asked, stop <-chan struct{}) (all []served) {
 	var mu sync.Mutex
-	var clients sync.WaitGroup
+	var connecting, clients sync.WaitGroup
+	for c := range connections { // all at once, so that each has a connection before it is measured
+		connecting.Go(func() {
+			if err := decrypt(client, n, requests[c%len(requests)]); err != nil {
+				b.Errorf("a decrypt at the %s: %v", n.Name, err)
+			}
+		})
+	}
+	connecting.Wait()
 	every := time.Second * connections / time.Duration(*rate)
 	begun := time.Now()
 	for c := range connections {
