@@ -55,6 +55,7 @@ var house = []room{
 	{"internal/progress", "", ""},
 	{"internal/release", "", ""},
 	{"internal/seam", "", ""},
+	{"internal/spare", "", ""},
 	{"internal/sshtest", "postgres postgres/pgtest", ""},
 	{"internal/undumped", "", ""},
 	{"cmd/internal/auditlog", "host kms/audit cmd/internal/thishost internal/config internal/durable", ""},

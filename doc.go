@@ -30,6 +30,7 @@
 //	internal/progress      how far a long command is: one line that is rewritten on a terminal, lines elsewhere
 //	internal/release       the version of what is running
 //	internal/seam          where a test takes hold of a program: its clock, and points to stop at; nothing in the product
+//	internal/spare         a process that takes of the processors what nobody else wants
 //	internal/sshtest       OpenSSH servers for tests
 //	internal/undumped      keeps the memory of a program that holds secrets from other processes of its user
 //	cmd/internal/auditlog  the audit log of that host, and what an operator's commands leave in it

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"keytrustee/postgres"
 )
@@ -90,7 +91,7 @@ func (r *run) copyTables(ctx context.Context, a *archive, conn *pgx.Conn) (rows 
 	tables := r.Checker.Tables()
 	for i, k := range kinds {
 		if err := a.stream(copyStream(k), func(w io.Writer) error {
-			n, err := postgres.CopyTable(ctx, conn, tables[i], writeTo(r.Progress, w))
+			n, err := postgres.CopyTable(ctx, conn, tables[i], writeTo(r.Progress, r.paced(ctx, w)))
 			*rows.of(k) = n
 			return err
 		}); err != nil {
@@ -105,6 +106,41 @@ func (r *run) copyTables(ctx context.Context, a *archive, conn *pgx.Conn) (rows 
 		*rows.of(k) -= *purged.of(k)
 	}
 	return rows, nil
+}
+
+// The pace of a copy, in bytes a second: a session of PostgreSQL makes about 200 MB in one. What sends a table holds locks of pages, which the
+// replay of the log and requests want, so it does not yield, and works for a moment at a time instead.
+const (
+	pace     = 32 << 20
+	paceStep = 64 << 10
+)
+
+func (r *run) paced(ctx context.Context, w io.Writer) io.Writer {
+	if !r.Paced {
+		return w
+	}
+	return &pacedWriter{ctx, w, rate.NewLimiter(pace, paceStep)}
+}
+
+// pacedWriter lets no more through than its limiter.
+type pacedWriter struct {
+	ctx   context.Context
+	w     io.Writer
+	limit *rate.Limiter
+}
+
+func (p *pacedWriter) Write(b []byte) (n int, err error) {
+	for part := range slices.Chunk(b, paceStep) {
+		if err := p.limit.WaitN(p.ctx, len(part)); err != nil {
+			return n, err
+		}
+		m, err := p.w.Write(part)
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // dumped is how long the copies of a backup are.

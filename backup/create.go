@@ -33,6 +33,7 @@ type Options struct {
 	Config   func() (map[string][]byte, error)
 	Checker  Checker
 	Wait     bool             // where another backup is being made, wait for its end
+	Paced    bool             // the tables are copied no faster than others hardly notice
 	Progress Progress         // nil: nobody hears
 	Now      func() time.Time // what the date is; nil: time.Now
 	// Record is told of the attempt when it begins and when it has ended, while no other can; nil: nobody is.

@@ -95,9 +95,13 @@ var backups = []row{
 		"s.err = m.err", "_ = m.err",
 		"a disk that is full is told as a program that broke off", "backup", "TestArchiveFailsAsItsFile",
 	}, {
-		"a backup takes the place of nobody who runs", "cmd/keytrusteed/backup_child.go",
-		"Policy: unix.SCHED_BATCH", "Policy: unix.SCHED_NORMAL",
-		"decrypts wait for a backup", "cmd/keytrusteed", "TestBackupChild",
+		"a backup takes the place of nobody who runs", "internal/spare/spare.go",
+		"Policy: unix.SCHED_IDLE}, 0", "Policy: unix.SCHED_NORMAL}, 0",
+		"decrypts wait for a backup", "internal/spare", "TestDo",
+	}, {
+		"a backup leaves the other processors alone", "internal/spare/spare.go",
+		"last := lastOf(may)", "last := may",
+		"what wakes up finds no processor free", "internal/spare", "TestDo",
 	}, {
 		"a backup has a session of its own", "cmd/keytrusteed/backup_child.go",
 		"Pdeathsig: syscall.SIGTERM, Setsid: true", "Pdeathsig: syscall.SIGTERM",
@@ -105,23 +109,23 @@ var backups = []row{
 	}, {
 		"what sends a base backup yields", "postgres/sender.go",
 		"where state = 'backup' and", "where state = 'none' and",
-		"decrypts wait for the base backup, which has the share of a server process", "cmd/ktadmin", "TestYieldWithAll",
+		"decrypts wait for the base backup, which has the share of a server process", "cmd/ktadmin", "TestYieldSenders",
 	}, {
 		"what sends a base backup of a primary does not yield", "postgres/sender.go",
 		" and pg_is_in_recovery()", "",
 		"its last record holds back the commits of a busy primary", "postgres", "TestBackupSenders",
 	}, {
-		"all that a backup starts yields", "cmd/ktadmin/yield.go",
-		"append(sessionsBelow(os.Getpid()), y.senders...)", "slices.Clone(y.senders)",
-		"where the kernel groups processes by sessions, decrypts wait for the server of the restore", "cmd/ktadmin", "TestYieldWithAll",
-	}, {
-		"who works yields first", "cmd/ktadmin/yield.go",
-		"cmp.Compare(worked(b), worked(a))", "cmp.Compare(worked(a), worked(b))",
-		"decrypts wait for a server process that works while others that are idle are made to yield", "cmd/ktadmin", "TestYieldWhoWorks",
+		"all that a backup starts stays in its session", "internal/spare/session.go",
+		"K: unix.SECCOMP_RET_ERRNO}", "K: unix.SECCOMP_RET_ALLOW}",
+		"where the kernel groups processes by sessions, decrypts wait for the server of the restore", "internal/spare", "TestDo",
 	}, {
 		"a backup by hand does not yield", "cmd/ktadmin/yield.go",
-		"if !yields() {", "if false {",
-		"who waits for a backup waits for everybody else", "cmd/ktadmin", "TestYieldWithAll",
+		"if !spare.Used() {", "if false {",
+		"who waits for a backup waits for everybody else", "cmd/ktadmin", "TestYieldSenders",
+	}, {
+		"a backup of the daemon's is paced", "backup/copy.go",
+		"if !r.Paced {", "if true {",
+		"decrypts wait for the session that copies the tables", "backup", "TestPaced",
 	}, {
 		"a backup ends with its daemon", "cmd/keytrusteed/backup_child.go",
 		"&syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setsid: true}", "&syscall.SysProcAttr{Setsid: true}",

@@ -9,13 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"keytrustee/host"
+	"keytrustee/internal/spare"
 	"keytrustee/postgres"
 )
 
@@ -39,20 +37,13 @@ func newBackupChild(confdir string, log *slog.Logger) (c backupChild, err error)
 	return backupChild{filepath.Join(filepath.Dir(self), "ktadmin"), []string{"backup", "create", "--confdir", confdir, "--user", user.Name}, log}, nil
 }
 
-// Run makes a backup, and spoils the goroutine that it is called in for anything else. It ends when ctx does, with the process; so does
-// the process when this one is killed. An error says in the words of ktadmin why there is no backup.
+// Run makes a backup. It ends when ctx does, with the process; so does the process when this one is killed. An error says in the words of
+// ktadmin why there is no backup.
 func (c backupChild) Run(ctx context.Context) error {
-	// The process inherits from the thread that makes it how it yields, and ends with it. So this goroutine keeps its thread, which ends
-	// with both, for it can not be raised again.
-	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() {
-		// The first thread never ends, and its priority is what is shown for this process: wait on it, so that another one does this.
-		defer runtime.UnlockOSThread()
-		ended := make(chan error)
-		go func() { ended <- c.Run(ctx) }()
-		return <-ended
-	}
-	yield()
+	return spare.Do(func() error { return c.run(ctx) })
+}
+
+func (c backupChild) run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.program, c.args...)
 	said := &lines{log: c.log}
 	cmd.Stderr = said
@@ -64,21 +55,6 @@ func (c backupChild) Run(ctx context.Context) error {
 		return &host.HintedError{Err: fmt.Errorf("%s", said.problem), Hint: said.hint}
 	}
 	return err
-}
-
-// How far a backup yields. At the processor it does not take the place of who runs when it wakes up, and gets a seventieth of what others
-// get: on a machine whose processors are never idle it ends nevertheless. At the disk it comes last among those that are not idle.
-const (
-	niceness = 19
-	leastIO  = 2<<13 | 7 // best effort, the lowest of it
-)
-
-// yield lowers the priority of this thread. It is a kindness, which may be refused.
-func yield() {
-	const process = 1
-	unix.Setpriority(unix.PRIO_PROCESS, 0, niceness)
-	unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_BATCH, Nice: niceness}, 0)
-	unix.Syscall(unix.SYS_IOPRIO_SET, process, 0, leastIO)
 }
 
 // lines logs what ktadmin says, and keeps its last word.

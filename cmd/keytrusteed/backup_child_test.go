@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"keytrustee/host"
 	"log/slog"
 	"os"
@@ -14,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // script is a program that stands for ktadmin.
@@ -26,13 +23,6 @@ func script(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// runChild runs it in a goroutine of its own, as the daemon does.
-func runChild(ctx context.Context, c backupChild) error {
-	ended := make(chan error)
-	go func() { ended <- c.Run(ctx) }()
-	return <-ended
 }
 
 // TestBackupChild: the process yields to others, is logged, says why there is no backup, and ends when it is told to, or is killed.
@@ -50,22 +40,22 @@ func TestBackupChild(t *testing.T) {
 		return 20 - n
 	}
 	own := nice()
-	if err := runChild(t.Context(), child(`echo "nice $(cut -d' ' -f19 /proc/self/stat), class $(cut -d' ' -f41 /proc/self/stat), led by $(($$ - $(cut -d' ' -f6 /proc/$$/stat))), told $*" >&2`, "backup", "create")); err != nil {
+	if err := child(`echo "nice $(cut -d' ' -f19 /proc/self/stat), led by $(($$ - $(cut -d' ' -f6 /proc/$$/stat))), told $*" >&2`, "backup", "create").Run(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if want := fmt.Sprintf("nice %d, class %d, led by 0, told backup create", niceness, unix.SCHED_BATCH); !strings.Contains(log.String(), want) || nice() != own {
+	if want := "nice 19, led by 0, told backup create"; !strings.Contains(log.String(), want) || nice() != own {
 		t.Errorf("want %q of it, and %d of this process, which has %d: %s", want, own, nice(), log)
 	}
-	err := runChild(t.Context(), child(`echo "copying the database…" >&2; echo "ktadmin: the configuration is wrong: a" >&2; echo "  b" >&2; echo "hint: put it right" >&2; exit 2`))
+	err := child(`echo "copying the database…" >&2; echo "ktadmin: the configuration is wrong: a" >&2; echo "  b" >&2; echo "hint: put it right" >&2; exit 2`).Run(t.Context())
 	if hinted, ok := errors.AsType[*host.HintedError](err); !ok || err.Error() != "the configuration is wrong: a b" || hinted.Hint != "put it right" {
 		t.Errorf("one that fails: %v", err)
 	}
-	if err := runChild(t.Context(), child(`kill -9 $$`)); err == nil || !strings.Contains(err.Error(), "killed") {
+	if err := child(`kill -9 $$`).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("one that is killed: %v", err)
 	}
 	absent := child("")
 	absent.program += "absent"
-	if err := runChild(t.Context(), absent); !errors.Is(err, os.ErrNotExist) {
+	if err := absent.Run(t.Context()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("none: %v", err)
 	}
 	for name, text := range map[string]string{"that cleans up": `trap 'echo "ktadmin: interrupted" >&2; exit 1' TERM; echo ready >&2; while :; do sleep 0.05; done`, "that does not listen": `trap '' TERM; echo ready >&2; while :; do sleep 0.05; done`} {
@@ -76,7 +66,7 @@ func TestBackupChild(t *testing.T) {
 			stop()
 		}()
 		begin := time.Now()
-		if err := runChild(ctx, child(text)); err == nil || time.Since(begin) > 10*time.Second {
+		if err := child(text).Run(ctx); err == nil || time.Since(begin) > 10*time.Second {
 			t.Errorf("one %s: %v after %v", name, err, time.Since(begin))
 		}
 		if strings.Contains(log.String(), "interrupted") != (name == "that cleans up") {
@@ -91,7 +81,7 @@ const childEnv = "KEYTRUSTEE_TEST_BACKUP_CHILD"
 // TestBackupChildOfKilled: a daemon that is killed leaves no process that makes a backup.
 func TestBackupChildOfKilled(t *testing.T) {
 	if program := os.Getenv(childEnv); program != "" {
-		runChild(t.Context(), backupChild{program, nil, slog.New(slog.DiscardHandler)})
+		backupChild{program, nil, slog.New(slog.DiscardHandler)}.Run(t.Context())
 		return
 	}
 	pidFile := filepath.Join(t.TempDir(), "pid")

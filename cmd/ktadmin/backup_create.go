@@ -15,6 +15,7 @@ import (
 	"keytrustee/internal/config"
 	"keytrustee/internal/release"
 	"keytrustee/internal/seam"
+	"keytrustee/internal/spare"
 	"keytrustee/kms/seal"
 )
 
@@ -62,8 +63,8 @@ func (a *app) createBackup(f createFlags) error {
 	if err := namesRecipients(o.Recipients, f.recipients); err != nil {
 		return err
 	}
-	o.Record, o.Wait = record, f.wait
-	stop := yieldWithAll(o.Server)
+	o.Record, o.Wait, o.Paced = record, f.wait, spare.Used()
+	stop := yieldSenders(o.Server)
 	receipt, err := backup.Create(a.cmd.Context(), o)
 	stop()
 	if err != nil {

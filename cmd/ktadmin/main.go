@@ -7,11 +7,12 @@ import (
 	"os/signal"
 	"syscall"
 
+	"keytrustee/internal/spare"
 	"keytrustee/internal/undumped"
 )
 
 func main() {
-	yieldItself()
+	spare.Session()
 	if err := undumped.Set(); err != nil { // it reads identities and recovery keys, and starts servers as the same user out of files of others
 		os.Exit(explain(os.Stderr, nil, err))
 	}

@@ -1,38 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sys/unix"
 
-	"keytrustee/postgres"
+	"keytrustee/internal/spare"
 	"keytrustee/postgres/pgtest"
 )
 
-// yieldEnv makes the test binary a process that backs up the server of that socket and port.
-const yieldEnv = "KEYTRUSTEE_TEST_YIELD"
-
-// TestYieldWithAll: with a process that yields do the sessions below it, and what sends the base backup of a standby, and nothing else of
-// that. A process that does not yield touches nobody's priority.
-func TestYieldWithAll(t *testing.T) {
-	if s := os.Getenv(yieldEnv); s != "" {
-		yieldUntilEOF(t, s)
-		return
-	}
+// TestYieldSenders: beside a process that takes what others leave, what sends the base backup of a standby does so too, and nothing else of
+// that server. A process that does not touches nobody's priority.
+func TestYieldSenders(t *testing.T) {
 	if pgtest.AsUser(t) {
 		return
-	}
-	if weightOf(os.Getpid()) == "" {
-		t.Skip("the kernel does not group processes by their sessions")
 	}
 	primary := pgtest.New(t, pgtest.Options{})
 	standby := pgtest.Clone(t, primary, "kt_standby", pgtest.Options{})
@@ -42,10 +26,10 @@ func TestYieldWithAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	for _, yields := range []bool{false, true} {
-		session, end := startYielding(t, standby, yields)
+	plain := weightOf(t, int(conn.PgConn().PID()))
+	stream := func(see func(sender int)) error {
 		sender := 0
-		if err := standby.StreamBaseBackup(ctx, writer(func() {
+		return standby.StreamBaseBackup(ctx, writer(func() {
 			if sender != 0 {
 				return
 			}
@@ -53,117 +37,51 @@ func TestYieldWithAll(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if yields {
-				pgtest.Await(t, "what sends the base backup yields", func() bool { return weightOf(sender) == "nice 19" })
-				pgtest.Await(t, "the session below it yields", func() bool { return weightOf(session) == "nice 19" })
-				if nice, err := unix.Getpriority(unix.PRIO_PROCESS, sender); err != nil || 20-nice != least {
-					t.Errorf("the niceness of what sends the base backup is %d, %v", 20-nice, err)
-				}
-			}
-		})); err != nil {
-			t.Error(err)
-		}
-		end()
-		if got := weightOf(session); !yields && got != "nice 0" {
-			t.Errorf("the session below a process that does not yield: %s", got)
-		}
-		if got := weightOf(int(conn.PgConn().PID())); got != "nice 0" {
-			t.Errorf("another process of the server, with yields %v: %s", yields, got)
-		}
+			see(sender)
+		}))
 	}
-}
-
-// startYielding starts a process for a backup of the server and, below it, a session that lasts as long as the test; end ends the process.
-func startYielding(t *testing.T, s *postgres.Server, yields bool) (session int, end func()) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestYieldWithAll$")
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", yieldEnv, s.Port, s.Socket))
-	cmd.Stderr = t.Output()
-	in, err1 := cmd.StdinPipe()
-	out, err2 := cmd.StdoutPipe()
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // which ends with this goroutine, for it can not be raised again
-		if yields {
-			if err := unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_BATCH, Nice: least}, 0); err != nil {
-				t.Error(err)
+	stop := yieldSenders(standby)
+	if err := stream(func(sender int) {
+		for begun := time.Now(); time.Since(begun) < 500*time.Millisecond; { // several looks
+			if got := weightOf(t, sender); got != plain {
+				t.Errorf("what sends it for a process that does not yield: %s", got)
+				return
 			}
 		}
-		started <- cmd.Start()
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
+	}); err != nil {
+		t.Error(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if _, err2 := fmt.Sscan(line, &session); err != nil || err2 != nil {
-		t.Fatalf("%q: %v, %v", line, err, err2)
-	}
-	t.Cleanup(func() { syscall.Kill(session, syscall.SIGKILL) })
-	return session, func() { in.Close(); cmd.Wait() }
-}
-
-// yieldUntilEOF is that process.
-func yieldUntilEOF(t *testing.T, where string) {
-	var s postgres.Server
-	if _, err := fmt.Sscan(where, &s.Port, &s.Socket); err != nil {
-		t.Fatal(err)
-	}
-	session := exec.Command("sleep", "600")
-	session.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := session.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop := yieldWithAll(&s)
-	fmt.Println(session.Process.Pid)
-	io.Copy(io.Discard, os.Stdin)
 	stop()
+	if err := spare.Do(func() error {
+		own := weightOf(t, 0)
+		stop := yieldSenders(standby) // it does what this thread does
+		defer stop()
+		return stream(func(sender int) {
+			pgtest.Await(t, "what sends the base backup yields", func() bool { return weightOf(t, sender) == own })
+		})
+	}); err != nil {
+		t.Error(err)
+	}
+	if got := weightOf(t, int(conn.PgConn().PID())); got != plain {
+		t.Errorf("another process of the server: %s, before %s", got, plain)
+	}
 }
 
-// weightOf is how much a process's session counts; empty: sessions do not.
-func weightOf(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
-	if err != nil {
+// weightOf is how much of the processors a process gets.
+func weightOf(t *testing.T, pid int) string {
+	t.Helper()
+	attr, err1 := unix.SchedGetAttr(pid, 0)
+	nice, err2 := unix.Getpriority(unix.PRIO_PROCESS, pid)
+	var may unix.CPUSet
+	err3 := unix.SchedGetaffinity(pid, &may)
+	if err1 != nil || err2 != nil || err3 != nil {
+		t.Error(err1, err2, err3)
 		return ""
 	}
-	_, nice, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-	return nice
+	return fmt.Sprintf("class %d, nice %d, %d processors", attr.Policy, 20-nice, may.Count())
 }
 
 // writer is called at each write.
 type writer func()
 
 func (w writer) Write(p []byte) (int, error) { w(); return len(p), nil }
-
-// TestYieldWhoWorks: of several sessions the one that works yields first, for the kernel takes few of these at a time.
-func TestYieldWhoWorks(t *testing.T) {
-	if pgtest.AsUser(t) {
-		return
-	}
-	if !grouped() {
-		t.Skip("the kernel does not group processes by their sessions")
-	}
-	busy := 0
-	for _, script := range []string{"sleep 600", "sleep 600", "while :; do :; done", "sleep 600", "sleep 600"} {
-		cmd := exec.Command("sh", "-c", "exec 2>&-; "+script)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); cmd.Wait() })
-		if !strings.HasPrefix(script, "sleep") {
-			busy = cmd.Process.Pid
-		}
-	}
-	pgtest.Await(t, "one of them works", func() bool { return worked(busy) > 20 })
-	y := yielding{done: map[int]bool{}}
-	pgtest.Await(t, "one of them yields", func() bool { y.look(t.Context()); return len(y.done) > 0 })
-	if !y.done[busy] {
-		t.Errorf("%v yield, and not %d, which works", y.done, busy)
-	}
-	if got := weightOf(busy); got != "nice 19" {
-		t.Errorf("what works has %s", got)
-	}
-}
