@@ -32,57 +32,67 @@ func (p *Pair) HoldAnswers(t testing.TB, spare ...*pgx.Conn) (release func()) {
 	t.Cleanup(release)
 	main.signal(t, unix.SIGSTOP)
 	Await(t, 5*time.Second, "the passive's postmaster stands still", func() bool { return allStand(held) }) // from here on no new ones
-	var readers []process
-	Await(t, 5*time.Second, "everybody who connects on the passive is through", func() bool {
-		var all bool
-		readers, all = n.readers(t, watch)
-		return all
-	})
-	for _, r := range readers {
-		if !slices.ContainsFunc(spare, func(c *pgx.Conn) bool {
-			pid, ok := n.pair.place.outside(n, int(c.PgConn().PID()))
-			return ok && pid == r.pid
-		}) {
-			held = append(held, r)
+	Await(t, 5*time.Second, "the passive's readers stand still, and none within a query", func() bool {
+		readers, idle := n.readers(t, watch, spare)
+		if !idle {
+			return false
+		}
+		for _, r := range readers {
 			r.signal(t, unix.SIGSTOP)
 		}
-	}
-	Await(t, 5*time.Second, "the passive's readers stand still", func() bool { return allStand(held) })
+		Await(t, 5*time.Second, "the passive's readers stand still", func() bool { return allStand(readers) })
+		// Who stands within a query may have what replay waits for.
+		if _, idle := n.readers(t, watch, spare); !idle {
+			for _, r := range readers {
+				r.signal(t, unix.SIGCONT)
+			}
+			return false
+		}
+		held = append(held, readers...)
+		return true
+	})
 	t.Logf("answers are held: the passive's postmaster and %d readers of keys in state T", len(held)-1)
 	return release
 }
 
-// readers returns the processes that serve who else is connected to the keys' database. It is not all of them while a process that the
-// postmaster has started is not known to PostgreSQL yet: it may become one.
-func (n *Node) readers(t testing.TB, watch *pgx.Conn) (readers []process, all bool) {
+// readers returns the processes that serve who else is connected to the keys' database, but for those that are spared. They are idle if each
+// waits for its client, and there is none that the postmaster has started and PostgreSQL does not know yet: it may become one.
+func (n *Node) readers(t testing.TB, watch *pgx.Conn, spare []*pgx.Conn) (readers []process, idle bool) {
 	t.Helper()
-	rows, err := watch.Query(t.Context(), `SELECT pid, datname IS NOT NULL AND pid <> pg_backend_pid() FROM pg_stat_activity
-		WHERE datname IS NOT NULL OR backend_type <> 'client backend'`)
+	spared := []int{int(watch.PgConn().PID())}
+	for _, c := range spare {
+		spared = append(spared, int(c.PgConn().PID()))
+	}
+	rows, err := watch.Query(t.Context(), `SELECT pid, datname IS NOT NULL AND pid <> ALL ($1), datname IS NULL OR pid = ANY ($1) OR coalesce(state, '') LIKE 'idle%'
+		FROM pg_stat_activity WHERE datname IS NOT NULL OR backend_type <> 'client backend'`, spared)
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[int]bool{}
-	var pid int
-	var reads bool
-	if _, err := pgx.ForEachRow(rows, []any{&pid, &reads}, func() error {
-		if outside, ok := n.pair.place.outside(n, pid); ok {
-			known[outside] = reads
-		}
-		return nil
-	}); err != nil {
+	type backend struct {
+		Pid         int
+		Reads, Idle bool
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[backend])
+	if err != nil {
 		t.Fatal(err)
 	}
-	all = true
+	known := map[int]backend{}
+	for _, b := range all {
+		if pid, ok := n.pair.place.outside(n, b.Pid); ok {
+			known[pid] = b
+		}
+	}
+	idle = true
 	for _, p := range allProcesses() {
 		if p.parent != n.Pids[PostgreSQL] || p.state == "Z" {
 			continue
 		}
-		reads, ok := known[p.pid]
-		if all = all && ok; reads {
+		b := known[p.pid]
+		if idle = idle && b.Idle; b.Reads {
 			readers = append(readers, p)
 		}
 	}
-	return readers, all
+	return readers, idle
 }
 
 func allStand(these []process) bool {
