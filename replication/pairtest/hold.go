@@ -63,8 +63,9 @@ func (n *Node) readers(t testing.TB, watch *pgx.Conn, spare []*pgx.Conn) (reader
 	for _, c := range spare {
 		spared = append(spared, int(c.PgConn().PID()))
 	}
-	rows, err := watch.Query(t.Context(), `SELECT pid, datname IS NOT NULL AND pid <> ALL ($1), datname IS NULL OR pid = ANY ($1) OR coalesce(state, '') LIKE 'idle%'
-		FROM pg_stat_activity WHERE datname IS NOT NULL OR backend_type <> 'client backend'`, spared)
+	rows, err := watch.Query(t.Context(), `SELECT pid, reads, NOT reads OR coalesce(state, '') LIKE 'idle%'
+		FROM (SELECT *, coalesce(datname = current_database(), false) AND pid <> ALL ($1) AS reads FROM pg_stat_activity) AS all_of_them
+		WHERE datname IS NOT NULL OR backend_type <> 'client backend'`, spared)
 	if err != nil {
 		t.Fatal(err)
 	}
