@@ -127,7 +127,7 @@ func (h *Host) Outside(inner int) (pid int, ok bool) {
 // calls reports whether this machine's process is the host's process of that number.
 func (h *Host) calls(pid, inner int) bool {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
-	if err != nil {
+	if err != nil || strings.Contains(string(text), "\nState:\tZ") {
 		return false // it has ended
 	}
 	_, rest, _ := strings.Cut(string(text), "\nNSpid:")

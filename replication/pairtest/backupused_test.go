@@ -223,7 +223,7 @@ func (s *shelf) anyFile(said string) string {
 	if !failed {
 		return said
 	}
-	text = aMember.ReplaceAllString(strings.ReplaceAll(text, s.identity.Recipient().String(), "RECIPIENT"), "unpacking FILE: ")
+	text = aMember.ReplaceAllString(strings.ReplaceAll(text, s.identity.Recipient().String(), "RECIPIENT"), "")
 	return status + ": " + anyDigits.ReplaceAllString(text, "N")
 }
 
