@@ -115,7 +115,7 @@ func (c *call) lose(n int, reset bool) (where []string) {
 // arrived returns when n deliveries have come to the active.
 func (c *call) arrived(n int) {
 	c.Helper()
-	pairtest.Await(c, 15*time.Second, fmt.Sprintf("delivery %d of %s %s", n, c.op, c.key), func() bool {
+	pairtest.Await(c, 5*time.Second, fmt.Sprintf("delivery %d of %s %s", n, c.op, c.key), func() bool {
 		return c.audited("ATTEMPT", "") >= n
 	})
 }

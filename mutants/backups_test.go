@@ -120,7 +120,7 @@ var backups = []row{
 		"where the kernel groups processes by sessions, decrypts wait for the server of the restore", "internal/spare", "TestDo",
 	}, {
 		"a backup by hand does not yield", "cmd/ktadmin/yield.go",
-		"if !spare.Used() {", "if false {",
+		"if !spare.Used(0) {", "if false {",
 		"who waits for a backup waits for everybody else", "cmd/ktadmin", "TestYieldSenders",
 	}, {
 		"a backup of the daemon's is paced", "backup/copy.go",

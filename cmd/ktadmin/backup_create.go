@@ -63,7 +63,7 @@ func (a *app) createBackup(f createFlags) error {
 	if err := namesRecipients(o.Recipients, f.recipients); err != nil {
 		return err
 	}
-	o.Record, o.Wait, o.Paced = record, f.wait, spare.Used()
+	o.Record, o.Wait, o.Paced = record, f.wait, spare.Used(0)
 	stop := yieldSenders(o.Server)
 	receipt, err := backup.Create(a.cmd.Context(), o)
 	stop()

@@ -14,7 +14,7 @@ import (
 // yieldSenders has what sends a base backup of the standby that server is take what others leave, until the returned function is called, if
 // this process does. What copies the tables holds locks that requests wait for: it is paced instead.
 func yieldSenders(server *postgres.Server) (stop func()) {
-	if !spare.Used() {
+	if !spare.Used(0) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())

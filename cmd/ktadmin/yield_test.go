@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 
 	"keytrustee/internal/spare"
 	"keytrustee/postgres/pgtest"
@@ -26,7 +24,6 @@ func TestYieldSenders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	plain := weightOf(t, int(conn.PgConn().PID()))
 	stream := func(see func(sender int)) error {
 		sender := 0
 		return standby.StreamBaseBackup(ctx, writer(func() {
@@ -43,8 +40,8 @@ func TestYieldSenders(t *testing.T) {
 	stop := yieldSenders(standby)
 	if err := stream(func(sender int) {
 		for begun := time.Now(); time.Since(begun) < 500*time.Millisecond; { // several looks
-			if got := weightOf(t, sender); got != plain {
-				t.Errorf("what sends it for a process that does not yield: %s", got)
+			if spare.Used(sender) {
+				t.Error("what sends it for a process that does not yield yields")
 				return
 			}
 		}
@@ -53,32 +50,17 @@ func TestYieldSenders(t *testing.T) {
 	}
 	stop()
 	if err := spare.Do(func() error {
-		own := weightOf(t, 0)
 		stop := yieldSenders(standby) // it does what this thread does
 		defer stop()
 		return stream(func(sender int) {
-			pgtest.Await(t, "what sends the base backup yields", func() bool { return weightOf(t, sender) == own })
+			pgtest.Await(t, "what sends the base backup yields", func() bool { return spare.Used(sender) })
 		})
 	}); err != nil {
 		t.Error(err)
 	}
-	if got := weightOf(t, int(conn.PgConn().PID())); got != plain {
-		t.Errorf("another process of the server: %s, before %s", got, plain)
+	if spare.Used(int(conn.PgConn().PID())) {
+		t.Error("another process of the server yields")
 	}
-}
-
-// weightOf is how much of the processors a process gets.
-func weightOf(t *testing.T, pid int) string {
-	t.Helper()
-	attr, err1 := unix.SchedGetAttr(pid, 0)
-	nice, err2 := unix.Getpriority(unix.PRIO_PROCESS, pid)
-	var may unix.CPUSet
-	err3 := unix.SchedGetaffinity(pid, &may)
-	if err1 != nil || err2 != nil || err3 != nil {
-		t.Error(err1, err2, err3)
-		return ""
-	}
-	return fmt.Sprintf("class %d, nice %d, %d processors", attr.Policy, 20-nice, may.Count())
 }
 
 // writer is called at each write.

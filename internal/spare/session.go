@@ -11,7 +11,7 @@ import (
 // Session has the session that this process leads take what others leave, with all that it will ever start, if this process was started to do
 // that. It begins the program anew, and so is called before anything else; a process that is not dumpable could not do it.
 func Session() {
-	if session, err := unix.Getsid(0); err != nil || session != os.Getpid() || !Used() || !sessionsCount() {
+	if session, err := unix.Getsid(0); err != nil || session != os.Getpid() || !Used(0) || !sessionsCount() {
 		return
 	}
 	if _, err := unix.Setsid(); err == nil { // who leads one can begin none

@@ -78,9 +78,9 @@ func lastOf(set unix.CPUSet) (last unix.CPUSet) {
 	return last
 }
 
-// Used reports whether this process was started within Do, or by systemd in the same way.
-func Used() bool {
-	attr, err := unix.SchedGetAttr(0, 0)
+// Used reports whether a process, or this thread where it is 0, takes what others leave: by Do, by Other, or by systemd in the same way.
+func Used(pid int) bool {
+	attr, err := unix.SchedGetAttr(pid, 0)
 	return err == nil && (attr.Policy == unix.SCHED_IDLE || attr.Policy == unix.SCHED_BATCH && attr.Nice == niceness)
 }
 

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread()
 	err := cmd.Start()
-	fmt.Println(cmd.Process.Pid, Used(), err)
+	fmt.Println(cmd.Process.Pid, Used(0), err)
 	io.Copy(io.Discard, os.Stdin)
 }
 

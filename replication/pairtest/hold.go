@@ -37,6 +37,7 @@ func (p *Pair) HoldAnswers(t testing.TB, spare ...*pgx.Conn) (release func()) {
 		if !idle {
 			return false
 		}
+		held = append(held[:1], readers...)
 		for _, r := range readers {
 			r.signal(t, unix.SIGSTOP)
 		}
@@ -48,7 +49,6 @@ func (p *Pair) HoldAnswers(t testing.TB, spare ...*pgx.Conn) (release func()) {
 			}
 			return false
 		}
-		held = append(held, readers...)
 		return true
 	})
 	t.Logf("answers are held: the passive's postmaster and %d readers of keys in state T", len(held)-1)
