@@ -103,7 +103,13 @@ func TestDo(t *testing.T) {
 
 // TestAnyOther: a process that was not started so is one like others, with all that it starts.
 func TestAnyOther(t *testing.T) {
-	want := how(t, os.Getpid())
+	other := exec.Command("sleep", "600") // not this process: it may be of the machine's first session, which has no weight
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { other.Process.Kill(); other.Wait() })
+	want := how(t, other.Process.Pid)
 	pid, below, used := start(t, plainly)
 	if used {
 		t.Error("it takes itself for one that leaves others the processor")
